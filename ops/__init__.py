@@ -1,0 +1,1 @@
+"""What every Gatekeeper process stands on, and what its operators use."""

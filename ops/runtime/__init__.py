@@ -1,0 +1,1 @@
+"""The ground under every process: settings, logs, metrics, retries and clients."""

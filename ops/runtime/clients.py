@@ -1,0 +1,67 @@
+"""Google's clients, cloud or local: only the endpoint and the credentials differ.
+
+The Pub/Sub clients hold a channel of the running event loop: make them inside it. The BigQuery
+client blocks: call it from a thread.
+"""
+
+from typing import Any
+
+import google.auth
+import grpc
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.cloud import bigquery
+from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+
+from ops.runtime.settings import Settings
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+# A pulled response may be as large as a publish request (10 MB) and then some.
+_CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+]
+
+
+def credentials(settings: Settings) -> Credentials:
+    """Return the service account's credentials, or the environment's own where none is named."""
+    file = settings.google_application_credentials
+    found, _ = (
+        google.auth.load_credentials_from_file(str(file), scopes=_SCOPES)  # type: ignore[no-untyped-call]
+        if file
+        else google.auth.default(scopes=_SCOPES)
+    )
+    return found
+
+
+def _transport_arguments(settings: Settings) -> dict[str, Any]:
+    if settings.pubsub_emulator_host is None:
+        return {"credentials": credentials(settings)}
+    return {"channel": grpc.aio.insecure_channel(settings.pubsub_emulator_host, _CHANNEL_OPTIONS)}
+
+
+def publisher(settings: Settings) -> PublisherAsyncClient:
+    """Return a publisher; close it with `await client.transport.close()`."""
+    transport = PublisherGrpcAsyncIOTransport(**_transport_arguments(settings))
+    return PublisherAsyncClient(transport=transport)
+
+
+def subscriber(settings: Settings) -> SubscriberAsyncClient:
+    """Return a subscriber; close it with `await client.transport.close()`."""
+    transport = SubscriberGrpcAsyncIOTransport(**_transport_arguments(settings))
+    return SubscriberAsyncClient(transport=transport)
+
+
+def warehouse(settings: Settings) -> bigquery.Client:
+    """Return a BigQuery client; it may be shared between threads for jobs and look-ups."""
+    if settings.bigquery_emulator_host is None:
+        return bigquery.Client(project=settings.project_id, credentials=credentials(settings))
+    return bigquery.Client(
+        project=settings.project_id,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": f"http://{settings.bigquery_emulator_host}"},
+    )

@@ -1,0 +1,78 @@
+"""Logs: one JSON object a line on standard error, each with a stable `action`."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from ops.runtime.settings import Settings
+
+
+class _JsonLines(logging.Formatter):
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "process": self._process,
+            "logger": record.name,
+        }
+        fields = getattr(record, "fields", None)
+        if fields is None:  # a library's record: its text is all it has
+            line["message"] = record.getMessage()
+        else:
+            line |= {"action": record.msg, **fields}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class Logger:
+    """Writes events: an action, and fields that must never hold a payload's values or a key."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def _write(self, level: int, action: str, fields: dict[str, Any], *, trace: bool) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, action, extra={"fields": fields}, exc_info=trace)
+
+    def debug(self, action: str, **fields: Any) -> None:
+        """Write what only a developer wants to see."""
+        self._write(logging.DEBUG, action, fields, trace=False)
+
+    def info(self, action: str, **fields: Any) -> None:
+        """Write what happened as it should."""
+        self._write(logging.INFO, action, fields, trace=False)
+
+    def warning(self, action: str, **fields: Any) -> None:
+        """Write what went wrong and was mended here."""
+        self._write(logging.WARNING, action, fields, trace=False)
+
+    def error(self, action: str, **fields: Any) -> None:
+        """Write what a person has to look at."""
+        self._write(logging.ERROR, action, fields, trace=False)
+
+    def exception(self, action: str, **fields: Any) -> None:
+        """Write an error with the traceback of the exception being handled."""
+        self._write(logging.ERROR, action, fields, trace=True)
+
+
+def get(name: str) -> Logger:
+    """Return the logger of a module."""
+    return Logger(name)
+
+
+def setup(process: str, settings: Settings) -> None:
+    """Send every record of this process, ours and the libraries', to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    for chatty in ("google", "urllib3", "asyncio", "grpc"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

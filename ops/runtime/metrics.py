@@ -1,0 +1,85 @@
+"""Every metric, declared once, with its meaning; label sets are closed.
+
+All processes declare all metrics, so that a group on the Pushgateway always has the same names.
+Units are in the names: seconds, bytes, or a plain count.
+"""
+
+from typing import Final
+
+import prometheus_client
+from prometheus_client import Counter, Gauge, Histogram
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SLOW: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
+
+# The first Gatekeeper's own two.
+VALID = Counter("valid_payload_count", "Payloads that met the schema rule.")
+INVALID = Counter("invalid_payload_count", "Payloads that broke the schema rule or were not JSON.")
+
+# The server.
+REQUESTS = Counter(
+    "gatekeeper_requests", "HTTP requests, by route pattern and status.", ["route", "status"]
+)
+REQUEST_SECONDS = Histogram(
+    "gatekeeper_request_seconds",
+    "From a request's head to its answer.",
+    ["route"],
+    buckets=_FAST,
+)
+REQUESTS_IN_FLIGHT = Gauge("gatekeeper_requests_in_flight", "Requests being answered now.")
+FAULTS = Counter("gatekeeper_faults", "Faults named in verdicts, by rule.", ["rule"])
+PUBLISHED = Counter("gatekeeper_published", "Transactions that Pub/Sub has confirmed.")
+PUBLISH_SECONDS = Histogram(
+    "gatekeeper_publish_seconds", "From hand-over to Pub/Sub's confirmation.", buckets=_FAST
+)
+PUBLISH_BATCH = Histogram(
+    "gatekeeper_publish_batch_transactions", "Transactions in one Publish call.", buckets=_SIZES
+)
+PUBLISH_QUEUE = Gauge(
+    "gatekeeper_publish_queue_transactions", "Transactions waiting for a Publish call."
+)
+PUBLISH_FAILURES = Counter(
+    "gatekeeper_publish_failures", "Transactions answered 503 as Pub/Sub did not take them."
+)
+
+# The workers.
+PULLED = Counter("gatekeeper_pulled", "Messages received from the subscription.")
+APPLIED = Counter("gatekeeper_applied", "Transactions committed to the warehouse.")
+DEAD_LETTERED = Counter(
+    "gatekeeper_dead_lettered", "Transactions rejected for good, by reason.", ["reason"]
+)
+SKIPPED = Counter(
+    "gatekeeper_redeliveries_skipped", "Deliveries whose outcome the ledger already held."
+)
+BATCH_TRANSACTIONS = Histogram(
+    "gatekeeper_batch_transactions", "Transactions in a batch.", buckets=_SIZES
+)
+ACTIVITIES_IN = Counter("gatekeeper_activities", "Activities that entered a fold.")
+ROWS_OUT = Counter(
+    "gatekeeper_folded_rows", "Rows and delete keys that a fold left to send.", ["operation"]
+)
+STATEMENTS = Counter("gatekeeper_statements", "Data statements sent (the ledger's not counted).")
+TRANSACTION_SECONDS = Histogram(
+    "gatekeeper_transaction_seconds", "One warehouse transaction, submit to commit.", buckets=_SLOW
+)
+END_TO_END_SECONDS = Histogram(
+    "gatekeeper_end_to_end_seconds", "From received by the server to committed.", buckets=_SLOW
+)
+CONFLICTS = Counter(
+    "gatekeeper_conflicts", "Warehouse transactions cancelled over a concurrent one."
+)
+UNKNOWN_OUTCOMES = Counter(
+    "gatekeeper_unknown_outcomes", "Submissions whose answer was lost and had to be asked for."
+)
+BISECTIONS = Counter("gatekeeper_bisections", "Batches split in two to find an offender.")
+LEASES = Gauge("gatekeeper_leases", "Messages held under a lease now.")
+LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
+LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")
+STREAM_FAILURES = Counter("gatekeeper_stream_failures", "Streams to the subscription that broke.")
+
+# Every process.
+RETRIES = Counter("gatekeeper_retries", "Retries of calls that failed for a moment.", ["cause"])
+PUSH_FAILURES = Counter("gatekeeper_push_failures", "Pushes that the Pushgateway did not take.")

@@ -1,0 +1,77 @@
+"""Pushes this process's metrics to the Pushgateway, under its own grouping key, beside the work."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway
+
+from ops.runtime import log, metrics
+from ops.runtime.settings import Settings
+
+PUSH_TIMEOUT_SECONDS = 3.0
+
+logger = log.get(__name__)
+
+
+class Pusher:
+    """One process's group: job `gatekeeper_server` or `gatekeeper_worker`, `instance` its name."""
+
+    def __init__(self, settings: Settings, job: str, instance: str) -> None:
+        self._gateway = settings.pushgateway_prometheus_host
+        self._every = settings.metrics_push_seconds
+        self._job = job
+        self._instance = instance
+        self.leaving_for_good = False
+
+    @property
+    def _grouping_key(self) -> dict[str, str]:
+        return {"instance": self._instance}
+
+    async def push(self) -> bool:
+        """Push once, replacing the group; a failure is logged, counted and nothing else."""
+        return await self._attempt("push", push_to_gateway, registry=REGISTRY)
+
+    async def delete(self) -> bool:
+        """Delete the group, for a process that is not coming back."""
+        return await self._attempt("delete", delete_from_gateway)
+
+    async def _attempt(self, what: str, call: object, **options: object) -> bool:
+        assert callable(call)  # noqa: S101  # narrows the type, checks nothing at run time
+        try:
+            await asyncio.to_thread(
+                call,
+                self._gateway,
+                job=self._job,
+                grouping_key=self._grouping_key,
+                timeout=PUSH_TIMEOUT_SECONDS,
+                **options,
+            )
+        except Exception as error:  # noqa: BLE001  # metrics must never disturb the work
+            metrics.PUSH_FAILURES.inc()
+            logger.warning("metrics_push_failed", what=what, error=str(error))
+            return False
+        return True
+
+    async def _push_forever(self) -> None:
+        while True:
+            await self.push()
+            await asyncio.sleep(self._every)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Push now and then while the block runs, and once more at its end.
+
+        A process that is scaled away (`leaving_for_good`) deletes its group instead of leaving
+        numbers behind that no one will update.
+        """
+        task = asyncio.create_task(self._push_forever(), name="metrics-push")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self.push()
+            if self.leaving_for_good:
+                await self.delete()

@@ -45,15 +45,21 @@ def _transport_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def publisher(settings: Settings) -> PublisherAsyncClient:
-    """Return a publisher; close it with `await client.transport.close()`."""
+    """Return a publisher; `close` it."""
     transport = PublisherGrpcAsyncIOTransport(**_transport_arguments(settings))
     return PublisherAsyncClient(transport=transport)
 
 
 def subscriber(settings: Settings) -> SubscriberAsyncClient:
-    """Return a subscriber; close it with `await client.transport.close()`."""
+    """Return a subscriber; `close` it."""
     transport = SubscriberGrpcAsyncIOTransport(**_transport_arguments(settings))
     return SubscriberAsyncClient(transport=transport)
+
+
+async def close(*opened: PublisherAsyncClient | SubscriberAsyncClient) -> None:
+    """Close the clients' channels."""
+    for client in opened:
+        await client.transport.close()  # type: ignore[no-untyped-call]
 
 
 def warehouse(settings: Settings) -> bigquery.Client:

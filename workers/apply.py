@@ -1,0 +1,233 @@
+"""Applying a batch: sift, plan, make what is missing, fold, commit; isolate what fails for good.
+
+Each transaction of a batch ends applied or rejected, in the ledger, exactly once, whatever else is
+in the batch. Applied and rejected ones are settled in the same warehouse transaction: a rejection
+was decided on the tables as its neighbours left them, and must not be decided again later.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ops.runtime import log, metrics
+from workers import ledger, sql
+from workers.catalog import Catalog
+from workers.entry import Entry
+from workers.fold import TableChange, fold
+from workers.outcome import Reason, Rejection
+from workers.plan import MAX_TABLES, Plan
+from workers.sift import sift
+from workers.warehouse import (
+    AlreadySettled,
+    Fence,
+    Warehouse,
+    WarehouseRejected,
+    WarehouseUnavailable,
+)
+
+logger = log.get(__name__)
+
+CATALOG_ROUNDS = 5
+"""How often a batch is planned anew because others change its tables at the same time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What came of an entry: `rejection` is None when it was applied, now or earlier."""
+
+    entry: Entry
+    rejection: Rejection | None
+
+
+class _TooLarge(Exception):
+    """The batch does not fit into one warehouse transaction."""
+
+
+class Applier:
+    """Applies batches, one at a time."""
+
+    def __init__(self, warehouse: Warehouse, dataset: str, worker: str) -> None:
+        self._warehouse = warehouse
+        self._catalog = Catalog(warehouse)
+        self._dataset = dataset
+        self._worker = worker
+
+    async def settle(self, entries: list[Entry], fence: Fence) -> list[Outcome]:
+        """Settle every entry of a batch, in order, and return what came of each.
+
+        The ledger is asked only when its guard objects, or before tables are made: in steady state
+        a batch is one job. Raises WarehouseUnavailable and OutcomeUnknown; calling again with the
+        same entries is then safe.
+        """
+        known: dict[str, dict[str, ledger.Settled]] | None = None
+        made = Made()
+        while True:
+            sifted = sift(entries, known or {})
+            try:
+                rejected = await self._apply(sifted.fresh, fence, made, asked=known is not None)
+                break
+            except AlreadySettled:
+                found = await self._look_up(entries, fence)
+                if found == known:
+                    raise WarehouseUnavailable("the ledger's guard and its rows disagree") from None
+                known = found
+        await self._drop_unused(made, fence)
+        metrics.SKIPPED.inc(len(sifted.known) + len(sifted.repeats))
+        outcomes = {entry.key: settled.rejection for entry, settled in sifted.known}
+        outcomes |= {entry.key: None for entry in sifted.fresh}
+        outcomes |= {entry.key: rejection for entry, rejection in rejected}
+        return [Outcome(entry, outcomes[entry.key]) for entry in entries]
+
+    async def _look_up(
+        self, entries: list[Entry], fence: Fence
+    ) -> dict[str, dict[str, ledger.Settled]]:
+        ids = list(dict.fromkeys(entry.message.id for entry in entries))
+        return ledger.settled(await self._warehouse.look_up(ids, fence))
+
+    async def _apply(
+        self, entries: list[Entry], fence: Fence, made: "Made", *, asked: bool
+    ) -> list[tuple[Entry, Rejection]]:
+        """Commit entries in order, each segment as one transaction; return the rejected ones."""
+        rejected: list[tuple[Entry, Rejection]] = []
+        rest = entries
+        while rest:
+            try:
+                rejected += await self._commit(rest, fence, made, asked=asked)
+                break
+            except (WarehouseRejected, _TooLarge) as failure:
+                rest = await self._isolate(rest, fence, made, rejected, failure)
+        return rejected
+
+    async def _isolate(
+        self,
+        failing: list[Entry],
+        fence: Fence,
+        made: "Made",
+        rejected: list[tuple[Entry, Rejection]],
+        failure: Exception,
+    ) -> list[Entry]:
+        """Commit all before the first offender of a segment that failed as a whole.
+
+        Return what is left, in order: the offender with its rejection, and those behind it. Takes
+        one transaction for each halving, as the half that is known to fail is not tried again.
+        """
+        tail: list[Entry] = []
+        while len(failing) > 1:
+            metrics.BISECTIONS.inc()
+            middle = len(failing) // 2
+            left, right = failing[:middle], failing[middle:]
+            try:
+                rejected += await self._commit(left, fence, made, asked=True)
+                failing = right
+            except (WarehouseRejected, _TooLarge) as error:
+                failing, tail, failure = left, right + tail, error
+        try:  # alone it may go through: what failed was perhaps the company it kept
+            rejected += await self._commit(failing, fence, made, asked=True)
+        except (WarehouseRejected, _TooLarge) as error:
+            failure = error
+        else:
+            return tail
+        reason = Reason.TOO_LARGE if isinstance(failure, _TooLarge) else Reason.WAREHOUSE_REJECTED
+        return [replace(failing[0], rejection=Rejection(reason, str(failure))), *tail]
+
+    async def _commit(
+        self, entries: list[Entry], fence: Fence, made: "Made", *, asked: bool
+    ) -> list[tuple[Entry, Rejection]]:
+        """Commit entries as one transaction; return those that the plan rejected."""
+        for _ in range(CATALOG_ROUNDS):
+            plan = await self._catalog.plan(entries)
+            changes = fold(
+                activity
+                for entry in plan.accepted
+                if entry.transaction
+                for activity in entry.transaction.activities
+            )
+            script = self._script(plan, changes)
+            if plan.changes_the_catalog:
+                if not asked:
+                    raise AlreadySettled  # ask the ledger first: a redelivery makes no tables
+                await self._make(plan, made, fence)
+                continue
+            try:
+                await self._warehouse.commit(script, fence)
+            except WarehouseRejected:
+                if await self._catalog.refresh(entries):
+                    continue  # someone else changed a table: what failed was the old plan
+                raise
+            self._count(plan, changes)
+            made.used_by(plan)
+            return plan.rejected
+        raise WarehouseUnavailable("the tables keep changing under the batch")
+
+    def _script(self, plan: Plan, changes: list[TableChange]) -> sql.Script:
+        if len(changes) > MAX_TABLES:
+            raise _TooLarge(f"{len(changes)} tables in one transaction, {MAX_TABLES} at the most")
+        settling: list[tuple[Entry, Rejection | None]] = [
+            *((entry, None) for entry in plan.accepted),
+            *plan.rejected,
+        ]
+        conflicts = {
+            entry.key
+            for entry, rejection in plan.rejected
+            if rejection.reason is Reason.IDEMPOTENCY_CONFLICT
+        }
+        script = sql.script(
+            self._dataset,
+            changes,
+            sql.Settlement(
+                ids=[entry.key[0] for entry, _ in settling if entry.key not in conflicts],
+                conflicts=[" ".join(key) for key in conflicts],
+                rows=[ledger.row(entry, rejection, self._worker) for entry, rejection in settling],
+            ),
+        )
+        if script.too_large:
+            raise _TooLarge("the transaction is larger than a BigQuery request may be")
+        return script
+
+    async def _make(self, plan: Plan, made: "Made", fence: Fence) -> None:
+        for table, columns in plan.creates.items():
+            await self._warehouse.create_table(table, columns, fence)
+            made.tables.add(table)
+        for table, columns in plan.adds.items():
+            await self._warehouse.add_columns(table, columns, fence)
+            made.columns |= {(table, name) for name, _ in columns}
+        await self._catalog.refresh(plan.accepted)
+
+    async def _drop_unused(self, made: "Made", fence: Fence) -> None:
+        """Leave no table and no column behind that only rejected transactions asked for."""
+        for table in made.tables:
+            logger.info("table_dropped", table=table, why="only a rejected transaction used it")
+            await self._warehouse.drop_unused(table, None, fence)
+        for table, column in made.columns:
+            logger.info("column_dropped", table=table, column=column)
+            await self._warehouse.drop_unused(table, column, fence)
+
+    def _count(self, plan: Plan, changes: Iterable[TableChange]) -> None:
+        now = datetime.now(UTC)
+        metrics.APPLIED.inc(len(plan.accepted))
+        metrics.BATCH_TRANSACTIONS.observe(len(plan.accepted) + len(plan.rejected))
+        for entry in plan.accepted:
+            received = datetime.fromisoformat(entry.message.received_at)
+            metrics.END_TO_END_SECONDS.observe(max((now - received).total_seconds(), 0))
+            if entry.transaction:
+                metrics.ACTIVITIES_IN.inc(len(entry.transaction.activities))
+        for _, rejection in plan.rejected:
+            metrics.DEAD_LETTERED.labels(reason=rejection.reason.value).inc()
+        for change in changes:
+            for operation, row_sets in (("delete", change.deletes), ("insert", change.inserts)):
+                metrics.ROWS_OUT.labels(operation=operation).inc(sum(len(s.rows) for s in row_sets))
+
+
+class Made:
+    """The tables and columns that a batch made and that no applied transaction has used yet."""
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+        self.columns: set[tuple[str, str]] = set()
+
+    def used_by(self, plan: Plan) -> None:
+        """Strike what the plan's accepted transactions, now committed, have put to use."""
+        for entry in plan.accepted:
+            for activity in entry.transaction.activities if entry.transaction else ():
+                self.tables.discard(activity.table)
+                self.columns -= {(activity.table, name) for name in activity.names}

@@ -1,0 +1,62 @@
+"""Dead letters: what was rejected for good, published whole with its reason, for people to look at.
+
+Published after the rejection is in the ledger and before the ack. A worker that dies in between
+leaves a redelivery, which the ledger recognises as rejected, and which is published then: a dead
+letter may come twice (its `id` tells), it is never missing.
+"""
+
+from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
+
+from ops.runtime.retry import policy
+from workers.apply import Outcome
+from workers.errors import is_transient_rpc
+from workers.outcome import Rejection
+
+MAX_ATTRIBUTE_BYTES = 1_024
+"""https://cloud.google.com/pubsub/quotas#resource_limits"""
+MAX_MESSAGES = 1_000
+MAX_BYTES = 8_000_000
+
+
+def _message(outcome: Outcome, rejection: Rejection) -> PubsubMessage:
+    delivery, message = outcome.entry.delivery, outcome.entry.message
+    error = rejection.error.encode()[:MAX_ATTRIBUTE_BYTES].decode(errors="ignore")
+    given = dict(delivery.attributes)
+    given.setdefault("id", message.id)  # of a foreign publisher's message: Pub/Sub's own id
+    return PubsubMessage(
+        data=delivery.data,
+        ordering_key=delivery.ordering_key,
+        attributes={**given, "reason": rejection.reason.value, "error": error},
+    )
+
+
+class DeadLetters:
+    """The dead-letter topic."""
+
+    def __init__(self, client: PublisherAsyncClient, topic: str, *, seconds: float) -> None:
+        self._client = client
+        self._topic = topic
+        self._seconds = seconds
+
+    async def publish(self, outcomes: list[Outcome]) -> None:
+        """Publish the rejected ones of some outcomes; returns when Pub/Sub has confirmed all.
+
+        Raises `google.api_core.exceptions.GoogleAPICallError` when it does not within the time.
+        """
+        part: list[PubsubMessage] = []
+        size = 0
+        for outcome in outcomes:
+            if outcome.rejection is None:
+                continue
+            message = _message(outcome, outcome.rejection)
+            if part and (len(part) == MAX_MESSAGES or size + len(message.data) > MAX_BYTES):
+                await self._send(part)
+                part, size = [], 0
+            part.append(message)
+            size += len(message.data)
+        if part:
+            await self._send(part)
+
+    async def _send(self, messages: list[PubsubMessage]) -> None:
+        retrying = policy("dead_letter", is_transient_rpc, attempts=10, seconds=self._seconds)
+        await retrying(self._client.publish, topic=self._topic, messages=messages)

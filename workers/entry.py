@@ -1,0 +1,58 @@
+"""An entry: one delivered message, decoded and checked again, on its way through a batch."""
+
+from dataclasses import dataclass
+
+from schema import (
+    BadValue,
+    InvalidJSON,
+    InvalidSchema,
+    Message,
+    Transaction,
+    canonical,
+    check_body,
+    parse_type,
+    read,
+)
+from workers.outcome import Reason, Rejection
+from workers.subscription import Delivery
+
+SHOWN_FAULTS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A message and what it holds: a transaction, or the reason why it holds none."""
+
+    delivery: Delivery
+    message: Message
+    transaction: Transaction | None
+    rejection: Rejection | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The id and the body's hash: what the ledger knows a transaction by."""
+        return self.message.id, self.message.sha256
+
+
+def decode(delivery: Delivery) -> Entry:
+    """Check a delivery against the rule again: workers trust no publisher."""
+    message = read(
+        delivery.data,
+        delivery.attributes,
+        delivery.message_id,
+        delivery.publish_time,
+        delivery.ordering_key,
+    )
+    try:
+        canonical(message.received_at, parse_type("TIMESTAMP"))
+    except BadValue:  # a foreign publisher's attribute; the ledger needs a time
+        message = message._replace(received_at=delivery.publish_time)
+    try:
+        return Entry(delivery, message, check_body(delivery.data), None)
+    except InvalidJSON as fault:
+        error = str(fault)
+    except InvalidSchema as invalid:
+        shown = [f"{fault.pointer}: {fault.message}" for fault in invalid.faults[:SHOWN_FAULTS]]
+        more = len(invalid.faults) - len(shown)
+        error = "; ".join(shown) + (f"; and {more} more" if more else "")
+    return Entry(delivery, message, None, Rejection(Reason.INVALID_SCHEMA, error))

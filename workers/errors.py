@@ -1,0 +1,89 @@
+"""Which failures are transient, permanent or of unknown outcome: one table a service."""
+
+import re
+from enum import Enum, auto
+
+import requests
+from google.api_core import exceptions as gapi
+from google.auth.exceptions import TransportError
+
+# Pub/Sub, https://cloud.google.com/pubsub/docs/reference/error-codes: worth another try.
+TRANSIENT_RPC: tuple[type[Exception], ...] = (
+    gapi.Aborted,  # a concurrent operation won
+    gapi.Cancelled,  # the connection was cut under the call
+    gapi.DeadlineExceeded,  # no answer in time
+    gapi.InternalServerError,  # the service's own fault
+    gapi.ResourceExhausted,  # quota: back off
+    gapi.ServiceUnavailable,  # connection refused or the service restarts
+    gapi.Unknown,  # a proxy's answer, not the service's
+)
+
+
+def is_transient_rpc(error: BaseException) -> bool:
+    """Tell whether a Pub/Sub call may succeed when it is made again."""
+    return isinstance(error, TRANSIENT_RPC)
+
+
+class Failure(Enum):
+    """What a failed warehouse call means for the transaction it was about."""
+
+    CONFLICT = auto()  # cancelled over a concurrent transaction: nothing happened, go again
+    TRANSIENT = auto()  # nothing happened, go again after a while
+    UNKNOWN = auto()  # it may have happened: ask
+    SETTLED = auto()  # our own guard: the ledger holds one of the ids
+    PERMANENT = auto()  # it will never work
+
+
+SETTLED_TEXT = "gatekeeper: already settled"
+
+# BigQuery answers 400 invalidQuery for these, which the client's own retries leave alone:
+# https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
+_CONFLICT = re.compile(
+    r"aborted due to concurrent update|Could not serialize access|TransactionContext Error"
+    r"|Transaction conflict|Failed to commit DuckLake transaction",
+    re.IGNORECASE,
+)
+# https://cloud.google.com/bigquery/docs/error-messages: the job did not run, or not to its end.
+_TRANSIENT_REASONS = {
+    "backendError",
+    "internalError",
+    "jobBackendError",
+    "jobInternalError",
+    "jobRateLimitExceeded",
+    "quotaExceeded",
+    "rateLimitExceeded",
+    "stopped",
+    "timeout",
+    "tableUnavailable",
+}
+# The request may have been carried out although no answer came.
+_NO_ANSWER = (
+    requests.exceptions.RequestException,
+    TransportError,
+    gapi.RetryError,
+    gapi.GatewayTimeout,
+    gapi.BadGateway,
+    gapi.InternalServerError,
+    gapi.ServiceUnavailable,
+    gapi.TooManyRequests,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def classify(error: BaseException) -> Failure:
+    """Decide what a warehouse error means. Texts are matched where BigQuery gives no code."""
+    text = str(error)
+    if SETTLED_TEXT in text:
+        return Failure.SETTLED
+    if _CONFLICT.search(text):
+        return Failure.CONFLICT
+    if isinstance(error, gapi.GoogleAPICallError) and _reasons(error) & _TRANSIENT_REASONS:
+        return Failure.TRANSIENT
+    if isinstance(error, _NO_ANSWER):
+        return Failure.UNKNOWN
+    return Failure.PERMANENT
+
+
+def _reasons(error: gapi.GoogleAPICallError) -> set[str]:
+    return {str(item.get("reason", "")) for item in error.errors if isinstance(item, dict)}

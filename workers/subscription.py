@@ -1,0 +1,259 @@
+"""The subscription: a StreamingPull kept open, leases kept alive, acks and nacks.
+
+The generated async client hands over as many messages of an ordering key as flow control allows,
+in order and before any ack; keeping the leases is therefore ours. When a stream breaks, messages
+that no one has taken from the inbox yet are nacked and dropped: Pub/Sub delivers them again, to
+whichever worker then holds their key, and applying our copies too would break the key's order.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPICallError
+from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, SubscriberAsyncClient
+
+from ops.runtime import log, metrics
+from ops.runtime.retry import policy
+from workers.errors import is_transient_rpc
+
+ACK_IDS_A_REQUEST = 2_500
+"""A request holds 512 KiB, an ack id up to some 200 bytes: https://cloud.google.com/pubsub/quotas."""
+EXTEND_AFTER = 1 / 3
+"""The share of a lease after which it is extended: two more tries fit in before it runs out."""
+LONGEST_RECONNECT_SECONDS = 5.0
+
+logger = log.get(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One delivered message and its lease; `lease_until` is in seconds of `time.monotonic`."""
+
+    ack_id: str
+    message_id: str
+    data: bytes
+    attributes: Mapping[str, str]
+    ordering_key: str
+    publish_time: str
+    lease_until: float
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the lease has run out: another worker may have the message by now."""
+        return time.monotonic() >= self.lease_until
+
+
+class Subscription:
+    """Deliveries of one subscription. Run `running()` beside the consumer of `inbox`."""
+
+    def __init__(
+        self,
+        client: SubscriberAsyncClient,
+        path: str,
+        *,
+        lease_seconds: int,
+        max_messages: int,
+        max_bytes: int,
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._lease_seconds = lease_seconds
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._client_id = uuid.uuid4().hex
+        self._outstanding: dict[str, Delivery] = {}
+        self.inbox = Inbox()
+
+    @contextlib.asynccontextmanager
+    async def leasing(self) -> AsyncIterator[None]:
+        """Keep the leases of all outstanding messages alive while the block runs."""
+        task = asyncio.create_task(self._extend_forever(), name="leases")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def pull_forever(self) -> None:
+        """Fill the inbox from a stream that is opened again whenever it breaks."""
+        wait = 0.1
+        while True:
+            opened = time.monotonic()
+            try:
+                await self._pull()
+                error = "closed by the service"
+            except GoogleAPICallError as failure:
+                error = str(failure)
+            metrics.STREAM_FAILURES.inc()
+            logger.warning("stream_broke", error=error, outstanding=len(self._outstanding))
+            await self.give_back(self.inbox.drain())
+            lasted = time.monotonic() - opened
+            wait = (
+                0.1
+                if lasted > LONGEST_RECONNECT_SECONDS
+                else min(wait * 2, LONGEST_RECONNECT_SECONDS)
+            )
+            await asyncio.sleep(wait)
+
+    async def _pull(self) -> None:
+        finished = asyncio.Event()
+
+        async def requests() -> AsyncIterator[StreamingPullRequest]:
+            yield StreamingPullRequest(
+                subscription=self._path,
+                stream_ack_deadline_seconds=self._lease_seconds,
+                client_id=self._client_id,
+                max_outstanding_messages=self._max_messages,
+                max_outstanding_bytes=self._max_bytes,
+            )
+            await finished.wait()  # the stream lives as long as its requests do
+
+        try:
+            stream = await self._client.streaming_pull(requests=requests())
+            async for response in stream:
+                # The raw message: proto-plus wrappers cost more than the whole fold.
+                received = StreamingPullResponse.pb(response).received_messages
+                self._take([self._delivery(message) for message in received])
+        finally:
+            finished.set()
+
+    def _delivery(self, received: Any) -> Delivery:
+        message = received.message
+        return Delivery(
+            ack_id=received.ack_id,
+            message_id=message.message_id,
+            data=message.data,
+            attributes=dict(message.attributes),
+            ordering_key=message.ordering_key,
+            publish_time=message.publish_time.ToDatetime(UTC).isoformat(),
+            lease_until=time.monotonic() + self._lease_seconds,
+        )
+
+    def _take(self, deliveries: list[Delivery]) -> None:
+        metrics.PULLED.inc(len(deliveries))
+        self._outstanding |= {delivery.ack_id: delivery for delivery in deliveries}
+        metrics.LEASES.set(len(self._outstanding))
+        self.inbox.put(deliveries)
+
+    def _release(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self._outstanding.pop(delivery.ack_id, None)
+        metrics.LEASES.set(len(self._outstanding))
+
+    async def ack(self, deliveries: list[Delivery]) -> None:
+        """Acknowledge for good. A failure costs a redelivery, which the ledger recognises."""
+        self._release(deliveries)
+        for ack_ids in _chunks(deliveries):
+            await self._unary(
+                "ack", self._client.acknowledge, subscription=self._path, ack_ids=ack_ids
+            )
+
+    async def give_back(self, deliveries: list[Delivery]) -> None:
+        """Nack: let Pub/Sub deliver them again, to anyone, now."""
+        self._release(deliveries)
+        await self._modify(deliveries, 0)
+
+    async def give_all_back(self) -> None:
+        """Nack all that is outstanding, for a worker that is leaving."""
+        self.inbox.drain()
+        await self.give_back(list(self._outstanding.values()))
+
+    async def _modify(self, deliveries: list[Delivery], seconds: int) -> bool:
+        done = True
+        for ack_ids in _chunks(deliveries):
+            done &= await self._unary(
+                "lease",
+                self._client.modify_ack_deadline,
+                subscription=self._path,
+                ack_ids=ack_ids,
+                ack_deadline_seconds=seconds,
+            )
+        return done
+
+    async def _unary(self, cause: str, call: Any, **arguments: Any) -> bool:
+        retrying = policy(cause, is_transient_rpc, attempts=5, seconds=self._lease_seconds / 3)
+        try:
+            await retrying(call, **arguments)
+        except GoogleAPICallError as error:
+            logger.warning("subscription_call_failed", call=cause, error=str(error))
+            return False
+        return True
+
+    async def _extend_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds * EXTEND_AFTER)
+            await self._extend()
+
+    async def _extend(self) -> None:
+        """Extend every lease still held; one that has run out is not ours to extend."""
+        held = [delivery for delivery in self._outstanding.values() if not delivery.lost]
+        asked_at = time.monotonic()  # the service counts from when it hears, which is later
+        if held and await self._modify(held, self._lease_seconds):
+            metrics.LEASE_EXTENSIONS.inc(len(held))
+            for delivery in held:
+                delivery.lease_until = asked_at + self._lease_seconds
+
+
+class Inbox:
+    """Deliveries that no batch has taken yet, in order. Bounded by the stream's flow control."""
+
+    def __init__(self) -> None:
+        self._deliveries: deque[Delivery] = deque()
+        self._arrived = asyncio.Event()  # also set when closed: nobody waits then
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._deliveries)
+
+    def put(self, deliveries: Iterable[Delivery]) -> None:
+        """Add deliveries; must not block."""
+        self._deliveries.extend(deliveries)
+        if self._deliveries:
+            self._arrived.set()
+
+    def close(self) -> None:
+        """Let no one wait any longer: the worker stops."""
+        self.closed = True
+        self._arrived.set()
+
+    def take(self) -> Delivery:
+        """Remove and return the oldest; raises IndexError when there is none."""
+        delivery = self._deliveries.popleft()
+        self._clear_when_empty()
+        return delivery
+
+    def _clear_when_empty(self) -> None:
+        if not self._deliveries and not self.closed:
+            self._arrived.clear()
+
+    def peek(self) -> Delivery | None:
+        """Return the oldest without removing it."""
+        return self._deliveries[0] if self._deliveries else None
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Wait until there is a delivery, at most so long; tell whether there is one."""
+        try:
+            await asyncio.wait_for(self._arrived.wait(), seconds)
+        except TimeoutError:
+            return False
+        return bool(self._deliveries)
+
+    def drain(self) -> list[Delivery]:
+        """Remove and return all."""
+        drained = list(self._deliveries)
+        self._deliveries.clear()
+        self._clear_when_empty()
+        return drained
+
+
+def _chunks(deliveries: list[Delivery]) -> Iterator[list[str]]:
+    for start in range(0, len(deliveries), ACK_IDS_A_REQUEST):
+        yield [delivery.ack_id for delivery in deliveries[start : start + ACK_IDS_A_REQUEST]]

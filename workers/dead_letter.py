@@ -16,6 +16,7 @@ MAX_ATTRIBUTE_BYTES = 1_024
 """https://cloud.google.com/pubsub/quotas#resource_limits"""
 MAX_MESSAGES = 1_000
 MAX_BYTES = 8_000_000
+PUBLISH_SECONDS = 10.0
 
 
 def _message(outcome: Outcome, rejection: Rejection) -> PubsubMessage:
@@ -59,4 +60,10 @@ class DeadLetters:
 
     async def _send(self, messages: list[PubsubMessage]) -> None:
         retrying = policy("dead_letter", is_transient_rpc, attempts=10, seconds=self._seconds)
-        await retrying(self._client.publish, topic=self._topic, messages=messages)
+        await retrying(
+            self._client.publish,
+            topic=self._topic,
+            messages=messages,
+            retry=None,
+            timeout=PUBLISH_SECONDS,
+        )

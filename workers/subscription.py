@@ -28,6 +28,8 @@ ACK_IDS_A_REQUEST = 2_500
 EXTEND_AFTER = 1 / 3
 """The share of a lease after which it is extended: two more tries fit in before it runs out."""
 LONGEST_RECONNECT_SECONDS = 5.0
+UNARY_SECONDS = 5.0
+"""For one ack or lease request; a retry is cheaper than a long wait."""
 
 logger = log.get(__name__)
 
@@ -117,7 +119,10 @@ class Subscription:
             await finished.wait()  # the stream lives as long as its requests do
 
         try:
-            stream = await self._client.streaming_pull(requests=requests())
+            # No retry of the library's: a stream that breaks is noticed here, and opened again.
+            stream = await self._client.streaming_pull(
+                requests=requests(), retry=None, timeout=None
+            )
             async for response in stream:
                 # The raw message: proto-plus wrappers cost more than the whole fold.
                 received = StreamingPullResponse.pb(response).received_messages
@@ -181,7 +186,7 @@ class Subscription:
     async def _unary(self, cause: str, call: Any, **arguments: Any) -> bool:
         retrying = policy(cause, is_transient_rpc, attempts=5, seconds=self._lease_seconds / 3)
         try:
-            await retrying(call, **arguments)
+            await retrying(call, retry=None, timeout=UNARY_SECONDS, **arguments)
         except GoogleAPICallError as error:
             logger.warning("subscription_call_failed", call=cause, error=str(error))
             return False

@@ -53,10 +53,11 @@ class Pusher:
             return False
         return True
 
-    async def _push_forever(self) -> None:
-        while True:
+    async def _push_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             await self.push()
-            await asyncio.sleep(self._every)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._every)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -65,13 +66,13 @@ class Pusher:
         A process that is scaled away (`leaving_for_good`) deletes its group instead of leaving
         numbers behind that no one will update.
         """
-        task = asyncio.create_task(self._push_forever(), name="metrics-push")
+        stop = asyncio.Event()
+        task = asyncio.create_task(self._push_until(stop), name="metrics-push")
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            stop.set()
+            await task  # not cancelled: its thread would push on, perhaps after the delete
             await self.push()
             if self.leaving_for_good:
                 await self.delete()

@@ -1,0 +1,70 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from ops.runtime import metrics
+from ops.runtime.pushgateway import Pusher
+from ops.runtime.settings import Settings
+from tests.support.processes import eventually, free_port
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[tuple[str, list[tuple[str, str]]]]:
+    calls: list[tuple[str, str]] = []
+
+    async def record(request: web.Request) -> web.Response:
+        assert request.method == "DELETE" or b"valid_payload_count_total" in await request.read()
+        calls.append((request.method, request.path))
+        return web.Response(status=202 if request.method == "DELETE" else 200)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", record)
+    async with TestServer(app) as server:
+        yield f"{server.host}:{server.port}", calls
+
+
+def _pusher(address: str, every: str = "0.1") -> Pusher:
+    settings = Settings.parse(
+        {"PUSHGATEWAY_PROMETHEUS_HOST": address, "METRICS_PUSH_SECONDS": every}
+    )
+    return Pusher(settings, "gatekeeper_worker", "worker_07")
+
+
+GROUP = "/metrics/job/gatekeeper_worker/instance/worker_07"
+
+
+async def test_a_process_pushes_its_own_group_again_and_again_and_a_last_time(
+    gateway: tuple[str, list[tuple[str, str]]],
+) -> None:
+    address, calls = gateway
+
+    async with _pusher(address).running():
+        await eventually(lambda: len(calls) >= 3)
+        running = len(calls)
+
+    assert len(calls) > running
+    assert set(calls) == {("PUT", GROUP)}
+
+
+async def test_a_process_that_leaves_for_good_deletes_its_group(
+    gateway: tuple[str, list[tuple[str, str]]],
+) -> None:
+    address, calls = gateway
+    pusher = _pusher(address)
+
+    async with pusher.running():
+        pusher.leaving_for_good = True
+
+    assert calls[-2:] == [("PUT", GROUP), ("DELETE", GROUP)]
+
+
+async def test_a_dead_pushgateway_costs_a_count_and_nothing_else() -> None:
+    before = metrics.PUSH_FAILURES._value.get()
+
+    async with _pusher(f"127.0.0.1:{free_port()}", every="300").running():
+        await asyncio.sleep(0)
+
+    assert metrics.PUSH_FAILURES._value.get() > before

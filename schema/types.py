@@ -1,0 +1,132 @@
+"""The source types of databases and the BigQuery type that each becomes."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any
+
+from schema import temporal, values
+from schema.values import BadValue
+
+__all__ = ["BadValue", "ColumnType", "UnknownType", "canonical", "parse_type"]
+
+MAX_TYPE_LENGTH = 100
+"""Characters in the text of a type. Ours: it bounds the cache's memory."""
+
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
+NUMERIC_SCALE, NUMERIC_INTEGER_DIGITS = 9, 29
+BIGNUMERIC_SCALE, BIGNUMERIC_INTEGER_DIGITS = 38, 38
+
+
+class UnknownType(ValueError):
+    """The text names no column type; the text says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """A column's type in BigQuery. Two are equal when BigQuery has one type for both.
+
+    `bigquery` is the type as DDL has it (`NUMERIC(10,2)`), `base` the same without parameters;
+    `precision` and `scale` are None except for NUMERIC and BIGNUMERIC. `canonicalise` takes a value
+    that is not null; it also enforces what BigQuery is not told, the n of VARCHAR(n).
+    """
+
+    bigquery: str
+    base: str
+    precision: int | None
+    scale: int | None
+    canonicalise: Callable[[Any], str] = field(compare=False, repr=False)
+
+
+def canonical(value: Any, ctype: ColumnType) -> str | None:
+    """Give the canonical text of a value, None for null; see `schema.values` for each type's.
+
+    Raises BadValue.
+    """
+    return None if value is None else ctype.canonicalise(value)
+
+
+@lru_cache(maxsize=4096)
+def parse_type(text: str) -> ColumnType:
+    """Find the type that `text` names, whatever its case and spaces. Raises UnknownType."""
+    match = _TYPE.fullmatch(text) if len(text) <= MAX_TYPE_LENGTH else None
+    if match is None:
+        raise UnknownType("a column type looks like INTEGER, VARCHAR(255) or DECIMAL(10,2)")
+    name = " ".join(match["name"].upper().split())
+    parameters = [int(match[group]) for group in ("first", "second") if match[group]]
+    if name in _DECIMALS:
+        return _decimal_type(name, parameters)
+    if name in _SIZED:
+        return _sized_type(name, parameters)
+    simple = _SIMPLE.get(name)
+    if simple is None:
+        raise UnknownType(f"{name} is not a known type: send one of {_KNOWN}")
+    if parameters:
+        raise UnknownType(f"{name} takes no parameters: send {name}")
+    return simple
+
+
+def _decimal_type(name: str, parameters: list[int]) -> ColumnType:
+    if not parameters:
+        return _decimal_column("NUMERIC", "NUMERIC", 38, 9)
+    precision, scale = (*parameters, 0)[:2]
+    if precision < 1:
+        raise UnknownType(f"{name}(p,s) needs a precision p of 1 or more")
+    if scale > precision:
+        raise UnknownType(f"{name}(p,s) needs a scale s of at most its precision p")
+    if scale <= NUMERIC_SCALE and precision - scale <= NUMERIC_INTEGER_DIGITS:
+        base = "NUMERIC"
+    elif scale <= BIGNUMERIC_SCALE and precision - scale <= BIGNUMERIC_INTEGER_DIGITS:
+        base = "BIGNUMERIC"
+    else:
+        raise UnknownType(
+            f"BigQuery holds {name}(p,s) while s is at most {BIGNUMERIC_SCALE} and p - s at most"
+            f" {BIGNUMERIC_INTEGER_DIGITS}: send a narrower one, or TEXT"
+        )
+    return _decimal_column(f"{base}({precision},{scale})", base, precision, scale)
+
+
+def _decimal_column(bigquery: str, base: str, precision: int, scale: int) -> ColumnType:
+    canonicalise = partial(values.decimal, precision=precision, scale=scale)
+    return ColumnType(bigquery, base, precision, scale, canonicalise)
+
+
+def _sized_type(name: str, parameters: list[int]) -> ColumnType:
+    if len(parameters) != 1 or parameters[0] < 1:
+        raise UnknownType(f"{name} needs one length of 1 or more: {name}(255)")
+    base, canonicalise = _SIZED[name]
+    return ColumnType(base, base, None, None, partial(canonicalise, length=parameters[0]))
+
+
+def _simple(base: str, canonicalise: Callable[[Any], str], *names: str) -> dict[str, ColumnType]:
+    return dict.fromkeys(names, ColumnType(base, base, None, None, canonicalise))
+
+
+_TYPE = re.compile(
+    r"\s*(?P<name>[A-Za-z][A-Za-z0-9_]*(?:\s+[A-Za-z][A-Za-z0-9_]*)*)\s*"
+    r"(?:\(\s*(?P<first>[0-9]+)\s*(?:,\s*(?P<second>[0-9]+)\s*)?\)\s*)?",
+    re.ASCII,
+)
+_DECIMALS = ("DECIMAL", "NUMERIC")
+_SIZED: dict[str, tuple[str, Callable[..., str]]] = {
+    "CHAR": ("STRING", values.string),
+    "VARCHAR": ("STRING", values.string),
+    "BINARY": ("BYTES", values.binary),
+    "VARBINARY": ("BYTES", values.binary),
+}
+_SIMPLE: dict[str, ColumnType] = {
+    **_simple("STRING", partial(values.string, length=None), "TEXT", "STRING", "UUID", "ENUM"),
+    **_simple("INT64", values.integer, "INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "INT64"),
+    **_simple("FLOAT64", values.floating, "FLOAT", "DOUBLE", "DOUBLE PRECISION", "REAL", "FLOAT64"),
+    **_simple("BOOL", values.boolean, "BOOLEAN", "BOOL"),
+    **_simple("DATE", temporal.day, "DATE"),
+    **_simple("TIME", temporal.time_of_day, "TIME"),
+    **_simple("DATETIME", temporal.civil_moment, "DATETIME"),
+    **_simple("TIMESTAMP", temporal.moment, "TIMESTAMP", "TIMESTAMPTZ"),
+    **_simple("JSON", values.document, "JSON", "JSONB"),
+    **_simple("BYTES", partial(values.binary, length=None), "BYTES", "BLOB", "BYTEA"),
+}
+_KNOWN = ", ".join(
+    [*_SIMPLE, *(f"{name}(n)" for name in _SIZED), *(f"{name}(p,s)" for name in _DECIMALS)]
+)

@@ -1,0 +1,75 @@
+"""A stream of transactions from many clients, and the count of what became of them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+
+from tests.support.fleet import FleetUnderTest
+
+CLIENTS = 32
+
+
+def insert(table: str, **values: int | str) -> dict[str, Any]:
+    """Return an activity that inserts one row of integers and texts."""
+    return {
+        "operation": "insert",
+        "table": table,
+        "col_names": list(values),
+        "col_types": ["INTEGER" if isinstance(each, int) else "TEXT" for each in values.values()],
+        "col_values": list(values.values()),
+    }
+
+
+def delete(table: str, **values: int | str) -> dict[str, Any]:
+    """Return an activity that deletes the rows with these values."""
+    columns = insert(table, **values)
+    names = ("col_names", "col_types", "col_values")
+    value_to_delete = {name: columns[name] for name in names}
+    return {"operation": "delete", "table": table, "value_to_delete": value_to_delete}
+
+
+def transaction(*activities: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload of one transaction."""
+    return {"activities": list(activities)}
+
+
+async def send(
+    fleet: FleetUnderTest, table: str, numbers: Iterable[int], *, accepted: set[int]
+) -> None:
+    """POST `insert n` into `<table>_<n mod 4>` for each number; add those answered 200.
+
+    A request whose connection fails, or that is answered 503, was not accepted as far as its
+    client knows; anything else but 200 fails the test.
+    """
+    waiting = iter(numbers)
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        for number in waiting:
+            payload = transaction(insert(f"{table}_{number % 4}", n=number))
+            try:
+                async with session.post("/api/activities", json=payload) as answer:
+                    assert answer.status in {200, 503}, await answer.text()
+                    if answer.status == 200:
+                        accepted.add(number)
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.05)
+
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(f"http://{fleet.address}", timeout=timeout) as session:
+        await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+
+
+def applied(fleet: FleetUnderTest, table: str) -> Counter[int]:
+    """Return how often each number is in the tables that `send` wrote to."""
+    names = {f"{table}_{each}" for each in range(4)}
+    there = {
+        row["table_name"] for row in fleet.query("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")
+    }
+    counts: Counter[int] = Counter()
+    for name in names & there:
+        for row in fleet.query(f"SELECT n, COUNT(*) AS times FROM {name} GROUP BY n"):
+            counts[row["n"]] += row["times"]
+    return counts

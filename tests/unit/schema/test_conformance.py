@@ -1,0 +1,30 @@
+"""Every sample verdict of the contract, checked against the rule."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schema import InvalidJSON, InvalidSchema, check_body
+
+VERDICTS = Path(__file__).parents[2] / "conformance" / "verdicts.jsonl"
+CASES = [json.loads(line) for line in VERDICTS.read_text().splitlines()]
+
+
+def verdict(body: bytes) -> dict[str, Any]:
+    try:
+        check_body(body)
+    except InvalidJSON:
+        return {"status": 400, "message": "Invalid JSON"}
+    except InvalidSchema as error:
+        pointers = [fault.pointer for fault in error.faults]
+        return {"status": 400, "message": "Invalid Schema", "pointers": pointers}
+    return {"status": 200}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_a_sample_gets_its_verdict(case: dict[str, Any]) -> None:
+    body = case["raw"] if "raw" in case else json.dumps(case["body"])
+    expected = {key: case[key] for key in ("status", "message", "pointers") if key in case}
+    assert verdict(body.encode()) == expected

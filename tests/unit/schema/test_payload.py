@@ -1,0 +1,423 @@
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schema.faults import KEY_ORDER, Fault, InvalidSchema
+from schema.payload import Activity, Transaction, check, check_body
+from schema.rules import RULES
+from schema.strict_json import InvalidJSON, loads
+from schema.types import BadValue, UnknownType, canonical, parse_type
+
+
+def lists(*columns: tuple[Any, Any, Any]) -> dict[str, Any]:
+    names, types, values = zip(*columns or [("a", "INTEGER", 1)], strict=True)
+    return {"col_names": list(names), "col_types": list(types), "col_values": list(values)}
+
+
+def insert(**changes: Any) -> dict[str, Any]:
+    return {"operation": "insert", "table": "t1", **lists(), **changes}
+
+
+def delete(**changes: Any) -> dict[str, Any]:
+    return {"operation": "delete", "table": "t1", "value_to_delete": lists(), **changes}
+
+
+def without(held: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in held.items() if key not in keys}
+
+
+def transaction(*activities: Any) -> dict[str, Any]:
+    return {"activities": list(activities)}
+
+
+def faults(payload: Any) -> list[Fault]:
+    with pytest.raises(InvalidSchema) as caught:
+        check(payload)
+    return caught.value.faults
+
+
+def places(*activities: Any) -> list[tuple[str, str]]:
+    """Pointer within the activities, and rule, of each fault."""
+    found = faults(transaction(*activities))
+    return [(fault.pointer.removeprefix("/activities/"), fault.rule) for fault in found]
+
+
+def test_an_accepted_transaction_holds_its_activities_in_canonical_form() -> None:
+    body = b"""{"activities": [
+      {"operation": "delete", "table": "t2",
+       "value_to_delete": {"col_names": ["a", "n"], "col_types": ["int", "text"],
+                           "col_values": [1, null]}},
+      {"col_values": [1.50, "2018-03-27T11:58:28+02:00"], "col_names": ["d", "at"],
+       "col_types": ["decimal (5, 2)", "timestamp"], "table": "t1", "operation": "insert"},
+      {"operation": "insert", "table": "t2", "col_names": ["j"], "col_types": ["JSON"],
+       "col_values": [{"b": 1, "a": null}]}
+    ]}"""
+    int64, string = parse_type("INT"), parse_type("TEXT")
+    decimal, timestamp = parse_type("DECIMAL(5,2)"), parse_type("TIMESTAMP")
+    expected = Transaction(
+        (
+            Activity("delete", "t2", ("a", "n"), (int64, string), ("1", None)),
+            Activity(
+                "insert", "t1", ("d", "at"), (decimal, timestamp),
+                ("1.5", "2018-03-27 09:58:28+00:00"),
+            ),
+            Activity("insert", "t2", ("j",), (parse_type("JSON"),), ('{"a":null,"b":1}',)),
+        )
+    )  # fmt: skip
+    assert check_body(body) == expected
+    assert check_body(body).tables == ("t2", "t1")
+
+
+def test_a_payload_is_left_as_it_was() -> None:
+    payload = transaction(delete(), insert())
+    before = json.dumps(payload)
+    check(payload)
+    assert json.dumps(payload) == before
+
+
+def test_a_body_that_is_not_strict_json_is_no_schema_fault() -> None:
+    with pytest.raises(InvalidJSON):
+        check_body(b'{"activities": [], "activities": []}')
+
+
+@pytest.mark.parametrize("payload", [None, 1, True, "x", [], [{}]])
+def test_a_payload_that_is_no_object_has_one_fault_at_the_root(payload: Any) -> None:
+    [fault] = faults(payload)
+    assert (fault.pointer, fault.rule, fault.got) == ("", "type", payload)
+    assert "an object is expected" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({}, [("/activities", "required")]),
+        ({"activities": []}, [("/activities", "not_empty")]),
+        ({"activities": None}, [("/activities", "type")]),
+        ({"activities": {}}, [("/activities", "type")]),
+        ({"activities": [None]}, [("/activities/0", "type")]),
+        ({"activities": [[]]}, [("/activities/0", "type")]),
+        ({"x": 1}, [("/activities", "required"), ("/x", "unknown_key")]),
+        ({"x": 1, "activities": [1], "y": 2}, [
+            ("/x", "unknown_key"), ("/activities/0", "type"), ("/y", "unknown_key"),
+        ]),
+    ],
+)  # fmt: skip
+def test_the_frame_is_checked(payload: Any, expected: list[tuple[str, str]]) -> None:
+    assert [(fault.pointer, fault.rule) for fault in faults(payload)] == expected
+
+
+@pytest.mark.parametrize(
+    ("activity", "expected"),
+    [
+        # keys
+        ({}, [("0/operation", "required"), ("0/table", "required")]),
+        ({"operation": "insert"}, [
+            ("0/table", "required"), ("0/col_names", "required"),
+            ("0/col_types", "required"), ("0/col_values", "required"),
+        ]),
+        ({"operation": "delete"}, [("0/table", "required"), ("0/value_to_delete", "required")]),
+        (delete(value_to_delete={}), [
+            ("0/value_to_delete/col_names", "required"),
+            ("0/value_to_delete/col_types", "required"),
+            ("0/value_to_delete/col_values", "required"),
+        ]),
+        (insert(value_to_delete=lists()), [("0/value_to_delete", "unknown_key")]),
+        (delete(col_names=["a"]), [("0/col_names", "unknown_key")]),
+        (delete(value_to_delete=lists() | {"table": "t1"}),
+         [("0/value_to_delete/table", "unknown_key")]),
+        (delete(value_to_delete=None), [("0/value_to_delete", "type")]),
+        (delete(value_to_delete=[]), [("0/value_to_delete", "type")]),
+        # operation: with an unknown one either shape is allowed, and checked
+        *[
+            (insert(operation=operation), [("0/operation", "operation")])
+            for operation in ("Insert", "", "insert ", "insert\n", None, 1, True, {}, ["insert"])
+        ],
+        (without(insert(), "operation"), [("0/operation", "required")]),
+        (delete(operation="drop", table=1), [("0/operation", "operation"), ("0/table", "type")]),
+        (insert(operation="x", value_to_delete=lists()), [("0/operation", "operation")]),
+        ({"operation": "x", "table": "t", "col_values": []},
+         [("0/operation", "operation"), ("0/col_values", "not_empty")]),
+        (insert(operation="x", col_values=["one"], note=1), [
+            ("0/operation", "operation"), ("0/col_values/0", "value"), ("0/note", "unknown_key"),
+        ]),
+        (delete(operation="x", value_to_delete=lists(("1", "INT", "x"))), [
+            ("0/operation", "operation"), ("0/value_to_delete/col_names/0", "column_name"),
+            ("0/value_to_delete/col_values/0", "value"),
+        ]),
+        # lists
+        (insert(col_names=[]), [("0/col_names", "not_empty")]),
+        (insert(col_names=[], col_types=[], col_values=[]), [
+            ("0/col_names", "not_empty"), ("0/col_types", "not_empty"),
+            ("0/col_values", "not_empty"),
+        ]),
+        (insert(col_names="a", col_types={}, col_values=1),
+         [("0/col_names", "type"), ("0/col_types", "type"), ("0/col_values", "type")]),
+        (insert(col_names=["a", "b"]), [("0/col_types", "length"), ("0/col_values", "length")]),
+        (insert(col_types=["INT", "INT"]), [("0/col_types", "length")]),
+        (insert(col_values=[1, 2]), [("0/col_values", "length")]),
+        (without(insert(col_values=[1, 2]), "col_names"),
+         [("0/col_names", "required"), ("0/col_values", "length")]),
+        (insert(col_names=[], col_values=[1, 2]),
+         [("0/col_names", "not_empty"), ("0/col_values", "length")]),
+        # elements are checked as far as they can be
+        (insert(col_types=["INT", "NOPE"], col_values=["x", "y", "z"]), [
+            ("0/col_types", "length"), ("0/col_types/1", "column_type"),
+            ("0/col_values", "length"), ("0/col_values/0", "value"),
+        ]),
+        (insert(**lists((1, None, 1), (None, "INT", "x"), ("a", ["INT"], {}))), [
+            ("0/col_names/0", "type"), ("0/col_names/1", "type"),
+            ("0/col_types/0", "type"), ("0/col_types/2", "type"), ("0/col_values/1", "value"),
+        ]),
+        # duplicates, the later one; a name that is broken on its own is not told twice
+        (insert(**lists(*[(name, "INT", 1) for name in ("a", "b", "A", "B", "a")])), [
+            ("0/col_names/2", "duplicate_column"), ("0/col_names/3", "duplicate_column"),
+            ("0/col_names/4", "duplicate_column"),
+        ]),
+        (insert(**lists(*[(name, "INT", 1) for name in ("1", "1", "a", 5, "A")])), [
+            ("0/col_names/0", "column_name"), ("0/col_names/1", "column_name"),
+            ("0/col_names/3", "type"), ("0/col_names/4", "duplicate_column"),
+        ]),
+    ],
+)  # fmt: skip
+def test_every_fault_of_an_activity_is_told(activity: Any, expected: list[tuple[str, str]]) -> None:
+    assert places(activity) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["t", "T1", "a" * 1024, "A_b_9_", "gatekeeper", "Gatekeepers_x", "gatekeepe_r"]
+)
+def test_a_table_name_is_accepted(name: str) -> None:
+    assert check(transaction(insert(table=name))).tables == (name,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["", "1t", "_t", "t-1", "t 1", "t.u", "a" * 1025, "té", "t\n", "\nt", "t`", "t\0"],
+        *["gatekeeper_", "gatekeeper_ledger", "GATEKEEPER_x", "GateKeeper_x", "\u017ft"],
+    ],
+)
+def test_a_table_name_is_refused(name: str) -> None:
+    assert places(insert(table=name)) == [("0/table", "table_name")]
+    assert places(delete(table=name)) == [("0/table", "table_name")]
+
+
+@pytest.mark.parametrize("name", ["a", "_a", "A" * 300, "_", "_9", "_rowtimestamp", "gatekeeper_x"])
+def test_a_column_name_is_accepted(name: str) -> None:
+    assert check(transaction(insert(col_names=[name]))).activities[0].names == (name,)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["", "9a", "a" * 301, "a-b", "a b", "a.b", "a\n", "é", "a`", "\u212a"],
+        *["_TABLE_SUFFIX", "_table_x", "_FILE_NAME", "_PARTITIONTIME", "_partitiondate"],
+        *["_ROW_TIMESTAMP", "__ROOT__", "__root__x", "_COLIDENTIFIER", "_ColIdentifier_1"],
+        *["_CHANGE_TYPE", "_CHANGE_SEQUENCE_NUMBER", "_change_timestamp"],
+    ],
+)
+def test_a_column_name_is_refused(name: str) -> None:
+    assert places(insert(col_names=[name])) == [("0/col_names/0", "column_name")]
+
+
+def test_faults_stand_in_the_order_of_the_document_and_a_missing_key_where_it_belongs() -> None:
+    turned = {
+        "zzz": 1,
+        "col_values": ["x"],
+        "col_types": ["NOPE"],
+        "table": "",
+        "aaa": 2,
+        "operation": "insert",
+    }
+    assert places(turned, delete(table="")) == [
+        ("0/zzz", "unknown_key"),
+        ("0/col_types/0", "column_type"),
+        ("0/table", "table_name"),
+        ("0/col_names", "required"),
+        ("0/aaa", "unknown_key"),
+        ("1/table", "table_name"),
+    ]
+    assert places(without(insert(col_names=[1]), "operation", "table")) == [
+        ("0/operation", "required"),
+        ("0/table", "required"),
+        ("0/col_names/0", "type"),
+    ]
+
+
+def test_the_tenth_fault_comes_after_the_ninth() -> None:
+    found = faults(transaction(*[insert(table="")] * 12))
+    assert [fault.pointer for fault in found] == [f"/activities/{at}/table" for at in range(12)]
+
+
+def test_pointers_escape_as_rfc_6901_says() -> None:
+    found = faults(transaction(insert(**{"a/b": 1, "m~n": 2, "": 3, "~1": 4, "é": 5, "0": 6})))
+    assert [fault.pointer for fault in found] == [
+        "/activities/0/" + step for step in ("a~1b", "m~0n", "", "~01", "é", "0")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        *[("null", None), ("true", True), ("1", 1), ("1.50", 1.5), ('"x"', "x"), ("-1e2", -100.0)],
+        *[("[1, 2.5]", [1, 2.5]), ('{"a": [null]}', {"a": [None]}), ("[]", []), ("{}", {})],
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", "18446744073709551616"),
+        ("0.12345678901234567890", "0.12345678901234567890"),
+        ("1e999999999", "1E+999999999"),
+        ("[1e400, 18446744073709551616]", ["1E+400", "18446744073709551616"]),
+        (f'"{"x" * 256}"', "x" * 256),
+        (f'"{"x" * 257}"', "x" * 256 + "…"),
+        ("9" * 300, "9" * 256 + "…"),
+        (json.dumps(["x" * 300]), "a list with 1 element"),
+        (json.dumps(list(range(300))), "a list with 300 elements"),
+        (json.dumps([[[1] * 100] * 100] * 100), "a list with 100 elements"),
+        (json.dumps({"k" * 300: 1}), "an object with 1 key"),
+        (json.dumps({str(key): 1 for key in range(300)}), "an object with 300 keys"),
+    ],
+)
+def test_a_fault_repeats_what_was_sent_shortened(text: str, got: Any) -> None:
+    [fault] = faults(transaction(insert(unknown=loads(text.encode()))))
+    assert (fault.got, type(fault.got)) == (got, type(got))
+    json.dumps(fault.got, allow_nan=False)
+
+
+def test_a_missing_key_got_null_and_a_wrong_value_got_itself() -> None:
+    found = faults(transaction(without(insert(col_values=["one"]), "table")))
+    assert [(fault.rule, fault.got) for fault in found] == [("required", None), ("value", "one")]
+    assert str(InvalidSchema(found)).startswith("/activities/0/table: the key table is missing")
+
+
+def test_hundreds_of_thousands_of_faults_are_all_told_in_order() -> None:
+    payload = transaction(insert(**{f"k{at}": at for at in range(50_000)}), *[None] * 50_000)
+    found = faults(payload)
+    assert len(found) == 100_000
+    assert found[49_999].pointer == "/activities/0/k49999"
+    assert found[-1].pointer == "/activities/50000"
+
+
+# -- what is accepted keeps the rule, restated here in the plainest way ------------------------
+
+
+def keeps_the_rule(payload: Any) -> bool:
+    try:
+        assert set(payload) == {"activities"}
+        assert isinstance(payload["activities"], list)
+        assert payload["activities"]
+        for activity in payload["activities"]:
+            columns = {"col_names", "col_types", "col_values"}
+            if activity["operation"] == "insert":
+                assert set(activity) == {"operation", "table", *columns}
+                held = activity
+            else:
+                assert activity["operation"] == "delete"
+                assert set(activity) == {"operation", "table", "value_to_delete"}
+                held = activity["value_to_delete"]
+                assert set(held) == columns
+            assert re.match(r"^[A-Za-z][A-Za-z0-9_]{0,1023}\Z", activity["table"])
+            assert not activity["table"].lower().startswith("gatekeeper_")
+            assert all(isinstance(held[key], list) for key in columns)
+            sizes = {len(held[key]) for key in columns}
+            assert len(sizes) == 1
+            assert sizes != {0}
+            for name in held["col_names"]:
+                assert re.match(r"^[A-Za-z_][A-Za-z0-9_]{0,299}\Z", name)
+                assert not re.match("_table_|_file_|_partition|__root__", name.lower())
+            assert len({name.lower() for name in held["col_names"]}) in sizes
+            for source, value in zip(held["col_types"], held["col_values"], strict=True):
+                canonical(value, parse_type(source))
+    except (AssertionError, TypeError, KeyError, AttributeError, BadValue, UnknownType):
+        return False
+    return True
+
+
+ODD = st.sampled_from(
+    [
+        *[None, True, 0, 1, 2**63, Decimal("1.5"), "", "a", "A", "b", "x\n", "_table_x"],
+        *["gatekeeper_x", "insert", "delete", "INTEGER", "TEXT", "DECIMAL(3,1)", "NOPE"],
+        *["2018-03-27", [], {}, [1], ["a"], ["INT"], ["a", "b"], ["INT", "TEXT"], {"a": 1}],
+        *[lists(), insert(), delete()],
+    ]
+)
+KEYS = st.sampled_from([*KEY_ORDER, "x"])
+column = st.sampled_from(
+    [
+        ("a", "INTEGER", 1),
+        ("b", "TEXT", "x"),
+        ("c", "DECIMAL(3,1)", Decimal("9.5")),
+        ("d", "DATE", None),
+    ]
+)
+some_columns = st.lists(column, min_size=1, max_size=3, unique_by=lambda held: held[0])
+activity = st.one_of(
+    some_columns.map(lambda held: insert(**lists(*held))),
+    some_columns.map(lambda held: delete(value_to_delete=lists(*held))),
+)
+valid_payload = st.lists(activity, min_size=1, max_size=3).map(lambda held: transaction(*held))
+
+
+def mutate(draw: Any, held: Any) -> Any:
+    """`held` with one thing in it, at any depth, replaced, removed or added."""
+    if isinstance(held, dict) and held and draw(st.integers(0, 3)):
+        key = draw(st.sampled_from(sorted(held)))
+        return {**held, key: mutate(draw, held[key])}
+    if isinstance(held, list) and held and draw(st.integers(0, 3)):
+        at = draw(st.integers(0, len(held) - 1))
+        return [*held[:at], mutate(draw, held[at]), *held[at + 1 :]]
+    if isinstance(held, dict) and draw(st.booleans()):
+        key = draw(KEYS)
+        return without(held, key) if key in held else {**held, key: draw(ODD)}
+    if isinstance(held, list) and draw(st.booleans()):
+        return held[:-1] if held and draw(st.booleans()) else [*held, draw(ODD)]
+    return draw(ODD)
+
+
+@st.composite
+def mutated_payload(draw: Any) -> Any:
+    payload = draw(valid_payload)
+    for _ in range(draw(st.integers(0, 3))):
+        payload = mutate(draw, payload)
+    return payload
+
+
+def resolve(payload: Any, pointer: str) -> Any:
+    """Follow a pointer, each step in turn; KeyError where the last step is missing."""
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        payload = payload[int(name)] if isinstance(payload, list) else payload[name]
+    return payload
+
+
+@given(valid_payload)
+def test_a_valid_payload_is_accepted(payload: Any) -> None:
+    assert keeps_the_rule(payload)
+    accepted = check(payload)
+    assert [held.operation for held in accepted.activities] == [
+        held["operation"] for held in payload["activities"]
+    ]
+
+
+@settings(max_examples=400)
+@given(mutated_payload())
+def test_a_payload_is_accepted_exactly_when_it_keeps_the_rule(payload: Any) -> None:
+    if keeps_the_rule(payload):
+        for held in check(payload).activities:
+            assert len(held.names) == len(held.types) == len(held.values) > 0
+        return
+    found = faults(payload)
+    pointers = [fault.pointer for fault in found]
+    assert len(set(pointers)) == len(pointers) > 0
+    for fault in found:
+        assert fault.rule in RULES
+        assert fault.message
+        json.dumps(fault.got, allow_nan=False)
+        if fault.rule == "required":
+            with pytest.raises(KeyError):
+                resolve(payload, fault.pointer)
+        else:
+            resolve(payload, fault.pointer)

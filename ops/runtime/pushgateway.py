@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway
 
-from ops.runtime import log, metrics
+from ops.runtime import log, metrics, process
 from ops.runtime.settings import Settings
 
 PUSH_TIMEOUT_SECONDS = 3.0
@@ -22,7 +22,6 @@ class Pusher:
         self._every = settings.metrics_push_seconds
         self._job = job
         self._instance = instance
-        self.leaving_for_good = False
 
     @property
     def _grouping_key(self) -> dict[str, str]:
@@ -63,7 +62,7 @@ class Pusher:
     async def running(self) -> AsyncIterator[None]:
         """Push now and then while the block runs, and once more at its end.
 
-        A process that is scaled away (`leaving_for_good`) deletes its group instead of leaving
+        A process that is scaled away deletes its group instead of leaving
         numbers behind that no one will update.
         """
         stop = asyncio.Event()
@@ -74,5 +73,5 @@ class Pusher:
             stop.set()
             await task  # not cancelled: its thread would push on, perhaps after the delete
             await self.push()
-            if self.leaving_for_good:
+            if process.leaving_for_good():
                 await self.delete()

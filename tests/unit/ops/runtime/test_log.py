@@ -57,3 +57,30 @@ def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[st
     log.get("a.module").info("chatter")
 
     assert capsys.readouterr().err == ""
+
+
+def test_the_console_format_is_one_line_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup("worker_03", Settings.parse({"LOG_FORMAT": "console"}))
+
+    log.get("a.module").warning("transaction_rejected", id="ab12", error='no "table"\nthere', n=3)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        'WARNING worker_03 transaction_rejected id=ab12 error="no \\"table\\"\\nthere" n=3'
+    )
+
+
+def test_the_console_format_shows_a_traceback_under_its_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.setup("worker_03", Settings.parse({"LOG_FORMAT": "console"}))
+
+    try:
+        int("x")
+    except ValueError:
+        log.get("a.module").exception("failed", id="ab12")
+
+    first, *trace = capsys.readouterr().err.splitlines()
+    assert first.endswith("ERROR   worker_03 failed id=ab12")
+    assert trace[0].startswith("Traceback")
+    assert trace[-1].startswith("ValueError")

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -51,12 +52,19 @@ async def test_a_process_pushes_its_own_group_again_and_again_and_a_last_time(
 
 async def test_a_process_that_leaves_for_good_deletes_its_group(
     gateway: tuple[str, list[tuple[str, str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     address, calls = gateway
-    pusher = _pusher(address)
+    marker = tmp_path / "worker_07.leaving"
+    monkeypatch.setenv("GATEKEEPER_LEAVING", str(marker))
 
-    async with pusher.running():
-        pusher.leaving_for_good = True
+    async with _pusher(address).running():
+        pass
+    assert calls[-1] == ("PUT", GROUP)  # a restart keeps the group
+
+    async with _pusher(address).running():
+        marker.touch()
 
     assert calls[-2:] == [("PUT", GROUP), ("DELETE", GROUP)]
 

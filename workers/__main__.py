@@ -3,11 +3,12 @@
 import argparse
 import sys
 
-from ops.runtime import clients, log, process
+from ops.runtime import clients, log, metrics, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from workers.apply import Applier
 from workers.dead_letter import DeadLetters
+from workers.outcome import Reason
 from workers.subscription import Subscription
 from workers.warehouse import Warehouse
 from workers.worker import Worker
@@ -16,6 +17,14 @@ from workers.worker import Worker
 OUTSTANDING_BATCHES = 3
 
 logger = log.get(__name__)
+
+
+def _declare_labels() -> None:
+    """Export every label's 0 from the start: the rate of a series that begins at 1 misses the 1."""
+    for reason in Reason:
+        metrics.DEAD_LETTERED.labels(reason=reason.value)
+    for operation in ("delete", "insert"):
+        metrics.ROWS_OUT.labels(operation=operation)
 
 
 async def main(settings: Settings) -> int:
@@ -36,6 +45,7 @@ async def main(settings: Settings) -> int:
     dead_letters = DeadLetters(
         publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
     )
+    _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with Pusher(settings, "gatekeeper_worker", name).running():
         try:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from google.api_core.exceptions import GoogleAPICallError
 
-from ops.runtime import log
+from ops.runtime import log, metrics
 from ops.runtime.settings import Settings
 from workers.apply import Applier
 from workers.batch import gather
@@ -83,6 +83,7 @@ class Worker:
                     await self._work(batch)
             except _GivenUp:
                 # Later messages of the same keys must not overtake: all of them go back.
+                metrics.LEASES_LOST.inc(len(batch))
                 logger.warning("leases_lost", transactions=len(batch))
                 await self._subscription.give_all_back()
 

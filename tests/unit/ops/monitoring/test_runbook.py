@@ -1,0 +1,76 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.runtime.settings import Settings
+from tests.support.processes import ROOT
+
+RUNBOOK = ROOT / "docs" / "runbook.md"
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return RUNBOOK.read_text()
+
+
+@pytest.fixture(scope="module")
+def sections(text: str) -> dict[str, str]:
+    _, *parts = re.split(r"^## +", text, flags=re.MULTILINE)
+    return dict(part.split("\n", 1) for part in parts)
+
+
+def test_every_alert_points_to_its_own_section(rules: Any, sections: dict[str, str]) -> None:
+    assert [alert["alert"] for alert in rules.alerts] == list(sections)
+    for alert in rules.alerts:
+        expected = f"{RUNBOOK.relative_to(ROOT)}#{anchor(alert['alert'])}"
+        assert alert["annotations"]["runbook"] == expected
+
+
+def test_every_section_says_what_it_means_what_to_look_at_and_what_mends_it(
+    sections: dict[str, str],
+) -> None:
+    for name, section in sections.items():
+        means, first, mend = (
+            section.find(f"**{word}**") for word in ("It means", "Look first", "Mend")
+        )
+        assert -1 < means < first < mend, name
+        assert "`" in section[mend:], f"{name} names no command that mends it"
+
+
+def test_every_link_leads_somewhere(text: str, sections: dict[str, str]) -> None:
+    anchors = {anchor(name) for name in sections}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, fragment = target.partition("#")
+        assert (RUNBOOK.parent / path).exists(), target
+        assert not fragment or fragment in anchors, target
+
+
+def test_every_setting_that_it_changes_is_one_and_may_have_that_value(text: str) -> None:
+    changes = re.findall(r"\b([A-Z][A-Z_]+)=([\w.]+)", text)
+
+    assert changes
+    for name, value in changes:
+        Settings.parse({name: value})  # raises for a bad value
+        assert hasattr(Settings.parse({}), name.lower()), name
+
+
+def test_every_log_event_that_it_looks_for_is_written_somewhere(text: str) -> None:
+    sources = [
+        path.read_text()
+        for package in ("ops", "server", "workers")
+        for path in Path(ROOT / package).rglob("*.py")
+    ]
+    written = set(re.findall(r'logger\.\w+\(\s*"(\w+)"', "\n".join(sources)))
+    wanted = set(re.findall(r"grep -h ([a-z]+(?:_[a-z]+)+) ", text))
+    for actions in re.findall(r'"action": "\(([\w|]+)\)"', text):
+        wanted |= set(actions.split("|"))
+
+    assert wanted
+    assert wanted <= written

@@ -16,7 +16,7 @@ from google.cloud import bigquery
 from ops.fleet.config import Fleet
 from ops.fleet.control import State, Supervisord
 from ops.runtime import clients
-from ops.runtime.settings import Settings
+from ops.runtime.settings import RULES, Settings
 from tests.support.processes import ROOT, free_ports
 
 COMMAND_SECONDS = 200
@@ -39,7 +39,7 @@ class FleetUnderTest:
         text = text.replace("ops/fleet/run/*.conf", f"{self.run}/*.conf")
         self.conf.write_text(text.replace("%(here)s", str(ROOT)))
         self.variables = {
-            "PROJECT_ID": "",
+            **dict.fromkeys(RULES, ""),  # nothing from the environment or .env
             "STATE_DIR": str(folder / "state"),
             "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub}",
             "BIGQUERY_EMULATOR_HOST": f"127.0.0.1:{warehouse}",

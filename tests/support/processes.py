@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -99,26 +100,30 @@ class Service:
         self._cwd = cwd
         self._environ = {**(os.environ if environ is None else environ), **variables}
         self._stop_deadline = stop_deadline
-        self._log = tempfile.NamedTemporaryFile(prefix="service-", suffix=".log")  # noqa: SIM115
+        descriptor, name = tempfile.mkstemp(prefix="service-", suffix=".log")
+        os.close(descriptor)
+        self._log = Path(name)
+        weakref.finalize(self, self._log.unlink, missing_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def module(cls, name: str, *arguments: str, **variables: str) -> Self:
         """Return `python -m name arguments…`."""
-        return cls([sys.executable, "-m", name, *arguments], **variables)
+        return cls([sys.executable, "-m", name, *arguments], environ={**os.environ, **variables})
 
     def start(self) -> Self:
         """Start the process, again if it has ended."""
         assert not self.alive, "still running"
-        self._process = subprocess.Popen(
-            self.command,
-            cwd=self._cwd,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self._cwd,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         return self
 
     @property
@@ -135,7 +140,7 @@ class Service:
     @property
     def output(self) -> str:
         """Everything written so far to standard output and standard error."""
-        return Path(self._log.name).read_text(errors="replace")
+        return self._log.read_text(errors="replace")
 
     def wait_for_port(self, address: str, deadline: float = 20) -> None:
         """Return when `host:port` accepts connections; fail with the output when it does not."""
@@ -185,10 +190,7 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self.stop()
-            else:
-                self.kill()
-        finally:
-            self._log.close()
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+
+from tests.support.processes import Service
 
 PROJECT = "projects/contract"
 LEASE_SECONDS = 60
@@ -171,6 +174,8 @@ class Client:
                 client_id=client_id,
             )
         )
+        # On a channel that cannot connect, the generated client would wait here for ever.
+        await asyncio.wait_for(self.channel.channel_ready(), _CALL_SECONDS)
         call = await self.subscriber.streaming_pull(stream.requests())
         reading = asyncio.create_task(stream.read(call))
         try:
@@ -179,6 +184,12 @@ class Client:
             call.cancel()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
+
+def local_server(directory: Path, port: int) -> Service:
+    """Return our server, not started, with its database in `directory`."""
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--state-dir", str(directory)]
+    return Service.module("ops.local.pubsub", *arguments, PROJECT_ID="")
 
 
 def texts(messages: Iterable[types.ReceivedMessage]) -> list[str]:

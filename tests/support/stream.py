@@ -37,7 +37,12 @@ def transaction(*activities: dict[str, Any]) -> dict[str, Any]:
 
 
 async def send(
-    fleet: FleetUnderTest, table: str, numbers: Iterable[int], *, accepted: set[int]
+    fleet: FleetUnderTest,
+    table: str,
+    numbers: Iterable[int],
+    *,
+    accepted: set[int],
+    clients: int = CLIENTS,
 ) -> None:
     """POST `insert n` into `<table>_<n mod 4>` for each number; add those answered 200.
 
@@ -59,7 +64,7 @@ async def send(
 
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(f"http://{fleet.address}", timeout=timeout) as session:
-        await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+        await asyncio.gather(*(client(session) for _ in range(clients)))
 
 
 def applied(fleet: FleetUnderTest, table: str) -> Counter[int]:

@@ -1,0 +1,1 @@
+"""The embedded stand-ins for the cloud: Pub/Sub, BigQuery and the Pushgateway."""

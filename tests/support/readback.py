@@ -1,0 +1,57 @@
+"""Reads a table through the client and brings its rows to the model's canonical texts."""
+
+import base64
+import datetime
+import decimal
+from collections import Counter
+from typing import Any
+
+from google.cloud import bigquery
+
+from schema import ColumnType, canonical, parse_type
+
+_STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+
+
+def _as_json(value: Any) -> Any:
+    """Return what a client would have sent for a value that was read."""
+    match value:
+        case bytes():
+            return base64.b64encode(value).decode()
+        case decimal.Decimal():
+            return str(value)
+        case datetime.datetime():
+            return value.isoformat(" ")
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+    return value
+
+
+def types_of(client: bigquery.Client, table: str) -> dict[str, str]:
+    """Return the types of a table's columns as DDL has them, by lower-case name."""
+    found = {}
+    for field in client.get_table(table).schema:
+        base = _STANDARD.get(field.field_type, field.field_type)
+        size = f"({field.precision},{field.scale or 0})" if field.precision else ""
+        found[field.name.lower()] = base + size
+    return found
+
+
+def counted(
+    client: bigquery.Client, table: str, columns: dict[str, ColumnType]
+) -> Counter[tuple[str | None, ...]]:
+    """Return a table's rows as a multiset of canonical texts, by the sorted column names."""
+    names = sorted(columns)
+    rows = client.query_and_wait(f"SELECT * FROM `{table}`")
+    found: Counter[tuple[str | None, ...]] = Counter()
+    for row in rows:
+        values = {name.lower(): value for name, value in row.items()}
+        found[
+            tuple(canonical(_as_json(values[name]), _widest(columns[name])) for name in names)
+        ] += 1
+    return found
+
+
+def _widest(declared: ColumnType) -> ColumnType:
+    """Return the type without a length or a size: what is read is not to be refused."""
+    return parse_type("DECIMAL(38,20)") if "NUMERIC" in declared.base else parse_type(declared.base)

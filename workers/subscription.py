@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
+import grpc
 from google.api_core.exceptions import GoogleAPICallError
 from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, SubscriberAsyncClient
 
@@ -27,7 +28,7 @@ ACK_IDS_A_REQUEST = 2_500
 """A request holds 512 KiB, an ack id up to some 200 bytes: https://cloud.google.com/pubsub/quotas."""
 EXTEND_AFTER = 1 / 3
 """The share of a lease after which it is extended: two more tries fit in before it runs out."""
-LONGEST_RECONNECT_SECONDS = 5.0
+LONGEST_RECONNECT_SECONDS = 2.0
 UNARY_SECONDS = 5.0
 """For one ack or lease request; a retry is cheaper than a long wait."""
 
@@ -92,8 +93,8 @@ class Subscription:
             try:
                 await self._pull()
                 error = "closed by the service"
-            except GoogleAPICallError as failure:
-                error = str(failure)
+            except grpc.aio.AioRpcError as failure:
+                error = f"{failure.code().name}: {failure.details()}"
             metrics.STREAM_FAILURES.inc()
             logger.warning("stream_broke", error=error, outstanding=len(self._outstanding))
             await self.give_back(self.inbox.drain())
@@ -119,11 +120,10 @@ class Subscription:
             await finished.wait()  # the stream lives as long as its requests do
 
         try:
-            # No retry of the library's: a stream that breaks is noticed here, and opened again.
-            stream = await self._client.streaming_pull(
-                requests=requests(), retry=None, timeout=None
-            )
-            async for response in stream:
+            # The transport's own method: the client's around it retries by itself, and waits for
+            # ever when the service cannot be reached at that moment.
+            streaming_pull: Any = self._client.transport.streaming_pull  # annotated as unary
+            async for response in streaming_pull(requests()):
                 # The raw message: proto-plus wrappers cost more than the whole fold.
                 received = StreamingPullResponse.pb(response).received_messages
                 self._take([self._delivery(message) for message in received])

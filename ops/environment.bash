@@ -1,0 +1,104 @@
+# Sourced by ops/up, ops/test and ops/lock: finds Python 3.13 and makes .venv, with progress.
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+  printf '%s: %s\n' "ops/$(basename "$0")" "$*" >&2
+  exit 1
+}
+
+is_python_313() {
+  "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null
+}
+
+# Prints the path of a Python 3.13: on PATH, of pyenv, of uv.
+find_python() {
+  local candidate
+  for candidate in python3.13 python3 python \
+    "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python3.13 \
+    /opt/homebrew/bin/python3.13 /usr/local/bin/python3.13; do
+    candidate=$(command -v "$candidate" 2>/dev/null) || continue
+    if is_python_313 "$candidate"; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  if command -v uv >/dev/null && candidate=$(uv python find 3.13 2>/dev/null) &&
+    is_python_313 "$candidate"; then
+    printf '%s\n' "$candidate"
+    return
+  fi
+  printf '%s\n' "no Python 3.13 on PATH, in pyenv or in uv. Any of these installs one:" \
+    "  pyenv install 3.13" "  uv python install 3.13" "  apt-get install python3.13 python3.13-venv" \
+    "  brew install python@3.13" >&2
+  return 1
+}
+
+# Runs a command with its output in a file; says every few seconds what it is at.
+# The file's end is shown when the command fails.
+with_progress() {
+  local what=$1 log started=$SECONDS last_said=0 pid at
+  shift
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.2
+    if ((SECONDS - started >= 2 && SECONDS - last_said >= 3)); then
+      last_said=$SECONDS
+      at=$(grep -v -e WARNING -e '━' "$log" | tail -n 1 | cut -c 1-50 || true)
+      say "  $what ($((SECONDS - started)) s) $at"
+    fi
+  done
+  if ! wait "$pid"; then
+    tail -n 15 "$log" >&2
+    rm -f "$log"
+    fail "$what failed; the end of its output is above"
+  fi
+  rm -f "$log"
+}
+
+# Makes $venv, or brings it up to date; does nothing when neither file has changed since.
+# GATEKEEPER_VENV names an environment that somebody else keeps: it is used as it is.
+make_environment() {
+  if [[ -n ${GATEKEEPER_VENV:-} ]]; then
+    venv=$GATEKEEPER_VENV
+    return
+  fi
+  venv=$PWD/.venv
+  local wanted python
+  wanted="$(cat requirements.txt pyproject.toml .python-version | cksum) $PWD"
+  if [[ -x $venv/bin/python && $(cat "$venv/.made-from" 2>/dev/null) == "$wanted" ]]; then
+    return
+  fi
+  if ! [[ -x $venv/bin/python ]] || ! is_python_313 "$venv/bin/python" ||
+    [[ $(cat "$venv/.made-from" 2>/dev/null) != *" $PWD" ]]; then
+    python=$(find_python) || exit 1
+    say "making .venv with $python"
+    with_progress "python -m venv" "$python" -m venv --clear "$venv"
+  fi
+  say "installing $(grep -c == requirements.txt) packages into .venv"
+  # --no-compile: most of these are never imported, and what is gets compiled then.
+  with_progress "pip install" "$venv/bin/python" -m pip install --disable-pip-version-check \
+    --no-compile --requirement requirements.txt
+  with_progress "pip install --editable ." "$venv/bin/python" -m pip install \
+    --disable-pip-version-check --no-build-isolation --no-deps --editable .
+  printf '%s\n' "$wanted" >"$venv/.made-from"
+}
+
+# A unix socket's path has 107 bytes at most. Where the clone lies too deep, supervisord.conf
+# includes a file that puts the socket into a directory of this user's own.
+make_socket_path() {
+  local LC_ALL=C run=$PWD/ops/fleet/run folder  # LC_ALL: lengths in bytes
+  if ((${#run} <= 90)); then
+    rm -f "$run/socket.conf"
+    return
+  fi
+  [[ -e $run/socket.conf ]] && return  # a running supervisord may be there
+  folder=/tmp/gatekeeper-$(id -u)
+  mkdir -p -m 700 "$folder"
+  [[ -O $folder ]] || fail "$folder belongs to somebody else"
+  printf '; Written by ops/up: the path of this clone is too long for a unix socket.\n%s\n%s\n%s\n' \
+    '[unix_http_server]' "file=$folder/$(printf '%s' "$PWD" | cksum | cut -d' ' -f1).sock" \
+    'chmod=0700' >"$run/socket.conf"
+}

@@ -1,0 +1,80 @@
+"""What supervisord.conf says, as supervisord itself reads it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from supervisor.options import ServerOptions
+
+ROOT = Path(__file__).resolve().parents[2]
+# The kernel's limit is 107 bytes; supervisord binds `<file>.<pid>` first, then links it.
+LONGEST_SOCKET_PATH = 107 - len(".4194304")
+
+
+class Program(NamedTuple):
+    """One process that supervisord.conf asks for."""
+
+    group: str
+    name: str
+    log: Path
+
+
+class Fleet(NamedTuple):
+    """The parts of supervisord.conf that the tools around supervisord need.
+
+    `address` is the server's listening socket, `host:port`; `socket` is supervisord's own.
+    """
+
+    file: Path
+    address: str
+    socket: Path
+    pid_file: Path
+    log: Path
+    programs: tuple[Program, ...]
+
+    @property
+    def reachable(self) -> str:
+        """The address to connect to: a server on 0.0.0.0 is reached on this machine."""
+        host, _, port = self.address.rpartition(":")
+        return f"127.0.0.1:{port}" if host == "0.0.0.0" else self.address  # noqa: S104  # read, not bound
+
+    def log_of(self, name: str) -> Path:
+        """Return the log of a process, also of one that scaling added."""
+        for program in self.programs:
+            if program.name == name:
+                return program.log
+        return self.log.with_name(f"{name}.log")
+
+    @classmethod
+    def read(cls, file: Path | None = None) -> Self:
+        """Read a configuration: SUPERVISORD_CONF of the environment, or this repository's.
+
+        Ends the process with supervisor's own message when it cannot be read.
+        """
+        file = file or Path(os.environ.get("SUPERVISORD_CONF") or ROOT / "supervisord.conf")
+        file = file.resolve()
+        options = ServerOptions()
+        options.progname = "supervisord"
+        options.realize(["-c", str(file)])
+        sockets = [
+            group.socket_config.addr()
+            for group in options.process_group_configs
+            if group.name == "server"
+        ]
+        files = [each["file"] for each in options.server_configs if "file" in each]
+        if not sockets or not files:
+            sys.exit(f"{file} has no [fcgi-program:server] or no [unix_http_server]")
+        host, port = sockets[0]
+        return cls(
+            file=file,
+            address=f"{host}:{port}",
+            socket=Path(files[0]),
+            pid_file=Path(options.pidfile),
+            log=Path(options.logfile),
+            programs=tuple(
+                Program(group.name, process.name, Path(process.stdout_logfile))
+                for group in options.process_group_configs
+                for process in group.process_configs
+            ),
+        )

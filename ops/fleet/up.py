@@ -1,0 +1,164 @@
+"""Starts the fleet and waits until the gate answers: the second half of `ops/up`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+from ops.fleet import ports
+from ops.fleet.config import LONGEST_SOCKET_PATH, Fleet
+from ops.fleet.control import Supervisord, SupervisordUnreachable
+from ops.fleet.watch import Missing, NotUp, Watch, end_of, relative
+from ops.runtime.process import settings_or_exit
+from ops.runtime.settings import Settings
+
+OLD_FLEET_SECONDS = 40.0  # longer than supervisord's stopwaitsecs
+_FIRST = json.dumps(
+    {
+        "activities": [
+            {
+                "operation": "insert",
+                "table": "greetings",
+                "col_names": ["id", "text"],
+                "col_types": ["INTEGER", "TEXT"],
+                "col_values": [1, "hello"],
+            }
+        ]
+    }
+)
+
+
+def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class Port(NamedTuple):
+    """A port the fleet needs, and where it is chosen."""
+
+    host: str
+    number: int
+    remedy: str
+
+
+def needed_ports(fleet: Fleet, settings: Settings) -> list[Port]:
+    """Return the ports that the fleet will listen on."""
+    places = [
+        (fleet.address, f"change the socket line of [fcgi-program:server] in {fleet.file}"),
+    ]
+    if settings.local:
+        places += [
+            (address, f"set {name}=127.0.0.1:PORT in .env")
+            for name, address in (
+                ("PUBSUB_EMULATOR_HOST", settings.pubsub_emulator_host),
+                ("BIGQUERY_EMULATOR_HOST", settings.bigquery_emulator_host),
+                ("PUSHGATEWAY_PROMETHEUS_HOST", settings.pushgateway_prometheus_host),
+            )
+            if address
+        ]
+    split = ((*address.rpartition(":")[::2], remedy) for address, remedy in places)
+    return [Port(host, int(number), remedy) for host, number, remedy in split]
+
+
+def check_ports(fleet: Fleet, settings: Settings) -> None:
+    """Raise `NotUp` for a taken port.
+
+    Where a supervisord was killed, its socket's file is still there and its children are on their
+    way out: they get the time to drain.
+    """
+    patience = OLD_FLEET_SECONDS if fleet.socket.exists() else 0.0
+    deadline = time.monotonic() + patience
+    told = False
+    for port in needed_ports(fleet, settings):
+        while not ports.free(port.host, port.number):
+            if time.monotonic() >= deadline:
+                taken = f"port {port.number} is taken by {ports.owner(port.number)}"
+                raise NotUp(f"{taken}: stop it, or {port.remedy}")
+            if not told:
+                say("waiting for the processes of an earlier fleet, whose supervisord was killed")
+                told = True
+            time.sleep(0.2)
+
+
+def start(fleet: Fleet) -> None:
+    """Start supervisord, which daemonizes itself; raise `NotUp` with its own words otherwise."""
+    if len(os.fsencode(fleet.socket)) > LONGEST_SOCKET_PATH:
+        raise NotUp(f"the path {fleet.socket} is too long for a unix socket: run ops/up")
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(fleet.file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        raise NotUp(f"supervisord did not start: {lines[-1] if lines else done.returncode}")
+
+
+def _start_stopped(supervisord: Supervisord) -> None:
+    for state in supervisord.states():
+        if state.group in {"server", "worker"} and state.state in {"STOPPED", "FATAL"}:
+            say(f"starting {state.name}, which was {state.state.lower()}")
+            supervisord.call("supervisor.startProcess", f"{state.group}:{state.name}", False)  # noqa: FBT003  # XML-RPC has no keywords
+
+
+def bring_up(fleet: Fleet, settings: Settings) -> None:
+    """Start what does not run and wait until the gate is ready; raises `NotUp`."""
+    supervisord = Supervisord(fleet.socket)
+    if supervisord.stopping:
+        say("the fleet is on its way down; waiting for that")
+        if not supervisord.wait_until_gone(OLD_FLEET_SECONDS * 4):
+            raise NotUp(f"supervisord does not end; its pid is in {fleet.pid_file}")
+    if supervisord.up:
+        say("supervisord is already running")
+        _start_stopped(supervisord)
+    else:
+        check_ports(fleet, settings)
+        say("starting the fleet")
+        start(fleet)
+    try:
+        Watch(fleet, supervisord).wait(Missing(fleet), say)
+    except SupervisordUnreachable as error:
+        raise NotUp(f"{error}. The end of {relative(fleet.log)}:\n{end_of(fleet.log)}") from error
+
+
+def summary(fleet: Fleet, settings: Settings) -> str:
+    """Return where everything is, and a first thing to try."""
+    mode = "local mode" if settings.local else f"project {settings.project_id}"
+    where = [
+        ("gate", f"http://{fleet.reachable}/api/activities"),
+        ("metrics", f"http://{settings.pushgateway_prometheus_host}/metrics"),
+        ("logs", f"{relative(fleet.log.parent)}/*.log"),
+    ]
+    if settings.local:
+        where.append(("state", f"{settings.state_dir}/"))
+    places = "\n".join(f"  {name:8} {place}" for name, place in where)
+    url = where[0][1]
+    return f"""
+Gatekeeper is up ({mode}).
+
+{places}
+
+Try it, after `source .venv/bin/activate`:
+  curl {url} -H 'Content-Type: application/json' -d '{_FIRST}'
+  gatekeeper query "SELECT * FROM greetings"
+  gatekeeper status"""  # noqa: S608  # printed, not run
+
+
+def main() -> int:
+    """Bring the fleet up; exit status 1 with the reason when it does not come."""
+    settings = settings_or_exit()
+    fleet = Fleet.read()
+    try:
+        bring_up(fleet, settings)
+    except NotUp as reason:
+        sys.stderr.write(f"ops/up: {reason}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nops/up: no longer waiting; the fleet goes on starting\n")
+        return 130
+    say(summary(fleet, settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

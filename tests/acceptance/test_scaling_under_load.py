@@ -1,0 +1,84 @@
+import asyncio
+import itertools
+import sys
+from collections.abc import Iterator
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.fleet import FleetUnderTest
+from tests.support.processes import wait_until
+from tests.support.stream import applied, send
+
+CLIENTS = 4
+
+
+class Numbers(Iterator[int]):
+    """0, 1, 2, … until told to stop: `given` of them."""
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
+        self.given = 0
+        self.stopped = False
+
+    def __next__(self) -> int:
+        if self.stopped:
+            raise StopIteration
+        self.given += 1
+        return next(self._count)
+
+
+async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(
+    fleet: FleetUnderTest,
+) -> None:
+    def ctl(*words: str) -> str:
+        done = fleet.command(
+            sys.executable, "-m", "supervisor.supervisorctl", "-c", fleet.conf, *words
+        )
+        return done.stdout
+
+    def workers(count: int) -> None:
+        wait_until(
+            lambda: [each.state for each in fleet.states("worker")] == ["RUNNING"] * count,
+            60,
+            f"{count} workers run",
+        )
+
+    accepted: set[int] = set()
+    numbers = Numbers()
+    sending = asyncio.create_task(
+        send(fleet, "scaled", numbers, accepted=accepted, clients=CLIENTS)
+    )
+    try:
+        await asyncio.to_thread(ctl, "scale", "worker", "4")
+        await asyncio.to_thread(workers, 4)
+        said = await asyncio.to_thread(ctl, "roll", "server")
+        assert said.splitlines() == ["server_00: restarted", "server_01: restarted"]
+        await asyncio.to_thread(ctl, "roll", "worker")
+        await asyncio.to_thread(ctl, "scale", "worker", "1")
+        await asyncio.to_thread(workers, 1)
+    finally:
+        numbers.stopped = True
+        await sending
+        await asyncio.to_thread(ctl, "scale", "worker", "2")
+    assert len(accepted) == numbers.given > 0, "no request failed"
+    counts = await asyncio.to_thread(
+        wait_until, lambda: len(found := applied(fleet, "scaled")) >= len(accepted) and found, 60
+    )
+    assert set(counts) == accepted
+    assert set(counts.values()) == {1}
+    workers(2)
+
+
+def test_a_worker_scaled_away_takes_its_group_off_the_pushgateway(fleet: FleetUnderTest) -> None:
+    def pushed() -> set[str]:
+        page = fleet.get(f"http://{fleet.settings.pushgateway_prometheus_host}/metrics")
+        families = text_string_to_metric_families(page)
+        samples = (sample for family in families for sample in family.samples)
+        return {each.labels["instance"] for each in samples if "instance" in each.labels}
+
+    fleet.supervisord.call("fleet.scale", "worker", 3)
+    wait_until(lambda: "worker_02" in pushed(), 30, "the new worker's group")
+    fleet.supervisord.call("fleet.scale", "worker", 2)
+    wait_until(lambda: len(fleet.states("worker")) == 2, 30, "it has drained")
+    assert "worker_02" not in pushed()
+    assert {"worker_00", "worker_01"} <= pushed()

@@ -1,0 +1,109 @@
+import json
+import sys
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.fleet import FleetUnderTest
+from tests.support.processes import ROOT, wait_until
+from tests.support.stream import delete, insert, transaction
+
+
+def test_a_posted_transaction_is_a_row_within_seconds(fleet: FleetUnderTest) -> None:
+    payload = transaction(insert("orders", id=1, text="héllo"))
+    status, verdict = fleet.post(payload)
+    assert (status, verdict["message"], verdict["error"]) == (200, "Valid Schema", None)
+    assert verdict["payload"] == payload
+
+    def row() -> list[dict[str, object]]:
+        answer = fleet.gatekeeper(
+            "query", "--format", "json", "SELECT * FROM orders WHERE id = 1", check=False
+        )
+        return [json.loads(line) for line in answer.stdout.splitlines()]
+
+    assert wait_until(row, 20, "the row is there") == [{"id": 1, "text": "héllo"}]
+
+
+def test_a_transaction_that_is_rejected_leaves_nothing_and_its_neighbours_are_applied(
+    fleet: FleetUnderTest,
+) -> None:
+    key = "neighbours"
+    rejected = transaction(insert(f"{key}_new", n=0), delete(f"{key}_missing", n=0))
+    for payload in (
+        transaction(insert(key, n=1)),
+        rejected,
+        transaction(insert(key, n=2)),
+        transaction(delete(key, n=1), insert(key, n=3)),
+    ):
+        assert fleet.post(payload)[0] == 200
+    settled = (
+        "SELECT state, reason, COUNT(*) AS times FROM gatekeeper_ledger "
+        f"WHERE ordering_key LIKE '{key}%' GROUP BY state, reason"
+    )
+
+    def outcomes() -> bool:
+        found = {(row["state"], row["reason"]): row["times"] for row in fleet.query(settled)}
+        return found == {("applied", None): 3, ("rejected", "table_missing"): 1}
+
+    wait_until(outcomes, 20, "all four are settled")
+    assert sorted(row["n"] for row in fleet.query(f"SELECT n FROM {key}")) == [2, 3]
+    tables = fleet.query("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")
+    assert {row["table_name"] for row in tables}.isdisjoint({f"{key}_new", f"{key}_missing"})
+
+
+def test_a_payload_with_faults_is_told_all_of_them_and_not_published(fleet: FleetUnderTest) -> None:
+    status, verdict = fleet.post({"activities": [{"operation": "upsert", "table": "1st"}]})
+    assert (status, verdict["message"]) == (400, "Invalid Schema")
+    assert len(verdict["error"]) >= 2
+
+
+def test_every_process_has_a_group_of_its_own_on_the_pushgateway(fleet: FleetUnderTest) -> None:
+    wanted = {
+        (f"gatekeeper_{state.group}", state.name)
+        for group in ("server", "worker")
+        for state in fleet.states(group)
+    }
+    assert len(wanted) == 4
+
+    def groups() -> set[tuple[str, str]]:
+        page = fleet.get(f"http://{fleet.settings.pushgateway_prometheus_host}/metrics")
+        return {
+            (sample.labels["job"], sample.labels["instance"])
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if sample.name == "valid_payload_count_total"
+        }
+
+    wait_until(lambda: groups() == wanted, 20, "a group for every process")
+
+
+def test_the_status_shows_the_processes_the_backlog_and_the_dead_letters(
+    fleet: FleetUnderTest,
+) -> None:
+    shown = fleet.gatekeeper("status").stdout
+    for name in ("server_00", "server_01", "worker_00", "worker_01", "pubsub", "bigquery"):
+        assert name in shown
+    assert "backlog: " in shown
+    assert "dead letters: " in shown
+    assert "cannot see" not in shown
+
+
+def test_a_wrong_query_is_one_clear_line(fleet: FleetUnderTest) -> None:
+    answer = fleet.gatekeeper("query", "SELECT * FROM no_such_table", check=False)
+    assert answer.returncode == 1
+    assert "no_such_table" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_provisioning_again_changes_nothing(fleet: FleetUnderTest) -> None:
+    lines = fleet.gatekeeper("provision").stdout.splitlines()
+    assert len(lines) == 6
+    assert all(line.endswith("already there") for line in lines), lines
+
+
+def test_locust_runs_headless_without_a_failure(fleet: FleetUnderTest) -> None:
+    words = ["--headless", "-u", "20", "-r", "20", "-t", "4s", "--only-summary"]
+    host = f"http://{fleet.address}"
+    done = fleet.command(
+        sys.executable, "-m", "locust", "-f", ROOT / "locustfile.py", *words, "--host", host
+    )
+    assert "Aggregated" in done.stdout + done.stderr

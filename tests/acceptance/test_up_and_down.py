@@ -1,0 +1,58 @@
+import socket
+
+from tests.support.fleet import FleetUnderTest
+from tests.support.processes import ROOT, listening, wait_until
+from tests.support.stream import insert, transaction
+
+COUNT = "SELECT COUNT(*) AS n FROM kept"
+
+
+def test_down_drains_and_the_next_up_finds_the_same_rows(fleet: FleetUnderTest) -> None:
+    for number in range(50):
+        assert fleet.post(transaction(insert("kept", n=number)))[0] == 200
+    # Not waited for: what is still on its way when the fleet goes down arrives after it is up.
+    said = fleet.down()
+    assert "draining" in said
+    assert "down" in said
+    assert not listening(fleet.address)
+    assert fleet.processes() == []
+    assert "not running" in fleet.down()
+
+    said = fleet.up()
+    assert "Gatekeeper is up" in said
+    assert f"http://{fleet.address}/api/activities" in said
+
+    def all_there() -> bool:
+        tables = fleet.query("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")
+        return "kept" in {row["table_name"] for row in tables} and fleet.query(COUNT)[0]["n"] == 50
+
+    wait_until(all_there, 30, "all 50 rows")
+
+
+def test_up_with_the_fleet_up_changes_nothing(fleet: FleetUnderTest) -> None:
+    before = [(state.name, state.pid) for state in fleet.states()]
+    assert "Gatekeeper is up" in fleet.up()
+    assert [(state.name, state.pid) for state in fleet.states()] == before
+
+
+def test_up_starts_what_somebody_stopped(fleet: FleetUnderTest) -> None:
+    fleet.supervisord.call("supervisor.stopProcess", "worker:worker_01")
+    assert "worker_01" in fleet.up()
+    wait_until(lambda: {each.state for each in fleet.states("worker")} == {"RUNNING"}, 15)
+
+
+def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: FleetUnderTest) -> None:
+    fleet.down()
+    address = fleet.settings.pubsub_emulator_host or ""
+    port = int(address.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        refused = fleet.command(ROOT / "ops" / "up", check=False)
+    assert refused.returncode == 1
+    assert f"port {port} is taken by process" in refused.stderr
+    assert "PUBSUB_EMULATOR_HOST" in refused.stderr
+    assert not fleet.supervisord.up
+    fleet.up()
+
+
+def test_the_commands_work_from_any_directory(fleet: FleetUnderTest) -> None:
+    assert "already running" in fleet.command(ROOT / "ops" / "up", cwd=fleet.run).stdout

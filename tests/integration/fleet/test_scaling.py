@@ -1,0 +1,202 @@
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.fleet.control import State, Supervisord
+from tests.support.processes import ROOT, Service, free_port, wait_until
+
+CONF = """
+[supervisord]
+directory={root}
+logfile={run}/supervisord.log
+pidfile={run}/supervisord.pid
+nodaemon=true
+[unix_http_server]
+file={run}/s.sock
+[supervisorctl]
+serverurl=unix://{run}/s.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[rpcinterface:fleet]
+supervisor.rpcinterface_factory=ops.fleet.rpcinterface:make
+[ctlplugin:fleet]
+supervisor.ctl_factory=ops.fleet.ctl:make
+[fcgi-program:server]
+socket=tcp://127.0.0.1:{port}
+command=python {folder}/serve.py
+process_name=%(program_name)s_%(process_num)02d
+numprocs=1
+startsecs=0
+stdout_logfile=NONE
+stderr_logfile=NONE
+[program:worker]
+command=python {folder}/work.py
+process_name=%(program_name)s_%(process_num)02d
+numprocs=2
+environment=GATEKEEPER_LEAVING="{run}/%(program_name)s_%(process_num)02d.leaving"
+startsecs=0
+stdout_logfile={run}/%(program_name)s_%(process_num)02d.log
+stderr_logfile=NONE
+"""
+
+SERVE = """
+import http.server, socket
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("", 0), Ready, bind_and_activate=False)
+server.socket.close()
+server.socket = socket.socket(fileno=0)
+server.serve_forever()
+"""
+
+WORK = """
+import os, pathlib, signal, sys, time
+marker = pathlib.Path(os.environ["GATEKEEPER_LEAVING"])
+def drain(*_):
+    hold = pathlib.Path(str(marker.parent / "hold"))
+    while hold.exists():
+        time.sleep(0.02)
+    print("left for good" if marker.exists() else "comes back", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, drain)
+print("started", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+class SmallFleet:
+    """supervisord with our plugins over programs that do nothing but start and drain."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run = folder / "run"
+        self.run.mkdir()
+        self.conf = folder / "supervisord.conf"
+        self.port = free_port()
+        self.conf.write_text(
+            CONF.format(root=ROOT, run=self.run, port=self.port, folder=folder),
+        )
+        (folder / "serve.py").write_text(SERVE)
+        (folder / "work.py").write_text(WORK)
+        self.service = Service([sys.executable, "-m", "supervisor.supervisord", "-c", self.conf])
+        self.supervisord = Supervisord(self.run / "s.sock")
+
+    def start(self) -> None:
+        self.service.start()
+        wait_until(lambda: self.supervisord.up and self.running("worker"), 15)
+
+    def ctl(self, *words: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisorctl", "-c", self.conf, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def states(self, group: str) -> list[State]:
+        return [each for each in self.supervisord.states() if each.group == group]
+
+    def running(self, group: str) -> dict[str, int]:
+        states = self.states(group)
+        return {each.name: each.pid for each in states if each.state == "RUNNING"}
+
+    def log(self, name: str) -> list[str]:
+        file = self.run / f"{name}.log"
+        return file.read_text().split("\n")[:-1] if file.exists() else []
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[SmallFleet]:
+    running = SmallFleet(tmp_path)
+    try:
+        running.start()
+        yield running
+    finally:
+        (running.run / "hold").unlink(missing_ok=True)
+        running.service.stop()
+
+
+def names(count: int) -> set[str]:
+    return {f"worker_{number:02}" for number in range(count)}
+
+
+def test_scaling_adds_and_drains_without_touching_the_others(fleet: SmallFleet) -> None:
+    before = wait_until(lambda: len(found := fleet.running("worker")) == 2 and found)
+
+    assert "added worker_02, worker_03" in fleet.ctl("scale", "worker", "4")
+    wait_until(lambda: fleet.running("worker").keys() == names(4))
+    wait_until(lambda: all("started" in fleet.log(name) for name in names(4)))
+
+    assert "draining worker_01, worker_02, worker_03" in fleet.ctl("scale", "worker", "1")
+    wait_until(lambda: {each.name for each in fleet.states("worker")} == names(1))
+    assert fleet.running("worker")["worker_00"] == before["worker_00"]
+    for name in names(4) - names(1):
+        assert fleet.log(name) == ["started", "left for good"]
+    assert not list(fleet.run.glob("*.leaving"))
+
+
+def test_the_number_survives_a_restart_of_supervisord(fleet: SmallFleet) -> None:
+    fleet.ctl("scale", "worker", "3")
+    wait_until(lambda: all("started" in fleet.log(name) for name in names(3)))
+    fleet.service.stop()
+    assert fleet.log("worker_02")[-1] == "comes back"
+    fleet.start()
+    wait_until(lambda: fleet.running("worker").keys() == names(3))
+
+
+def test_a_worker_wanted_back_while_it_drains_comes_back(fleet: SmallFleet) -> None:
+    wait_until(lambda: len(fleet.running("worker")) == 2 and "started" in fleet.log("worker_01"))
+    (fleet.run / "hold").touch()
+    fleet.ctl("scale", "worker", "1")
+    assert "added worker_01" in fleet.ctl("scale", "worker", "2")
+    (fleet.run / "hold").unlink()
+    wait_until(lambda: fleet.log("worker_01") == ["started", "comes back", "started"])
+    wait_until(lambda: fleet.running("worker").keys() == names(2))
+
+
+def test_reread_sees_no_change_and_update_keeps_the_number(fleet: SmallFleet) -> None:
+    fleet.ctl("scale", "worker", "3")
+    wait_until(lambda: len(fleet.running("worker")) == 3)
+    assert "No config updates" in fleet.ctl("reread")
+    conf = fleet.conf.read_text()
+    fleet.conf.write_text(conf.replace("startsecs=0", "startsecs=0\nstopwaitsecs=11"))
+    assert "worker: updated process group" in fleet.ctl("update")
+    wait_until(lambda: fleet.running("worker").keys() == names(3))
+
+
+def test_servers_share_the_socket_and_roll_one_at_a_time(fleet: SmallFleet) -> None:
+    fleet.ctl("scale", "server", "2")
+    before = wait_until(lambda: len(found := fleet.running("server")) == 2 and found)
+    said = fleet.ctl("roll", "server")
+    assert said.splitlines() == ["server_00: restarted", "server_01: restarted"]
+    after = fleet.running("server")
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    with urllib.request.urlopen(f"http://127.0.0.1:{fleet.port}/readyz", timeout=5) as answer:
+        assert answer.status == 200
+
+
+def test_misuse_changes_nothing_and_says_why(fleet: SmallFleet) -> None:
+    before = [each.name for each in fleet.states("worker")]
+    for words, status, told in (
+        (["scale", "worker"], 2, "usage"),
+        (["scale", "worker", "many"], 2, "usage"),
+        (["scale", "worker", "0"], 1, "from 1 to 99"),
+        (["scale", "worker", "100"], 1, "from 1 to 99"),
+        (["scale", "wroker", "3"], 1, "server and worker have"),
+        (["roll", "wroker"], 1, "no group 'wroker'"),
+    ):
+        assert told in fleet.ctl(*words, status=status)
+    assert [each.name for each in fleet.states("worker")] == before

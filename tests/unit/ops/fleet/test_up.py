@@ -1,0 +1,69 @@
+import json
+import os
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+
+from ops.fleet import ports
+from ops.fleet.config import Fleet
+from ops.fleet.up import check_ports, needed_ports, summary
+from ops.fleet.watch import NotUp
+from ops.runtime.settings import Settings
+from schema import check_body
+from tests.support.processes import free_ports
+
+CLOUD = {"PROJECT_ID": "a-project", "DATASET_ID": "d", "TOPIC_ID": "ttt", "SUBSCRIPTION_ID": "sss"}
+
+
+def fleet(folder: Path, address: str = "0.0.0.0:8080") -> Fleet:
+    return Fleet(
+        file=folder / "supervisord.conf",
+        address=address,
+        socket=folder / "s.sock",
+        pid_file=folder / "pid",
+        log=folder / "supervisord.log",
+        programs=(),
+    )
+
+
+def test_local_mode_needs_four_ports_and_the_cloud_one(tmp_path: Path) -> None:
+    local = needed_ports(fleet(tmp_path), Settings.parse({}))
+    assert [port.number for port in local] == [8080, 8085, 9050, 9091]
+    cloud = needed_ports(fleet(tmp_path), Settings.parse(CLOUD))
+    assert [port.number for port in cloud] == [8080]
+
+
+def test_a_taken_port_is_told_with_its_owner_and_where_to_change_it(tmp_path: Path) -> None:
+    server, pubsub, warehouse, pushgateway = free_ports(4)
+    settings = Settings.parse(
+        {
+            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub}",
+            "BIGQUERY_EMULATOR_HOST": f"127.0.0.1:{warehouse}",
+            "PUSHGATEWAY_PROMETHEUS_HOST": f"127.0.0.1:{pushgateway}",
+        }
+    )
+    ours = fleet(tmp_path, f"127.0.0.1:{server}")
+    check_ports(ours, settings)
+    taken = f"port {warehouse} is taken by process {os.getpid()} .*set BIGQUERY_EMULATOR_HOST"
+    with socket.create_server(("127.0.0.1", warehouse)), pytest.raises(NotUp, match=taken):
+        check_ports(ours, settings)
+    elsewhere = r"\[fcgi-program:server\] in .*supervisord.conf"
+    with socket.create_server(("127.0.0.1", server)), pytest.raises(NotUp, match=elsewhere):
+        check_ports(ours, settings)
+
+
+def test_a_port_of_nobody_we_may_see_is_still_taken() -> None:
+    assert ports.owner(free_ports(1)[0]) == "another process"
+
+
+def test_the_curl_that_is_shown_holds_a_valid_transaction(tmp_path: Path) -> None:
+    shown = summary(fleet(tmp_path), Settings.parse({}))
+    line = next(line for line in shown.splitlines() if line.strip().startswith("curl"))
+    words = shlex.split(line)
+    assert words[1] == "http://127.0.0.1:8080/api/activities"
+    body = words[words.index("-d") + 1]
+    assert check_body(body.encode()).activities
+    table = json.loads(body)["activities"][0]["table"]
+    assert f"SELECT * FROM {table}" in shown

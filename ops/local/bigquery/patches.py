@@ -1,0 +1,183 @@
+"""What is changed in local-bigquery 0.3.2: each change small, with its reason beside it.
+
+They bind to that exact version, which `apply` checks.
+"""
+
+import importlib.metadata
+import importlib.util
+import sys
+import threading
+from typing import Any
+
+import duckdb
+from local_bigquery import errors
+from local_bigquery.catalog import ddl, tables
+from local_bigquery.engine import database, types
+from local_bigquery.jobs import query, runner, store
+from local_bigquery.sql import translate
+from sqlglot import exp
+
+from ops.local.bigquery.gate import Gate
+
+VERSION = "0.3.2"
+# DuckDB tries to import these at every statement; without pandas and polars installed that is
+# hundreds of look-ups on disk for one transaction.
+_OPTIONAL_MODULES = ("pandas", "polars", "ipywidgets", "torch", "tensorflow")
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
+_NUMERIC_WHOLE_DIGITS = 29
+
+
+class WrongVersion(RuntimeError):
+    """The installed local-bigquery is not the one that these changes were made for."""
+
+
+def apply(gate: Gate) -> None:
+    """Change the imported local_bigquery; call it once, before the database is opened."""
+    installed = importlib.metadata.version("local-bigquery")
+    if installed != VERSION:
+        raise WrongVersion(f"local-bigquery {VERSION} is needed, {installed} is installed")
+    forget_absent_modules()
+    run_jobs_through(gate)
+    refuse_twin_jobs()
+    keep_parameters_out_of_the_job_table()
+    report_conflicts_as_bigquery_does()
+    keep_bignumeric_digits()
+    tell_decimal_types_exactly()
+
+
+def forget_absent_modules() -> None:
+    """Let DuckDB learn at once that an optional module is missing: a tenth of each transaction."""
+    for name in _OPTIONAL_MODULES:
+        if importlib.util.find_spec(name) is None:
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def run_jobs_through(gate: Gate) -> None:
+    """Let maintenance wait for jobs, and jobs for maintenance."""
+    execute = runner._execute  # noqa: SLF001
+
+    def gated(*arguments: Any) -> None:
+        with gate.job():
+            execute(*arguments)
+
+    runner._execute = gated  # noqa: SLF001
+
+
+def refuse_twin_jobs() -> None:
+    """Make the check of a job id and its insertion one step: two requests at once both passed."""
+    submit, one_at_a_time = runner.submit, threading.Lock()
+
+    def submit_alone(*arguments: Any, **named: Any) -> Any:
+        with one_at_a_time:
+            return submit(*arguments, **named)
+
+    runner.submit = submit_alone
+
+
+def keep_parameters_out_of_the_job_table() -> None:
+    """Store jobs without their parameters: a batch of 4 MB was written a dozen times over."""
+    save = store.save
+
+    def save_without_parameters(job: Any) -> Any:
+        lean = job.model_copy(deep=False)
+        if job.configuration and job.configuration.query:
+            bare = job.configuration.query.model_copy(update={"queryParameters": None})
+            lean.configuration = job.configuration.model_copy(update={"query": bare})
+        save(lean)
+        return job
+
+    store.save = save_without_parameters
+
+
+def report_conflicts_as_bigquery_does() -> None:
+    """Give a lost race BigQuery's words; DuckLake's first line says nothing of the reason.
+
+    https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
+    """
+    original = query.from_duckdb
+
+    def from_duckdb(error: Exception, *rest: Any) -> Any:
+        text = str(error)
+        if isinstance(error, duckdb.TransactionException) and "conflict" in text.casefold():
+            detail = text.split("\n", 1)[-1]
+            return errors.BigQueryError(
+                "invalidQuery", f"Transaction is aborted due to concurrent update: {detail}"
+            )
+        return original(error, *rest)
+
+    query.from_duckdb = errors.from_duckdb = from_duckdb
+
+
+def keep_bignumeric_digits() -> None:
+    """Leave a text that INSERT or DELETE casts to BIGNUMERIC a text, for the column to convert.
+
+    The cast went through DECIMAL(38,18), which rounds what has more than 18 decimals and refuses
+    more than 20 digits before the point, whatever the column holds.
+    """
+
+    def rule(tree: exp.Expr, _context: Any) -> exp.Expr:
+        if isinstance(tree, exp.Insert | exp.Delete):
+            for cast in list(tree.find_all(exp.Cast)):
+                if cast.to.this == exp.DataType.Type.BIGDECIMAL and not cast.to.expressions:
+                    cast.replace(cast.this)
+        return tree
+
+    translate.STATEMENT_RULES.insert(0, rule)
+
+
+def tell_decimal_types_exactly() -> None:
+    """Report a decimal column as it was declared, and read all its digits.
+
+    BIGNUMERIC(38,0) came back as NUMERIC and its longer values could not be read at all; a column
+    that ALTER TABLE added came back without precision and scale.
+    """
+    scalar, overlay, alteration = types._scalar, tables._overlay, ddl._alteration  # noqa: SLF001
+
+    def uncut_scalar(kind: Any) -> tuple[str, str]:
+        name, stored = scalar(kind)
+        if kind.id == "decimal" and _is_wide(*(value for _, value in kind.children)):
+            return name, str(kind)
+        return name, stored
+
+    def named_overlay(*arguments: Any) -> list[Any]:
+        return [
+            field.replace(type="BIGNUMERIC")
+            if field.type == "NUMERIC" and _is_wide(field.precision or 0, field.scale or 0)
+            else field
+            for field in overlay(*arguments)
+        ]
+
+    def declared_alteration(
+        stored: Any, action: exp.Expr, reference: tuple[str, str, str], evaluate: Any
+    ) -> dict[str, Any]:
+        declared = ddl._parameters(action.args.get("kind"))  # noqa: SLF001
+        if not isinstance(action, exp.ColumnDef) or "precision" not in declared:
+            found: dict[str, Any] = alteration(stored, action, reference, evaluate)
+            return found
+        size = min(int(declared["precision"]), 38), int(declared.get("scale", 0))
+        # IF NOT EXISTS may have met a column of another size, which keeps its own.
+        added = _decimals(*reference).get(action.name) == size
+        fields = [
+            field.replace(**declared) if added and field.name == action.name else field
+            for field in tables.fields(stored)
+        ]
+        return {"schema": {"fields": fields}}
+
+    types._scalar, tables._overlay = uncut_scalar, named_overlay  # noqa: SLF001
+    ddl._alteration = declared_alteration  # noqa: SLF001
+
+
+def _is_wide(precision: int | str, scale: int | str) -> bool:
+    """Tell whether NUMERIC, which has 29 digits before the point, cannot hold such values."""
+    return int(precision) - int(scale) > _NUMERIC_WHOLE_DIGITS
+
+
+def _decimals(project_id: str, dataset_id: str, table_id: str) -> dict[str, tuple[int, int]]:
+    """Return the precision and scale that each decimal column of a table is stored with."""
+    rows = database.fetch(
+        "SELECT column_name, numeric_precision, numeric_scale FROM duckdb_columns() "
+        "WHERE database_name = ? AND schema_name = ? AND table_name = ? "
+        "AND starts_with(data_type, 'DECIMAL')",
+        list(tables.physical(project_id, dataset_id, table_id)),
+    )
+    return {name: (precision, scale) for name, precision, scale in rows}

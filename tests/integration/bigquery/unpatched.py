@@ -1,0 +1,94 @@
+"""Says as JSON what local-bigquery does in the directory named; with `patched`, as it is changed.
+
+Run as a process of its own: the changes cannot be taken back.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from local_bigquery.catalog import tables
+from local_bigquery.engine import database
+from local_bigquery.jobs import query, runner
+from local_bigquery.models import JobConfiguration
+from local_bigquery.settings import settings
+
+from ops.local.bigquery import patches
+from ops.local.bigquery.gate import Gate
+
+PROJECT, DATASET = "a-project", "data"
+DIGITS = "1.123456789012345678901234567891"
+WIDE = "12345678901234567890123456789012345678"
+
+
+def run(sql: str, **texts: str) -> Any:
+    configuration = JobConfiguration.model_validate(
+        {
+            "query": {
+                "query": sql,
+                "parameterMode": "NAMED",
+                "defaultDataset": {"projectId": PROJECT, "datasetId": DATASET},
+                "queryParameters": [
+                    {
+                        "name": name,
+                        "parameterType": {"type": "STRING"},
+                        "parameterValue": {"value": value},
+                    }
+                    for name, value in texts.items()
+                ],
+            }
+        }
+    )
+    job_id = f"job{next(numbers)}"
+    runner.submit(PROJECT, job_id, configuration)
+    job = runner.wait(PROJECT, job_id, 60_000)
+    error = job.status.errorResult
+    return error.message if error else None
+
+
+def conflict() -> str:
+    """Return what a transaction that lost a race is told."""
+    with database.cursor() as loser, database.cursor() as winner:
+        for cursor in (loser, winner):
+            cursor.execute(f"USE {database.quote(PROJECT, DATASET)}")
+            cursor.execute("BEGIN")
+            cursor.execute("DELETE FROM raced WHERE n = 1")
+        winner.execute("COMMIT")
+        try:
+            loser.execute("COMMIT")
+        except duckdb.Error as error:
+            return str(query.from_duckdb(error).message)
+    return "no conflict"
+
+
+def facts() -> dict[str, Any]:
+    run("CREATE TABLE t (d BIGNUMERIC(38,30), w BIGNUMERIC(38,0))")
+    run("ALTER TABLE t ADD COLUMN a NUMERIC(5,2)")
+    run("INSERT INTO t (d) SELECT CAST(JSON_VALUE(@v) AS BIGNUMERIC)", v=f'"{DIGITS}"')
+    wide = run("INSERT INTO t (w) SELECT CAST(JSON_VALUE(@v) AS BIGNUMERIC)", v=f'"{WIDE}"')
+    digits = database.fetch(f"SELECT max(d) FROM {database.quote(PROJECT, DATASET, 't')}")
+    run("CREATE TABLE raced (n INT64)")
+    run("INSERT INTO raced (n) VALUES (1)")
+    fields = {field.name: field for field in tables.fields(tables.get(PROJECT, DATASET, "t"))}
+    (kept,) = database.fetch(
+        "SELECT count(*) FROM emulator.jobs WHERE contains(resource::VARCHAR, ?)", [WIDE]
+    )
+    return {
+        "digits": str(digits[0][0]),
+        "wide_refused": wide is not None,
+        "wide_type": fields["w"].type,
+        "added_precision": fields["a"].precision,
+        "conflict": conflict(),
+        "parameters_kept": kept[0] > 0,
+    }
+
+
+numbers = iter(range(1_000))
+if __name__ == "__main__":
+    settings.data_dir = Path(sys.argv[1])
+    settings.default_project_id, settings.default_dataset_id = PROJECT, DATASET
+    if "patched" in sys.argv:
+        patches.apply(Gate())
+    sys.stdout.write(json.dumps(facts()))

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+
+from ops.local.pushgateway import exposition
+from ops.local.pushgateway.exposition import InvalidExposition, Sample
+
+
+def test_a_text_comes_back_as_it_was() -> None:
+    text = (
+        "# HELP a_total Help with \\\\ and \\n in it.\n# TYPE a_total counter\n"
+        'a_total{x="q\\"u\\\\o\\nt}e,=",y=""} 3\n'
+        '# TYPE h histogram\nh_bucket{le="0.5"} 1\nh_bucket{le="+Inf"} 2\nh_sum 3.25\nh_count 2\n'
+        "# TYPE u untyped\nu 1e-09\n"
+    )
+    assert exposition.render(exposition.parse(text).values()) == text
+
+
+def test_the_parts_of_a_histogram_belong_to_it_and_lookalikes_do_not() -> None:
+    families = exposition.parse(
+        "# TYPE h histogram\nh_sum 1\nh_count 1\n# TYPE c counter\nc_count 1\n"
+    )
+    assert sorted(families) == ["c_count", "h"]
+
+
+def test_spaces_tabs_and_comments_are_no_matter() -> None:
+    families = exposition.parse('# a comment\n\n  a { x = "1" , } \t 2 \r\n')
+    assert families["a"].samples == [Sample("a", (("x", "1"),), 2.0)]
+
+
+def test_a_family_without_samples_is_none() -> None:
+    assert exposition.parse("# HELP a A.\n# TYPE a gauge\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a 1\na{ 2\n", 2),
+        ("a\n", 1),
+        ("a 1 1234\n", 1),
+        ("a one\n", 1),
+        ("a 1", 1),
+        ('a{b="1"c="2"} 1\n', 1),
+        ('a{b="1",b="2"} 1\n', 1),
+        ("a 1\n# TYPE a gauge\n", 2),
+        ("# TYPE a wild\n", 1),
+        ('# TYPE a histogram\na_bucket{le="x"} 1\n', 2),
+    ],
+)
+def test_a_fault_is_told_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(InvalidExposition, match=f"in line {line}: "):
+        exposition.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3.0, "3"),
+        (-0.5, "-0.5"),
+        (math.inf, "+Inf"),
+        (-math.inf, "-Inf"),
+        (math.nan, "NaN"),
+        (1e300, "1e+300"),
+    ],
+)
+def test_numbers_are_written_as_prometheus_writes_them(value: float, text: str) -> None:
+    assert exposition.number(value) == text

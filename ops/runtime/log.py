@@ -1,4 +1,7 @@
-"""Logs: one JSON object a line on standard error, each with a stable `action`."""
+"""Logs: one JSON object a line on standard error, each with a stable `action`.
+
+With LOG_FORMAT=console the same events as text, for a person who watches a terminal.
+"""
 
 import json
 import logging
@@ -29,6 +32,34 @@ class _JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class _Console(logging.Formatter):
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
+        fields = getattr(record, "fields", None)
+        text = record.getMessage() if fields is None else _pairs(str(record.msg), fields)
+        line = f"{time} {record.levelname:7} {self._process} {text}"
+        if record.exc_info:
+            line += f"\n{self.formatException(record.exc_info)}"
+        return line
+
+
+def _pairs(action: str, fields: dict[str, Any]) -> str:
+    """Return `action name=value …`; quoted as in JSON where a value would not stay one word."""
+    words = [action]
+    for name, value in fields.items():
+        text = str(value)
+        plain = text.isprintable() and text and not set(text) & set(' ="')
+        words.append(f"{name}={text if plain else json.dumps(text, ensure_ascii=False)}")
+    return " ".join(words)
+
+
+_FORMATTERS = {"json": _JsonLines, "console": _Console}
 
 
 class Logger:
@@ -70,7 +101,7 @@ def get(name: str) -> Logger:
 def setup(process: str, settings: Settings) -> None:
     """Send every record of this process, ours and the libraries', to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines(process))
+    handler.setFormatter(_FORMATTERS[settings.log_format](process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)

@@ -6,6 +6,7 @@ Google's own `*_EMULATOR_HOST` variables says otherwise.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,21 @@ def _address(text: str) -> str:
     return bare
 
 
+def _switch(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise vol.Invalid("0 or 1")
+    return text == "1"
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """`https://console.example.com, http://127.0.0.1:3000`, or `*`."""
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin):
+            raise vol.Invalid("origins such as https://console.example.com, separated by commas")
+    return origins
+
+
 def _file(text: str) -> Path:
     if not Path(text).is_file():
         raise vol.Invalid("the path of a file that exists")
@@ -97,14 +113,18 @@ RULES: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "BATCH_MAX_BYTES": (_whole(1_000, 8_000_000), "4000000"),
     "BATCH_MAX_SECONDS": (_seconds(0, 60), "1"),
     "MAX_BODY_BYTES": (_whole(100, 5_000_000), "1000000"),
+    "MAX_IN_FLIGHT": (_whole(1, 100_000), "1000"),
     "METRICS_PUSH_SECONDS": (_seconds(0.1, 300), "5"),
     "LEDGER_DAYS": (_whole(1, 3_650), "30"),
     "LEASE_SECONDS": (_whole(10, 600), "60"),
     "API_KEYS_FILE": (Path, None),
+    "ALLOW_ANONYMOUS": (_switch, "0"),
+    "CORS_ORIGINS": (_origins, ""),
     "LOG_LEVEL": (
         vol.In(["DEBUG", "INFO", "WARNING", "ERROR"], msg="DEBUG, INFO, WARNING or ERROR"),
         "INFO",
     ),
+    "LOG_FORMAT": (vol.In(["json", "console"], msg="json or console"), "json"),
     "HOST": (_matching(r"^\S+$", "a host name or address"), "127.0.0.1"),
     "PORT": (_whole(1, 65_535), "8080"),
 }
@@ -133,11 +153,15 @@ class Settings:
     batch_max_bytes: int
     batch_max_seconds: float
     max_body_bytes: int
+    max_in_flight: int
     metrics_push_seconds: float
     ledger_days: int
     lease_seconds: int
     api_keys_file: Path | None
+    allow_anonymous: bool
+    cors_origins: tuple[str, ...]
     log_level: str
+    log_format: str
     host: str
     port: int
 

@@ -47,11 +47,11 @@ def counted(
     for row in rows:
         values = {name.lower(): value for name, value in row.items()}
         found[
-            tuple(canonical(_as_json(values[name]), _widest(columns[name])) for name in names)
+            tuple(canonical(_as_json(values[name]), _read_as(columns[name])) for name in names)
         ] += 1
     return found
 
 
-def _widest(declared: ColumnType) -> ColumnType:
-    """Return the type without a length or a size: what is read is not to be refused."""
-    return parse_type("DECIMAL(38,20)") if "NUMERIC" in declared.base else parse_type(declared.base)
+def _read_as(declared: ColumnType) -> ColumnType:
+    """Return the type without the length that BigQuery is not told."""
+    return declared if "NUMERIC" in declared.base else parse_type(declared.base)

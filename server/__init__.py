@@ -1,0 +1,1 @@
+"""The gate: takes transactions over HTTP, checks them, hands them to Pub/Sub, answers a verdict."""

@@ -1,0 +1,122 @@
+"""What surrounds every request: its place, its errors, its numbers and its line in the log."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ops.runtime import log, metrics
+from server import verdict
+from server.body import BYTES_READ
+from server.verdict import VERDICT, Refused, Verdict
+
+CLIENT_GONE: Final = 499
+"""The status that the log and the metrics show for a client that left before its answer."""
+
+BATCHES: Final = 16
+"""Batches at once in a process; each may hold a window of some megabytes."""
+
+logger = log.get(__name__)
+
+
+class Places:
+    """A bound: past it requests are shed rather than made to wait."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place for the length of the block; Refused when none is free."""
+        if self._free <= 0:
+            raise Refused(verdict.unavailable("too many requests at once", 1))
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+class Gate:
+    """Who is inside, and whether the process is leaving."""
+
+    def __init__(self, max_in_flight: int) -> None:
+        self.leaving = False
+        self.under_way = 0
+        """Requests begun and not yet answered."""
+        self.requests = Places(max_in_flight)
+        """For transactions that have come in whole: a slow client takes none while it sends."""
+        self.batches = Places(BATCHES)
+        """For batches, which take theirs from the first line to the last."""
+
+
+GATE: Final = web.AppKey("gate", Gate)
+
+
+@web.middleware
+async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """See a request through: whatever happens inside, the answer is a verdict."""
+    gate = request.app[GATE]
+    began = time.perf_counter()
+    gate.under_way += 1
+    metrics.REQUESTS_IN_FLIGHT.inc()
+    try:
+        response = await _answer(request, handler)
+        if gate.leaving and not response.prepared:
+            response.force_close()
+    finally:
+        gate.under_way -= 1
+        metrics.REQUESTS_IN_FLIGHT.dec()
+    _record(request, response, time.perf_counter() - began)
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return refused.verdict.response()
+    except web.HTTPException as error:
+        return _from_aiohttp(request, error).response()
+    except ConnectionError:
+        # No one is there to read it; aiohttp finds that out by itself.
+        return Verdict(CLIENT_GONE, "Client Closed Request").response()
+    except Exception:
+        logger.exception("request_failed", route=_route(request))
+        why = "the server failed; it is safe to send the request again with an Idempotency-Key"
+        return verdict.other(500, "Internal Server Error", "internal", why).response()
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> Verdict:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        why = f"{request.path} takes {allowed}"
+        return verdict.other(405, "Method Not Allowed", "method", why, Allow=allowed)
+    if isinstance(error, web.HTTPNotFound):
+        return verdict.other(404, "Not Found", "route", "there is no such route")
+    return verdict.other(error.status, error.reason, "http", error.text or error.reason)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "unmatched" if resource is None else resource.canonical
+
+
+def _record(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+    route = _route(request)
+    metrics.REQUESTS.labels(route, str(response.status)).inc()
+    metrics.REQUEST_SECONDS.labels(route).observe(seconds)
+    answered = response.get(VERDICT)
+    logger.info(
+        "request",
+        id=None if answered is None else answered.id,
+        method=request.method,
+        route=route,
+        status=response.status,
+        message=None if answered is None else answered.message,
+        bytes=request.get(BYTES_READ, 0),
+        ms=round(seconds * 1000, 2),
+    )

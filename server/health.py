@@ -1,0 +1,66 @@
+"""`/healthz`: this process lives. `/readyz`: a publish would succeed now."""
+
+import asyncio
+from typing import Final
+
+import grpc
+from aiohttp import web
+
+from server import verdict
+from server.gate import GATE
+from server.publisher import Destination, Publisher
+from server.verdict import Verdict
+
+TRUST_SECONDS: Final = 2.0
+"""How long one answer of Pub/Sub, good or bad, speaks for the next."""
+
+CHECK_SECONDS: Final = 2.0
+
+
+class Readiness:
+    """Asks Pub/Sub, unless its answers to real publishes or an earlier check say it already."""
+
+    def __init__(self, publisher: Publisher, topic: Destination) -> None:
+        self._publisher = publisher
+        self._topic = topic
+        self._asking = asyncio.Lock()
+        self._asked_at = float("-inf")
+        self._fault: str | None = None
+
+    async def fault(self) -> str | None:
+        """Return None when a publish would succeed, else why it would not."""
+        async with self._asking:  # who waits here takes the answer that comes
+            now = asyncio.get_running_loop().time()
+            known = max(self._asked_at, self._publisher.failed_at)
+            if self._publisher.confirmed_at > max(known, now - TRUST_SECONDS):
+                return None
+            if now - self._asked_at > TRUST_SECONDS:
+                self._fault = await self._ask()
+                self._asked_at = asyncio.get_running_loop().time()
+            return self._fault
+
+    async def _ask(self) -> str | None:
+        try:
+            await self._topic.check(CHECK_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return f"Pub/Sub would not take a transaction: {error.code().name}: {error.details()}"
+        return None
+
+
+READINESS: Final = web.AppKey("readiness", Readiness)
+
+
+async def healthz(request: web.Request) -> web.StreamResponse:
+    """Answer 200: the loop turns."""
+    del request
+    return Verdict(200, "Alive").response()
+
+
+async def readyz(request: web.Request) -> web.StreamResponse:
+    """Answer 200 when a transaction sent now would be accepted, else 503 with the reason."""
+    if request.app[GATE].leaving:
+        return verdict.unavailable("this process is shutting down", 1).response()
+    fault = await request.app[READINESS].fault()
+    if fault is not None:
+        return verdict.unavailable(fault, 5).response()
+    return Verdict(200, "Ready").response()

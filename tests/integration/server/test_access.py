@@ -1,0 +1,105 @@
+"""Who may come in: API keys, browsers' scripts, other machines."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from ops.runtime.settings import InvalidSettings, Settings
+from server import exposure
+from server.keys import mint
+from tests.support.gate import VALID, FakeTopic, gate_under_test
+from tests.support.processes import Service, free_port
+
+CREATED = "2026-01-01T00:00:00+00:00"
+ORIGIN = "https://console.example.com"
+
+
+async def test_only_a_key_lets_a_transaction_in_and_it_names_the_source(
+    topic: FakeTopic, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    text, kept = mint("billing", CREATED)
+    file.write_text(kept.line())
+    async with gate_under_test(topic, API_KEYS_FILE=str(file)) as gate:
+        for headers in ({}, {"Authorization": "Bearer nope"}, {"Authorization": f"Basic {text}"}):
+            status, verdict = await gate.post(VALID, **headers)
+            assert (status, verdict["message"]) == (401, "Unauthorized")
+            assert verdict["payload"] is None
+            assert verdict["error"][0]["rule"] == "api_key"
+        assert topic.messages == []
+
+        status, _ = await gate.post(VALID, Authorization=f"Bearer {text}")
+        assert status == 200
+        assert topic.messages[0].attributes["source"] == "billing"
+        assert (await gate.get("/healthz"))[0] == (await gate.get("/readyz"))[0] == 200
+
+        file.write_text("")
+        assert (await gate.post(VALID, Authorization=f"Bearer {text}"))[0] == 401
+
+
+async def test_the_same_idempotency_key_of_two_sources_is_two_transactions(
+    topic: FakeTopic, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    minted = [mint(name, CREATED) for name in ("billing", "orders")]
+    file.write_text("".join(kept.line() for _, kept in minted))
+    async with gate_under_test(topic, API_KEYS_FILE=str(file)) as gate:
+        ids = {
+            (await gate.post(VALID, Authorization=f"Bearer {text}", Idempotency_Key="1"))[1]["id"]
+            for text, _ in minted
+        }
+    assert len(ids) == 2
+
+
+async def test_browsers_scripts_are_not_let_in_by_default(topic: FakeTopic) -> None:
+    async with gate_under_test(topic) as gate:
+        headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+        async with gate.client.options(gate.url + "/api/activities", headers=headers) as answer:
+            assert answer.status == 405
+            assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_the_origins_of_the_setting_are_let_in_and_no_other(topic: FakeTopic) -> None:
+    async with gate_under_test(topic, CORS_ORIGINS=f"{ORIGIN}, http://127.0.0.1:3000") as gate:
+        url = gate.url + "/api/activities"
+        asked = {"Access-Control-Request-Method": "POST"}
+        async with gate.client.options(url, headers={"Origin": ORIGIN, **asked}) as answer:
+            assert answer.status == 204
+            assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+            assert "Idempotency-Key" in answer.headers["Access-Control-Allow-Headers"]
+        async with gate.client.options(url, headers={"Origin": "https://e.com", **asked}) as answer:
+            assert answer.status == 403
+        kind = {"Content-Type": "application/json"}
+        async with gate.client.post(url, data=b"{}", headers={"Origin": ORIGIN, **kind}) as answer:
+            assert answer.status == 400
+            assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        async with gate.client.post(
+            url, data=VALID, headers={"Origin": "https://e.com", **kind}
+        ) as answer:
+            assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_an_origin_that_is_none_is_a_fault_of_the_settings() -> None:
+    with pytest.raises(InvalidSettings, match="CORS_ORIGINS"):
+        Settings.parse({"CORS_ORIGINS": "example.com"})
+
+
+def test_other_machines_are_served_only_with_keys_or_on_purpose() -> None:
+    with (
+        socket.create_server(("0.0.0.0", 0)) as everywhere,
+        socket.create_server(("127.0.0.1", 0)) as here,
+    ):
+        exposure.check(Settings.parse({}), here)
+        exposure.check(Settings.parse({"API_KEYS_FILE": "keys"}), everywhere)
+        exposure.check(Settings.parse({"ALLOW_ANONYMOUS": "1"}), everywhere)
+        with pytest.raises(exposure.Exposed, match="API_KEYS_FILE"):
+            exposure.check(Settings.parse({"ALLOW_ANONYMOUS": "0"}), everywhere)
+
+
+def test_an_open_server_ends_at_its_start_with_one_clear_line() -> None:
+    variables = {"PROJECT_ID": "", "HOST": "0.0.0.0", "PORT": str(free_port())}
+    with Service.module("server", **variables) as server:
+        assert server.wait(20) == 78
+        assert server.output.startswith("server: refusing to serve on 0.0.0.0:")
+        assert server.output.count("\n") == 1

@@ -1,0 +1,105 @@
+"""`python -m server` as an operator and a developer meet it."""
+
+import contextlib
+import json
+import shutil
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from server import listen
+from tests.support.gate import NOWHERE
+from tests.support.processes import ROOT, Service, free_port, listening, wait_until
+
+VARIABLES = {
+    "PROJECT_ID": "",
+    "PUBSUB_EMULATOR_HOST": NOWHERE,
+    "PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE,
+}
+
+
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return bool(json.load(answer)["status"] == 200)
+    except OSError:
+        return False
+
+
+def test_a_taken_port_ends_it_with_one_clear_line() -> None:
+    with contextlib.closing(listen.opened("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with Service.module("server", PORT=str(port), **VARIABLES) as server:
+            assert server.wait(20) == 1
+            assert server.output == (
+                f"server: cannot listen on port {port} of 127.0.0.1: Address already in use\n"
+            )
+
+
+def test_wrong_settings_end_it_with_all_of_them_named() -> None:
+    with Service.module("server", **VARIABLES, MAX_BODY_BYTES="much", LOG_LEVEL="loud") as server:
+        assert server.wait(20) == 78
+        assert "MAX_BODY_BYTES='much'" in server.output
+        assert "LOG_LEVEL='loud'" in server.output
+
+
+def test_without_pubsub_it_lives_says_that_it_is_not_ready_and_ends_well() -> None:
+    port = free_port()
+    with Service.module("server", PORT=str(port), **VARIABLES) as server:
+        server.wait_for_port(f"127.0.0.1:{port}")
+        assert healthy(port)
+        with pytest.raises(urllib.error.HTTPError) as unready:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
+        with unready.value as answer:
+            assert answer.code == 503
+            assert json.load(answer)["message"] == "Unavailable"
+        server.signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+
+
+def test_the_access_log_is_a_json_line_for_each_request_without_its_values() -> None:
+    port = free_port()
+    with Service.module("server", PORT=str(port), **VARIABLES) as server:
+        server.wait_for_port(f"127.0.0.1:{port}")
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/activities?token=hidden",
+            data=b'{"confidential": 1}',
+            headers={"Content-Type": "application/json", "Idempotency-Key": "hidden"},
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=10)
+        refused.value.close()
+        wait_until(lambda: '"action": "request"' in server.output, what="the line in the log")
+        (line,) = (each for each in server.output.splitlines() if '"request"' in each)
+    fields = json.loads(line)
+    assert (fields["route"], fields["status"]) == ("/api/activities", 400)
+    assert (fields["message"], fields["bytes"]) == ("Invalid Schema", 19)
+    assert fields["ms"] >= 0
+    assert "confidential" not in line
+    assert "hidden" not in line
+
+
+def test_reload_serves_the_changed_source_on_the_same_port(tmp_path: Path) -> None:
+    for package in ("server", "schema", "ops"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "run")
+        )
+    port = free_port()
+    command = [*Service.module("server", "--reload").command]
+    with Service(command, cwd=tmp_path, PORT=str(port), **VARIABLES) as server:
+        server.wait_for_port(f"127.0.0.1:{port}")
+        wait_until(lambda: healthy(port), 20, "the first server answers")
+        health = tmp_path / "server" / "health.py"
+        health.write_text(health.read_text().replace('"Alive"', '"Alive and changed"'))
+
+        def changed() -> bool:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+                return bool(json.load(answer)["message"] == "Alive and changed")
+
+        wait_until(changed, 20, "the new source is served")
+        server.signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        assert not listening(f"127.0.0.1:{port}")

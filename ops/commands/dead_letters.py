@@ -1,0 +1,37 @@
+"""How many transactions the ledger holds as rejected, by reason."""
+
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+from requests.exceptions import ConnectionError as HttpUnreachable
+
+from ops.runtime import clients
+from ops.runtime.settings import Settings
+from workers.ledger import LEDGER_TABLE
+
+_SQL = (
+    "SELECT reason, COUNT(*) AS rejected "  # noqa: S608  # the table's name is a constant
+    f"FROM {LEDGER_TABLE} WHERE state = 'rejected' GROUP BY reason ORDER BY rejected DESC, reason"
+)
+
+
+def count(settings: Settings, timeout: float) -> str:
+    """Return the counts as a line of text.
+
+    Raises ConnectionError, LookupError, or what BigQuery's client raises.
+    """
+    client = clients.warehouse(settings)
+    config = bigquery.QueryJobConfig(default_dataset=settings.dataset_path)
+    try:
+        job = client.query(_SQL, job_config=config, retry=None, job_retry=None, timeout=timeout)  # type: ignore[arg-type]  # None: never
+        rows = list(job.result(timeout=timeout, retry=None))
+    except NotFound as error:
+        raise LookupError("the ledger does not exist: `gatekeeper provision` makes it") from error
+    except HttpUnreachable as error:
+        raise ConnectionError("BigQuery does not answer") from error
+    finally:
+        client.close()  # type: ignore[no-untyped-call]
+    if not rows:
+        return f"none in the last {settings.ledger_days} days"
+    parts = ", ".join(f"{row['reason']} {row['rejected']:,}" for row in rows)
+    total = sum(row["rejected"] for row in rows)
+    return f"{total:,} in the last {settings.ledger_days} days: {parts}"

@@ -1,0 +1,37 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.runtime.settings import Settings
+from tests.support.processes import Service, free_ports
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The embedded Pub/Sub and BigQuery; yields the environment that leads to them."""
+    folder: Path = tmp_path_factory.mktemp("local")
+    pubsub, warehouse = (f"127.0.0.1:{port}" for port in free_ports(2))
+    variables = {
+        "PROJECT_ID": "",
+        "STATE_DIR": str(folder),
+        "PUBSUB_EMULATOR_HOST": pubsub,
+        "BIGQUERY_EMULATOR_HOST": warehouse,
+    }
+    with (
+        Service.module("ops.local.pubsub", **variables) as first,
+        Service.module("ops.local.bigquery", **variables) as second,
+    ):
+        first.wait_for_port(pubsub)
+        second.wait_for_port(warehouse, 60)
+        yield variables
+
+
+@pytest.fixture
+def settings(local: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of the embedded services, with topics and a dataset of the test's own."""
+    own = tmp_path.name.replace("-", "_")
+    own_names = {"DATASET_ID": own, "TOPIC_ID": own, "SUBSCRIPTION_ID": own}
+    for name, value in {**local, **own_names}.items():
+        monkeypatch.setenv(name, value)
+    return Settings.load(dotenv=tmp_path / "no.env")

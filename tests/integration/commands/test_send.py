@@ -1,0 +1,236 @@
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from ops.commands.__main__ import main
+from tests.support.processes import free_port
+from tests.support.stream import insert, transaction
+
+Serve = Callable[[web.Application], Awaitable[TestServer]]
+
+
+class Gate:
+    """The ingest route as its contract says, with what a test wants to go wrong."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}  # by idempotency key: the first is what counts
+        self.order: list[tuple[str, int]] = []  # table and n, as accepted
+        self.orderings: set[str | None] = set()
+        self.requests = self.now = self.most_at_once = 0
+        self.trouble: Counter[int] = Counter()  # n → how many times it is answered 503
+        self.cut: set[int] = set()  # n: accepted, but the first answer is lost
+        self.api_key: str | None = None
+
+    async def accept(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        self.now += 1
+        self.most_at_once = max(self.most_at_once, self.now)
+        try:
+            return await self._accept(request)
+        finally:
+            self.now -= 1
+
+    async def _accept(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if self.api_key and request.headers.get("Authorization") != f"Bearer {self.api_key}":
+            return self._verdict(401, "Unauthorized", [{"rule": "api_key"}])
+        try:
+            activity = json.loads(body)["activities"][0]
+            table, n = activity["table"], activity["col_values"][0]
+        except (ValueError, KeyError, TypeError):
+            return self._verdict(400, "Invalid Schema", [{"pointer": "", "rule": "r"}])
+        if self.trouble[n] > 0:
+            self.trouble[n] -= 1
+            return self._verdict(
+                503, "Unavailable", [{"rule": "unavailable"}], {"Retry-After": "0"}
+            )
+        await asyncio.sleep(0.001)
+        key = request.headers["Idempotency-Key"]
+        if key not in self.bodies:
+            self.bodies[key] = body
+            self.order.append((table, n))
+        self.orderings.add(request.headers.get("Ordering-Key"))
+        if n in self.cut:
+            self.cut.discard(n)
+            assert request.transport
+            request.transport.close()
+        return self._verdict(200, "Valid Schema", None)
+
+    def _verdict(
+        self, status: int, message: str, error: Any, headers: dict[str, str] | None = None
+    ) -> web.Response:
+        verdict = {"status": status, "message": message, "error": error, "id": None}
+        return web.json_response({**verdict, "payload": None}, status=status, headers=headers)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+async def url(gate: Gate, aiohttp_server: Serve) -> str:
+    app = web.Application()
+    app.router.add_post("/api/activities", gate.accept)
+    return str((await aiohttp_server(app)).make_url("/"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "orders.ndjson"
+
+
+def write(file: Path, *lines: object) -> None:
+    texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+    file.write_text("".join(f"{text}\n" for text in texts))
+
+
+def numbered(count: int, tables: int = 1) -> list[dict[str, Any]]:
+    return [transaction(insert(f"t{n % tables}", n=n)) for n in range(count)]
+
+
+async def send(*words: object) -> int:
+    return await asyncio.to_thread(main, ["send", *map(str, words)])
+
+
+async def test_every_line_is_sent_and_counted(
+    gate: Gate, url: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, *numbered(200, tables=5))
+    assert await send(file, "--url", url) == 0
+    assert len(gate.bodies) == 200
+    assert gate.most_at_once > 1
+    assert "200" in capsys.readouterr().out
+    assert not file.with_name("orders.ndjson.rejected.ndjson").exists()
+
+
+async def test_lines_of_one_table_keep_their_order_whatever_is_tried_again(
+    gate: Gate, url: str, file: Path
+) -> None:
+    write(file, *numbered(90, tables=3))
+    gate.trouble.update({0: 2, 10: 1, 44: 1, 45: 1})
+    gate.cut |= {1, 30, 77}
+    assert await send(file, "--url", url) == 0
+    for table in range(3):
+        mine = [n for name, n in gate.order if name == f"t{table}"]
+        assert mine == list(range(table, 90, 3))
+
+
+async def test_an_ordering_key_keeps_the_order_of_all_lines(
+    gate: Gate, url: str, file: Path
+) -> None:
+    write(file, *numbered(40, tables=4))
+    gate.trouble.update({3: 1, 20: 2})
+    assert await send(file, "--url", url, "--ordering-key", "import") == 0
+    assert [n for _, n in gate.order] == list(range(40))
+    assert gate.orderings == {"import"}
+    assert gate.most_at_once == 1
+
+
+async def test_a_repeated_run_changes_nothing_and_another_file_is_new(
+    gate: Gate, url: str, file: Path
+) -> None:
+    write(file, *numbered(10))
+    assert await send(file, "--url", url) == 0
+    assert await send(file, "--url", url) == 0
+    assert (gate.requests, len(gate.bodies)) == (20, 10)
+    write(file, *numbered(11))
+    assert await send(file, "--url", url) == 0
+    assert len(gate.bodies) == 21
+
+
+async def test_a_named_run_knows_its_lines_by_number(gate: Gate, url: str, file: Path) -> None:
+    write(file, *numbered(10))
+    assert await send(file, "--url", url, "--run", "r") == 0
+    write(file, *numbered(11))
+    assert await send(file, "--url", url, "--run", "r") == 0
+    assert len(gate.bodies) == 11
+
+
+async def test_rejected_lines_are_kept_with_their_verdict_and_hold_up_nothing(
+    gate: Gate, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = numbered(2)
+    write(file, first, "not json", second, {"activities": 1e400})
+    kept = tmp_path / "kept.ndjson"
+    assert await send(file, "--url", url, "--rejected", kept) == 1
+    assert str(kept) in capsys.readouterr().out
+    assert [n for _, n in gate.order] == [0, 1]
+    records = [json.loads(line) for line in kept.read_text().splitlines()]
+    found = {record["line"]: record for record in records}
+    assert sorted(found) == [2, 4]
+    assert found[2]["body"] == "not json"
+    assert found[2]["status"] == 400
+    assert found[2]["error"] == [{"pointer": "", "rule": "r"}]
+    write(file, first, second)
+    assert await send(file, "--url", url, "--rejected", kept) == 0
+    assert not kept.exists()
+
+
+async def test_a_line_that_cannot_be_sent_stops_the_run_and_nothing_of_its_key_passes_it(
+    gate: Gate, url: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, *numbered(100))
+    gate.trouble[50] = 1_000_000
+    assert await send(file, "--url", url, "--patience", "0.3") == 1
+    told = capsys.readouterr().err
+    assert "stopped: line 51: the server answers 503" in told
+    assert [n for _, n in gate.order] == list(range(50))
+    gate.trouble.clear()
+    assert await send(file, "--url", url) == 0
+    assert [n for _, n in gate.order] == list(range(100))
+
+
+async def test_a_key_is_sent_and_a_wrong_one_stops_the_run(
+    gate: Gate,
+    url: str,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate.api_key = "sesame"
+    write(file, *numbered(3))
+    assert await send(file, "--url", url) == 1
+    assert "GATEKEEPER_API_KEY" in capsys.readouterr().err
+    key = file.with_name("key")
+    key.write_text("sesame\n")
+    assert await send(file, "--url", url, "--key-file", key) == 0
+    monkeypatch.setenv("GATEKEEPER_API_KEY", "sesame")
+    assert await send(file, "--url", url) == 0
+    captured = capsys.readouterr()
+    assert "sesame" not in captured.out + captured.err
+
+
+async def test_a_server_that_is_away_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, *numbered(3))
+    nobody = f"http://127.0.0.1:{free_port()}"
+    assert await send(file, "--url", nobody, "--patience", "0.2") == 1
+    assert "stopped: line 1: Cannot connect" in capsys.readouterr().err
+
+
+async def test_another_server_than_gatekeeper_is_told(
+    file: Path, aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, *numbered(3))
+    url = str((await aiohttp_server(web.Application())).make_url("/"))
+    assert await send(file, "--url", url) == 1
+    assert "404, and no verdict: is this Gatekeeper?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("nowhere",), (".", "--url", "ftp://x"), (".", "--url", "x")])
+async def test_what_cannot_be_is_one_line(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], file: Path
+) -> None:
+    write(file)
+    given = [str(file) if word == "." else word for word in words]
+    assert await send(*given) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ops.runtime import log, metrics
 from workers import ledger, sql
-from workers.catalog import Catalog
+from workers.catalog import Catalog, Made
 from workers.entry import Entry
 from workers.fold import TableChange, fold
 from workers.outcome import Reason, Rejection
@@ -51,6 +51,8 @@ class Applier:
         self._catalog = Catalog(warehouse)
         self._dataset = dataset
         self._worker = worker
+        # What an unfinished `settle` had made: trying again must decide as it did.
+        self._unfinished: tuple[list[ledger.Key], Made] = ([], Made())
 
     async def settle(self, entries: list[Entry], fence: Fence) -> list[Outcome]:
         """Settle every entry of a batch, in order, and return what came of each.
@@ -60,7 +62,9 @@ class Applier:
         same entries is then safe.
         """
         known: dict[str, dict[str, ledger.Settled]] | None = None
-        made = Made()
+        keys = [entry.key for entry in entries]
+        made = self._unfinished[1] if self._unfinished[0] == keys else Made()
+        self._unfinished = (keys, made)
         while True:
             sifted = sift(entries, known or {})
             try:
@@ -71,11 +75,13 @@ class Applier:
                 if found == known:
                     raise WarehouseUnavailable("the ledger's guard and its rows disagree") from None
                 known = found
-        await self._drop_unused(made, fence)
-        metrics.SKIPPED.inc(len(sifted.known) + len(sifted.repeats))
         outcomes = {entry.key: settled.rejection for entry, settled in sifted.known}
         outcomes |= {entry.key: None for entry in sifted.fresh}
         outcomes |= {entry.key: rejection for entry, rejection in rejected}
+        made.used_by(entry for entry in entries if outcomes[entry.key] is None)
+        await self._drop_unused(made, fence)
+        self._unfinished = ([], Made())
+        metrics.SKIPPED.inc(len(sifted.known) + len(sifted.repeats))
         return [Outcome(entry, outcomes[entry.key]) for entry in entries]
 
     async def _look_up(
@@ -85,7 +91,7 @@ class Applier:
         return ledger.settled(await self._warehouse.look_up(ids, fence))
 
     async def _apply(
-        self, entries: list[Entry], fence: Fence, made: "Made", *, asked: bool
+        self, entries: list[Entry], fence: Fence, made: Made, *, asked: bool
     ) -> list[tuple[Entry, Rejection]]:
         """Commit entries in order, each segment as one transaction; return the rejected ones."""
         rejected: list[tuple[Entry, Rejection]] = []
@@ -102,7 +108,7 @@ class Applier:
         self,
         failing: list[Entry],
         fence: Fence,
-        made: "Made",
+        made: Made,
         rejected: list[tuple[Entry, Rejection]],
         failure: Exception,
     ) -> list[Entry]:
@@ -127,15 +133,17 @@ class Applier:
             failure = error
         else:
             return tail
+        if failing[0].rejection:  # it touches nothing but the ledger: that is what fails
+            raise WarehouseUnavailable(str(failure))
         reason = Reason.TOO_LARGE if isinstance(failure, _TooLarge) else Reason.WAREHOUSE_REJECTED
         return [replace(failing[0], rejection=Rejection(reason, str(failure))), *tail]
 
     async def _commit(
-        self, entries: list[Entry], fence: Fence, made: "Made", *, asked: bool
+        self, entries: list[Entry], fence: Fence, made: Made, *, asked: bool
     ) -> list[tuple[Entry, Rejection]]:
         """Commit entries as one transaction; return those that the plan rejected."""
         for _ in range(CATALOG_ROUNDS):
-            plan = await self._catalog.plan(entries)
+            plan = await self._catalog.plan(entries, made)
             changes = fold(
                 activity
                 for entry in plan.accepted
@@ -143,10 +151,13 @@ class Applier:
                 for activity in entry.transaction.activities
             )
             script = self._script(plan, changes)
-            if plan.changes_the_catalog:
+            lacking = self._catalog.lacking(plan)
+            if lacking.changes_the_catalog:
                 if not asked:
                     raise AlreadySettled  # ask the ledger first: a redelivery makes no tables
-                await self._make(plan, made, fence)
+                await self._make(lacking, made, fence)
+                await self._catalog.refresh(entries)
+                self._catalog.note(lacking, made)
                 continue
             try:
                 await self._warehouse.commit(script, fence)
@@ -155,7 +166,7 @@ class Applier:
                     continue  # someone else changed a table: what failed was the old plan
                 raise
             self._count(plan, changes)
-            made.used_by(plan)
+            made.used_by(plan.accepted)
             return plan.rejected
         raise WarehouseUnavailable("the tables keep changing under the batch")
 
@@ -184,23 +195,31 @@ class Applier:
             raise _TooLarge("the transaction is larger than a BigQuery request may be")
         return script
 
-    async def _make(self, plan: Plan, made: "Made", fence: Fence) -> None:
-        for table, columns in plan.creates.items():
+    async def _make(self, lacking: Plan, made: Made, fence: Fence) -> None:
+        for table, column in self._catalog.misfits(lacking, made):
+            await self._drop(table, column, fence)
+            made.forget(table, column)
+        for table, columns in lacking.creates.items():
             await self._warehouse.create_table(table, columns, fence)
             made.tables.add(table)
-        for table, columns in plan.adds.items():
+        for table, columns in lacking.adds.items():
             await self._warehouse.add_columns(table, columns, fence)
-            made.columns |= {(table, name) for name, _ in columns}
-        await self._catalog.refresh(plan.accepted)
+            made.add(table, columns)
 
-    async def _drop_unused(self, made: "Made", fence: Fence) -> None:
+    async def _drop_unused(self, made: Made, fence: Fence) -> None:
         """Leave no table and no column behind that only rejected transactions asked for."""
-        for table in made.tables:
-            logger.info("table_dropped", table=table, why="only a rejected transaction used it")
-            await self._warehouse.drop_unused(table, None, fence)
-        for table, column in made.columns:
-            logger.info("column_dropped", table=table, column=column)
+        for table in sorted(made.tables):
+            await self._drop(table, None, fence)
+        for table, column in sorted(made.columns):
+            if table not in made.tables:
+                await self._drop(table, column, fence)
+
+    async def _drop(self, table: str, column: str | None, fence: Fence) -> None:
+        logger.info("unused_dropped", table=table, column=column)
+        try:
             await self._warehouse.drop_unused(table, column, fence)
+        except WarehouseRejected as error:  # gone already, or not to be dropped
+            logger.warning("unused_kept", table=table, column=column, error=str(error))
 
     def _count(self, plan: Plan, changes: Iterable[TableChange]) -> None:
         now = datetime.now(UTC)
@@ -216,18 +235,3 @@ class Applier:
         for change in changes:
             for operation, row_sets in (("delete", change.deletes), ("insert", change.inserts)):
                 metrics.ROWS_OUT.labels(operation=operation).inc(sum(len(s.rows) for s in row_sets))
-
-
-class Made:
-    """The tables and columns that a batch made and that no applied transaction has used yet."""
-
-    def __init__(self) -> None:
-        self.tables: set[str] = set()
-        self.columns: set[tuple[str, str]] = set()
-
-    def used_by(self, plan: Plan) -> None:
-        """Strike what the plan's accepted transactions, now committed, have put to use."""
-        for entry in plan.accepted:
-            for activity in entry.transaction.activities if entry.transaction else ():
-                self.tables.discard(activity.table)
-                self.columns -= {(activity.table, name) for name in activity.names}

@@ -7,6 +7,7 @@ memory: a refusal counts only against columns that were looked up for it.
 import asyncio
 from collections.abc import Iterable
 
+from schema import ColumnType
 from workers.entry import Entry
 from workers.outcome import Reason
 from workers.plan import Columns, Plan, plan
@@ -14,6 +15,43 @@ from workers.warehouse import Warehouse
 
 _MAY_BE_STALE = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING, Reason.TYPE_CONFLICT}
 LOOK_UPS_AT_ONCE = 8
+
+
+class Made:
+    """The tables and columns that a batch made and that no applied transaction has used yet.
+
+    Column names are without case. A plan does not see them, so that making them changes no decision
+    of it: a delete is refused on a table that only a later transaction of the batch asked for.
+    """
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+        self.columns: set[tuple[str, str]] = set()
+
+    def hide(self, table: str, columns: Columns | None) -> Columns | None:
+        """Return the columns of a table without those that were made."""
+        if columns is None or table in self.tables:
+            return None
+        return {name: each for name, each in columns.items() if (table, name) not in self.columns}
+
+    def add(self, table: str, columns: Iterable[tuple[str, ColumnType]]) -> None:
+        """Add columns of a table."""
+        self.columns |= {(table, name.casefold()) for name, _ in columns}
+
+    def forget(self, table: str, column: str | None) -> None:
+        """Strike a column, or a table with all of its columns."""
+        if column is not None:
+            self.columns.discard((table, column))
+            return
+        self.tables.discard(table)
+        self.columns = {key for key in self.columns if key[0] != table}
+
+    def used_by(self, applied: Iterable[Entry]) -> None:
+        """Strike what applied transactions have put to use."""
+        for entry in applied:
+            for activity in entry.transaction.activities if entry.transaction else ():
+                self.tables.discard(activity.table)
+                self.columns -= {(activity.table, name.casefold()) for name in activity.names}
 
 
 class Catalog:
@@ -24,17 +62,58 @@ class Catalog:
         self._columns: dict[str, Columns] = {}
         self._slots = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
-    async def plan(self, entries: list[Entry]) -> Plan:
+    async def plan(self, entries: list[Entry], made: Made) -> Plan:
         """Plan a batch; every refusal in it is on what the warehouse says now."""
         tables = _tables(entries)
         remembered = tables & self._columns.keys()
         await self._look_up(tables - remembered)
-        first = self._plan(entries)
+        first = self._plan(entries, made)
         doubtful = any(rejection.reason in _MAY_BE_STALE for _, rejection in first.rejected)
         if not (doubtful or first.changes_the_catalog) or not remembered:
             return first
         await self._look_up(remembered)
-        return self._plan(entries)
+        return self._plan(entries, made)
+
+    def lacking(self, plan: Plan) -> Plan:
+        """Return the part of a plan's DDL that is still to be done."""
+        lacking = Plan()
+        for table, columns in plan.creates.items():
+            if not all(self._has(table, each) for each in columns):
+                lacking.creates[table] = columns
+        for table, columns in plan.adds.items():
+            missing = [each for each in columns if not self._has(table, each)]
+            if missing:
+                lacking.adds[table] = missing
+        return lacking
+
+    def misfits(self, lacking: Plan, made: Made) -> list[tuple[str, str | None]]:
+        """Return what a failed transaction had made, and is now needed in another shape."""
+        tables: list[tuple[str, str | None]] = [
+            (table, None) for table in lacking.creates if table in made.tables
+        ]
+        return tables + [
+            (table, name.casefold())
+            for table, columns in lacking.adds.items()
+            for name, _ in columns
+            if (table, name.casefold()) in made.columns
+        ]
+
+    def note(self, lacking: Plan, made: Made) -> None:
+        """Correct `made` after DDL: what others have made in another shape is not ours."""
+        for table, columns in lacking.creates.items():
+            made.forget(table, None)
+            if len(self._columns.get(table, ())) == len(columns):
+                made.add(table, (each for each in columns if self._has(table, each)))
+                made.tables.add(table)
+        for table, columns in lacking.adds.items():
+            for name, _ in columns:
+                made.forget(table, name.casefold())
+            made.add(table, (each for each in columns if self._has(table, each)))
+
+    def _has(self, table: str, column: tuple[str, ColumnType]) -> bool:
+        name, declared = column
+        own = self._columns.get(table, {}).get(name.casefold())
+        return own is not None and own.made_as(declared)
 
     async def refresh(self, entries: list[Entry]) -> bool:
         """Look the tables of a batch up again, and tell whether anything had changed."""
@@ -43,8 +122,9 @@ class Catalog:
         await self._look_up(tables)
         return before != {table: self._columns.get(table) for table in tables}
 
-    def _plan(self, entries: list[Entry]) -> Plan:
-        return plan(entries, {table: self._columns.get(table) for table in _tables(entries)})
+    def _plan(self, entries: list[Entry], made: Made) -> Plan:
+        known = {table: self._columns.get(table) for table in _tables(entries)}
+        return plan(entries, {table: made.hide(table, known[table]) for table in known})
 
     async def _look_up(self, tables: Iterable[str]) -> None:
         await asyncio.gather(*(self._look_up_one(table) for table in tables))

@@ -44,9 +44,10 @@ def decode(delivery: Delivery) -> Entry:
         delivery.ordering_key,
     )
     try:
-        canonical(message.received_at, parse_type("TIMESTAMP"))
+        received_at = canonical(message.received_at, parse_type("TIMESTAMP"))
     except BadValue:  # a foreign publisher's attribute; the ledger needs a time
-        message = message._replace(received_at=delivery.publish_time)
+        received_at = None
+    message = message._replace(received_at=received_at or delivery.publish_time)
     try:
         return Entry(delivery, message, check_body(delivery.data), None)
     except InvalidJSON as fault:

@@ -9,25 +9,13 @@ from typing import NamedTuple
 
 from google.cloud import bigquery
 
+from schema.ledger import LEDGER_COLUMNS
 from workers.entry import Entry
 from workers.outcome import Reason, Rejection
 
-LEDGER_TABLE = "gatekeeper_ledger"
 LEDGER_SCHEMA = tuple(
-    bigquery.SchemaField(name, kind, mode=mode, description=description)
-    for name, kind, mode, description in (
-        ("id", "STRING", "REQUIRED", "The transaction's id"),
-        ("state", "STRING", "REQUIRED", "applied or rejected"),
-        ("reason", "STRING", "NULLABLE", "Why it was rejected: one of a closed set"),
-        ("error", "STRING", "NULLABLE", "The rejection in a sentence"),
-        ("source", "STRING", "NULLABLE", "The API key's name that sent it"),
-        ("ordering_key", "STRING", "NULLABLE", "The Pub/Sub ordering key"),
-        ("sha256", "STRING", "REQUIRED", "The body's hash, hexadecimal"),
-        ("activities", "INT64", "NULLABLE", "How many activities it has"),
-        ("received_at", "TIMESTAMP", "NULLABLE", "When the server received it"),
-        ("settled_at", "TIMESTAMP", "REQUIRED", "When the outcome was committed"),
-        ("worker", "STRING", "NULLABLE", "The process that settled it"),
-    )
+    bigquery.SchemaField(column.name, column.type, mode=column.mode, description=column.description)
+    for column in LEDGER_COLUMNS
 )
 MAX_ERROR_CHARACTERS = 1_000
 

@@ -1,19 +1,10 @@
 """What can come of a transaction: the reasons of a rejection, and the record of its settling."""
 
-from enum import StrEnum
 from typing import NamedTuple
 
+from schema.ledger import Reason
 
-class Reason(StrEnum):
-    """Why a transaction is rejected for good."""
-
-    INVALID_SCHEMA = "invalid_schema"
-    TABLE_MISSING = "table_missing"
-    COLUMN_MISSING = "column_missing"
-    TYPE_CONFLICT = "type_conflict"
-    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
-    TOO_LARGE = "too_large"
-    WAREHOUSE_REJECTED = "warehouse_rejected"
+__all__ = ["Reason", "Rejection"]
 
 
 class Rejection(NamedTuple):

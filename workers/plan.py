@@ -38,6 +38,12 @@ class Column:
         own, theirs = self.scale or 0, declared.scale or 0
         return theirs <= own and declared.precision - theirs <= self.precision - own
 
+    def made_as(self, declared: ColumnType) -> bool:
+        """Tell whether DDL with the declared type makes just this column."""
+        plain = declared.bigquery == declared.base
+        size = (None, 0) if plain else (declared.precision, declared.scale or 0)
+        return (self.base, self.precision, self.scale or 0) == (declared.base, *size)
+
 
 # A table's columns by their names without case. None stands for a table that is not there.
 type Columns = Mapping[str, Column]
@@ -130,10 +136,10 @@ def plan(entries: Iterable[Entry], catalog: Catalog) -> Plan:
     """Decide on a batch's entries, in order; `catalog` has every table that they name."""
     result, overlay = Plan(), _Overlay(catalog)
     for entry in entries:
-        if entry.transaction is None:
-            assert entry.rejection is not None  # noqa: S101  # an entry has the one or the other
+        if entry.rejection is not None:
             result.rejected.append((entry, entry.rejection))
             continue
+        assert entry.transaction is not None  # noqa: S101  # an entry has the one or the other
         try:
             _check_whole(entry.transaction, overlay)
         except _Refused as refused:

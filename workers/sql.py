@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from schema import ColumnType
+from schema.ledger import LEDGER_TABLE
 from workers.errors import SETTLED_TEXT
 from workers.fold import RowSet, TableChange
-from workers.ledger import LEDGER_SCHEMA, LEDGER_TABLE
+from workers.ledger import LEDGER_SCHEMA
 
 MAX_SQL_CHARACTERS = 1_000_000
 """Of one query, https://cloud.google.com/bigquery/quotas#query_jobs: 1 MB unresolved."""
@@ -40,7 +41,7 @@ def _typed(element: str, base: str) -> str:
     if base == "STRING":
         return text
     if base == "JSON":
-        return f"PARSE_JSON({text}, wide_number_mode=>'round')"  # the rule admits no other
+        return f"PARSE_JSON({text})"  # exact: the rule admits only numbers that it can hold
     if base == "BYTES":
         return f"FROM_BASE64({text})"
     return f"CAST({text} AS {base})"

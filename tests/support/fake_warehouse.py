@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from schema import ColumnType
+from schema.ledger import LEDGER_TABLE
 from workers import sql
-from workers.ledger import LEDGER_TABLE
 from workers.plan import Column, Columns
 from workers.warehouse import AlreadySettled, Fence, OutcomeUnknown, WarehouseRejected
 

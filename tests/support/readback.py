@@ -1,7 +1,7 @@
 """Reads a table through the client and brings its rows to the model's canonical texts."""
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 from collections import Counter
 from typing import Any
@@ -20,9 +20,9 @@ def _as_json(value: Any) -> Any:
             return base64.b64encode(value).decode()
         case decimal.Decimal():
             return str(value)
-        case datetime.datetime():
+        case dt.datetime():
             return value.isoformat(" ")
-        case datetime.date() | datetime.time():
+        case dt.date() | dt.time():
             return value.isoformat()
     return value
 

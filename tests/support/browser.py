@@ -1,0 +1,201 @@
+"""A real headless Chromium, driven over its DevTools protocol: https://chromedevtools.github.io."""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from tests.support.processes import Service, eventually
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ABSENT = "no chromium on PATH: apt-get install chromium"
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+_CODES = {"Tab": 9, "Enter": 13, "Escape": 27}
+_CONTROL = 2
+
+
+class Page:
+    """One page: what a person does with it, and what it did meanwhile."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.errors: list[str] = []
+        """Exceptions of scripts, violations of the policy, failed loads."""
+        self.requested: list[str] = []
+        """Every address asked for."""
+        self._socket = socket
+        self._numbers = itertools.count()
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._listening = asyncio.create_task(self._listen())
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Call a method of the protocol."""
+        number = next(self._numbers)
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        async with asyncio.timeout(20):
+            return await self._answers.pop(number)
+
+    async def _listen(self) -> None:
+        async for each in self._socket:
+            message = each.json()
+            if "id" in message:
+                answer = self._answers[message["id"]]
+                if "error" in message:
+                    answer.set_exception(AssertionError(message["error"]))
+                else:
+                    answer.set_result(message["result"])
+            else:
+                self._note(message["method"], message["params"])
+
+    def _note(self, event: str, told: dict[str, Any]) -> None:
+        if event == "Network.requestWillBeSent":
+            self.requested.append(told["request"]["url"])
+        elif event == "Runtime.exceptionThrown":
+            self.errors.append(str(told["exceptionDetails"]))
+        elif event == "Log.entryAdded" and told["entry"]["level"] == "error":
+            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+
+    async def open(self, url: str, *, width: int = 1280, height: int = 900) -> None:
+        """Open an address in a window of this size in CSS pixels; below 600 it is a phone's."""
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self.call(f"{domain}.enable")
+        await self.resize(width, height)
+        await self.call("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def resize(self, width: int, height: int) -> None:
+        """Give the window another size."""
+        phone = width < 600
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
+
+    async def prefer(self, scheme: str) -> None:
+        """Have the person prefer `light` or `dark`."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        await self.call("Emulation.setEmulatedMedia", features=features)
+
+    async def run(self, script: str) -> Any:
+        """Return the value of an expression in the page; a promise is waited for."""
+        answer = await self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def until(self, script: str, deadline: float = 20) -> Any:
+        """Wait until an expression is true in the page and return its value."""
+        return await eventually(lambda: self.run(script), deadline, script)
+
+    async def text(self, selector: str) -> str:
+        """Return what a person reads in the first element of a selector."""
+        found: str = await self.run(f"document.querySelector({selector!r}).innerText")
+        return found
+
+    async def press(self, key: str, *, control: bool = False) -> None:
+        """Press a key: Tab, Enter, Escape, or a letter."""
+        said: dict[str, Any] = {
+            "key": key,
+            "code": key,
+            "windowsVirtualKeyCode": _CODES.get(key, 0),
+            "modifiers": _CONTROL if control else 0,
+        }
+        if key == "Enter" and not control:
+            said["text"] = "\r"
+        await self.call("Input.dispatchKeyEvent", type="keyDown", **said)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **said)
+
+    async def type(self, text: str) -> None:
+        """Type into what has the focus, over what is selected."""
+        await self.call("Input.insertText", text=text)
+
+    async def picture(self, file: Path) -> None:
+        """Save the whole page as it looks, as a PNG."""
+        size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        shot = await self.call(
+            "Page.captureScreenshot", clip=clip, captureBeyondViewport=True, optimizeForSpeed=False
+        )
+        await asyncio.to_thread(file.write_bytes, base64.b64decode(shot["data"]))
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._socket.close()
+        self._listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._listening
+
+
+class Browser:
+    """Chromium with an empty profile; it and its profile are gone when the block ends."""
+
+    def __init__(self) -> None:
+        assert CHROMIUM is not None, ABSENT
+        self._folder = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+        self._port_file = Path(self._folder.name) / "DevToolsActivePort"
+        profile = f"--user-data-dir={self._folder.name}"
+        self._process = Service([CHROMIUM, *_FLAGS, profile, "about:blank"])
+
+    async def __aenter__(self) -> Self:
+        self._process.start()
+        self._session = aiohttp.ClientSession()
+        try:
+            said = await eventually(self._said, 40, "chromium listens")
+        except AssertionError as late:
+            self._process.kill()
+            raise AssertionError(f"{late}\n{self._process.output}") from None
+        self._address = f"http://127.0.0.1:{said.split()[0]}"
+        return self
+
+    def _said(self) -> str:
+        return self._port_file.read_text() if self._port_file.exists() else ""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+        self._process.kill()  # its whole group: renderers and all
+        self._folder.cleanup()
+
+    @contextlib.asynccontextmanager
+    async def page(self) -> AsyncIterator[Page]:
+        """Open a page for the length of the block."""
+        async with self._session.put(f"{self._address}/json/new?about:blank") as answer:
+            target = await answer.json()
+        socket = await self._session.ws_connect(
+            target["webSocketDebuggerUrl"], max_msg_size=0, heartbeat=None
+        )
+        page = Page(socket)
+        try:
+            yield page
+        finally:
+            await page.close()
+            async with self._session.get(f"{self._address}/json/close/{target['id']}"):
+                pass

@@ -1,0 +1,80 @@
+"""Takes the README's pictures of the console: `python -m tests.support.screenshots`.
+
+Brings up a fleet of its own in a temporary folder, gives it something to do for a minute, and
+writes docs/console-light.png, docs/console-dark.png and docs/console-phone.png.
+"""
+
+import asyncio
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.support.browser import Browser, Page
+from tests.support.fleet import FleetUnderTest
+from tests.support.processes import ROOT
+from tests.support.stream import delete, insert, transaction
+
+SECONDS = 60.0
+_FAULTY = (
+    '{"activities": [{"operation": "upsert", "table": "orders",\\n'
+    '  "col_names": ["id", "at"], "col_types": ["INTEGER"],\\n  "col_values": [1, "2018"]}]}'
+)
+
+
+async def _customer(client: aiohttp.ClientSession, until: float) -> None:
+    """Send mostly what is right, sometimes what the gate or a worker rejects, in waves."""
+    number = 0
+    while (now := time.monotonic()) < until:
+        number += 1
+        payload: Any = transaction(insert(random.choice(("orders", "invoices")), n=number))  # noqa: S311
+        if number % 40 == 0:
+            payload = {"activities": [{"operation": "upsert"}]}
+        if number % 150 == 0:
+            missing = random.choice(("refunds", "shipments_2019"))  # noqa: S311
+            payload = transaction(delete(missing, n=number))
+        if number % 310 == 0:
+            payload = transaction(insert("orders", n="not a number"))
+        async with client.post("/api/activities", json=payload) as answer:
+            await answer.read()
+        await asyncio.sleep(0.02 + 0.03 * (int(until - now) // 7 % 2))
+
+
+async def _pictures(fleet: FleetUnderTest, docs: Path) -> None:
+    url = f"http://{fleet.address}"
+    async with Browser() as browser, browser.page() as page, aiohttp.ClientSession(url) as client:
+        await page.open(url + "/", width=1200, height=900)
+        until = time.monotonic() + SECONDS
+        await asyncio.gather(*(_customer(client, until) for _ in range(3)))
+        await page.run(f"document.querySelector('#payload').value = '{_FAULTY}'")
+        await page.run("document.querySelector('#validate').click()")
+        await page.until("document.querySelector('#verdict li') !== null")
+        await page.run("document.activeElement.blur()")
+        await _picture(page, "light", docs / "console-light.png")
+        await _picture(page, "dark", docs / "console-dark.png")
+        await page.resize(390, 844)
+        await _picture(page, "light", docs / "console-phone.png")
+
+
+async def _picture(page: Page, scheme: str, file: Path) -> None:
+    await page.prefer(scheme)
+    await page.picture(file)
+    print(file)  # noqa: T201  # a command's answer
+
+
+def main() -> None:
+    """Bring a fleet up, look at it, take it down."""
+    with tempfile.TemporaryDirectory() as folder:
+        fleet = FleetUnderTest(Path(folder), METRICS_PUSH_SECONDS="2")
+        try:
+            fleet.up()
+            asyncio.run(_pictures(fleet, ROOT / "docs"))
+        finally:
+            fleet.end()
+
+
+if __name__ == "__main__":
+    main()

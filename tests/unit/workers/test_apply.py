@@ -1,0 +1,334 @@
+import math
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.deliveries import body, delete, delivery, entry, insert, number, text
+from tests.support.fake_warehouse import FakeWarehouse, Lost, Row
+from workers import apply
+from workers.apply import Applier, Outcome
+from workers.entry import Entry, decode
+from workers.outcome import Reason
+from workers.plan import MAX_TABLES, Column
+from workers.warehouse import OutcomeUnknown, WarehouseRejected, WarehouseUnavailable
+
+
+def always() -> float:
+    return math.inf
+
+
+@pytest.fixture
+def warehouse() -> FakeWarehouse:
+    return FakeWarehouse()
+
+
+@pytest.fixture
+def applier(warehouse: FakeWarehouse) -> Applier:
+    return Applier(warehouse, "p.d", "a worker")
+
+
+def _reasons(outcomes: list[Outcome]) -> list[Reason | None]:
+    return [outcome.rejection.reason if outcome.rejection else None for outcome in outcomes]
+
+
+def _refuses(*values: str) -> Callable[[list[tuple[str, Row]]], bool]:
+    return lambda rows: any(row.get("a") in values for _, row in rows)
+
+
+def _numbered(count: int, table: str = "t") -> list[Entry]:
+    return [entry(insert(table, a=number(i)), id=f"{table}-{i}") for i in range(count)]
+
+
+def _values(warehouse: FakeWarehouse, table: str = "t") -> list[str | None]:
+    return [row["a"] for row in warehouse.rows[table]]
+
+
+async def test_in_steady_state_a_batch_is_one_commit_and_nothing_else(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    await applier.settle(_numbered(1), always)
+    warehouse.commits.clear()
+    looked_up = warehouse.lookups
+
+    await applier.settle([entry(insert("t", a=number(i))) for i in range(9)], always)
+
+    assert len(warehouse.commits) == 1
+    assert warehouse.lookups == looked_up
+
+
+async def test_a_redelivery_after_the_commit_changes_nothing_and_has_the_same_outcome(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    batch = [*_numbered(2), entry(delete("gone", a=number(1)))]
+    first = _reasons(await applier.settle(batch, always))
+    rows = _values(warehouse)
+
+    again = _reasons(await applier.settle(batch, always))
+
+    assert again == first == [None, None, Reason.TABLE_MISSING]
+    assert _values(warehouse) == rows
+    assert len(warehouse.settled()) == 3
+
+
+async def test_a_partly_settled_batch_applies_the_rest_only(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    batch = _numbered(4)
+    await applier.settle(batch[1:3], always)
+
+    assert _reasons(await applier.settle(batch, always)) == [None] * 4
+
+    assert sorted(_values(warehouse)) == ["0", "1", "2", "3"]
+
+
+async def test_the_same_id_with_another_body_is_rejected_within_a_batch_and_across_batches(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    first, other, third = (entry(insert("t", a=number(i)), id="same") for i in range(3))
+
+    assert _reasons(await applier.settle([first, other], always)) == [
+        None,
+        Reason.IDEMPOTENCY_CONFLICT,
+    ]
+    assert _reasons(await applier.settle([third], always)) == [Reason.IDEMPOTENCY_CONFLICT]
+    assert _values(warehouse) == ["0"]
+
+
+async def test_an_invalid_body_is_settled_as_rejected(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    outcomes = await applier.settle([decode(delivery(b"{", id="x"))], always)
+
+    assert _reasons(outcomes) == [Reason.INVALID_SCHEMA]
+    assert list(warehouse.settled().values()) == ["invalid_schema"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 33])
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+async def test_one_offender_is_found_its_neighbours_applied_in_order_within_the_bound(
+    applier: Applier, warehouse: FakeWarehouse, count: int, where: str
+) -> None:
+    offender = {"first": 0, "middle": count // 2, "last": count - 1}[where]
+    await applier.settle([entry(insert("t", a=number(99)))], always)
+    warehouse.commits.clear()
+    warehouse.refuses = _refuses(str(offender))
+
+    outcomes = await applier.settle(_numbered(count), always)
+
+    expected: list[Reason | None] = [None] * count
+    expected[offender] = Reason.WAREHOUSE_REJECTED
+    assert _reasons(outcomes) == expected
+    assert _values(warehouse) == ["99", *(str(i) for i in range(count) if i != offender)]
+    # The whole; a halving each; the offender alone; what is behind it together with its rejection.
+    assert len(warehouse.commits) <= 3 + math.ceil(math.log2(count))
+
+
+async def test_several_offenders_are_each_found_within_the_bound(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    count, offenders = 64, (0, 1, 31, 63)
+    warehouse.refuses = _refuses(*map(str, offenders))
+
+    outcomes = await applier.settle(_numbered(count), always)
+
+    rejected = [index for index, reason in enumerate(_reasons(outcomes)) if reason]
+    assert rejected == list(offenders)
+    assert len(warehouse.commits) <= len(offenders) * (2 + math.ceil(math.log2(count))) + 1
+
+
+async def test_company_that_fails_only_together_is_applied_apart(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    warehouse.refuses = lambda rows: {"0", "1"} <= {row.get("a") or "" for _, row in rows}
+
+    assert _reasons(await applier.settle(_numbered(2), always)) == [None, None]
+    assert sorted(_values(warehouse)) == ["0", "1"]
+
+
+async def test_what_the_offender_alone_asked_for_is_dropped_and_the_rest_is_kept(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    await applier.settle([entry(insert("old", a=number(1)))], always)
+    warehouse.refuses = _refuses("7")
+    offender = entry(
+        insert("new", a=number(1)),
+        insert("shared", a=number(7), extra=number(1)),
+        insert("old", a=number(1), more=text("x"), Both=number(1)),
+    )
+    others = entry(insert("shared", A=number(2)), insert("old", BOTH=number(None)))
+
+    assert _reasons(await applier.settle([offender, others], always)) == [
+        Reason.WAREHOUSE_REJECTED,
+        None,
+    ]
+
+    columns = {table: set(own) for table, own in warehouse.catalog.items()}
+    assert columns == {"old": {"a", "both"}, "shared": {"a"}}
+
+
+async def test_no_ddl_is_made_for_a_transaction_that_the_plan_rejects(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    batch = [entry(insert("new", a=number(1)), delete("gone", a=number(1))), *_numbered(1)]
+
+    await applier.settle(batch, always)
+
+    assert warehouse.ddl == [("create", "t")]
+
+
+async def test_a_delete_before_the_insert_that_makes_its_table_is_still_rejected(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    early = entry(delete("new", a=number(1)), insert("u", a=number(1)))
+    batch = [early, entry(insert("new", a=number(1)))]
+
+    assert _reasons(await applier.settle(batch, always)) == [Reason.TABLE_MISSING, None]
+    assert warehouse.catalog.keys() == {"new"}
+
+
+async def test_an_outage_after_the_ddl_does_not_change_what_is_decided(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    batch = [entry(delete("new", a=number(1))), entry(insert("new", a=number(1)))]
+    warehouse.failures.append(WarehouseUnavailable("down"))
+
+    with pytest.raises(WarehouseUnavailable):
+        await applier.settle(batch, always)
+
+    assert _reasons(await applier.settle(batch, always)) == [Reason.TABLE_MISSING, None]
+
+
+@pytest.mark.parametrize("failure", [WarehouseUnavailable("down"), OutcomeUnknown("?"), Lost()])
+async def test_an_outage_is_raised_and_settling_again_has_one_effect(
+    applier: Applier, warehouse: FakeWarehouse, failure: Exception | Lost
+) -> None:
+    batch = _numbered(3)
+    warehouse.failures.append(failure)
+
+    with pytest.raises((WarehouseUnavailable, OutcomeUnknown)):
+        await applier.settle(batch, always)
+    outcomes = await applier.settle(batch, always)
+
+    assert _reasons(outcomes) == [None] * 3
+    assert _values(warehouse) == ["0", "1", "2"]
+    assert len(warehouse.settled()) == 3
+
+
+async def test_a_lost_answer_drops_nothing_that_was_put_to_use(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    await applier.settle(_numbered(1), always)
+    batch = [
+        entry(insert("emptied", a=number(1)), delete("emptied", a=number(1))),
+        entry(insert("t", a=number(1), null=text(None))),
+    ]
+    warehouse.failures.append(Lost())
+
+    with pytest.raises(OutcomeUnknown):
+        await applier.settle(batch, always)
+    assert _reasons(await applier.settle(batch, always)) == [None, None]
+
+    assert warehouse.catalog.keys() == {"t", "emptied"}
+    assert "null" in warehouse.catalog["t"]
+
+
+async def test_a_redelivery_makes_no_tables(applier: Applier, warehouse: FakeWarehouse) -> None:
+    batch = _numbered(1)
+    await applier.settle(batch, always)
+    del warehouse.catalog["t"]  # by an operator, since then
+    warehouse.ddl.clear()
+
+    assert _reasons(await Applier(warehouse, "p.d", "another").settle(batch, always)) == [None]
+    assert warehouse.ddl == []
+
+
+async def test_a_refusal_on_an_old_memory_of_the_catalog_is_not_believed(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    await applier.settle(_numbered(1), always)
+    warehouse.catalog["t"]["b"] = Column("b", "STRING")  # by another worker
+
+    outcomes = await applier.settle([entry(delete("t", b=text("x")))], always)
+
+    assert _reasons(outcomes) == [None]
+
+
+async def test_a_table_that_others_dropped_is_made_again(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    await applier.settle(_numbered(1), always)
+    del warehouse.catalog["t"], warehouse.rows["t"]
+
+    outcomes = await applier.settle([entry(insert("t", a=number(5)))], always)
+
+    assert _reasons(outcomes) == [None]
+    assert _values(warehouse) == ["5"]
+
+
+async def test_ddl_that_is_refused_rejects_only_who_asked_for_it(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    good, bad = entry(insert("t", a=number(1))), entry(insert("nope", a=number(1)))
+    original = warehouse.create_table
+
+    async def create_table(table: str, *rest: object) -> None:
+        if table == "nope":
+            raise WarehouseRejected("no such name")
+        await original(table, *rest)  # type: ignore[arg-type]
+
+    warehouse.create_table = create_table  # type: ignore[method-assign, assignment]
+
+    outcomes = await applier.settle([bad, good], always)
+
+    assert _reasons(outcomes) == [Reason.WAREHOUSE_REJECTED, None]
+    assert warehouse.catalog.keys() == {"t"}
+
+
+async def test_a_ledger_that_cannot_be_written_holds_the_batch_and_rejects_nothing(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    warehouse.failures.extend([WarehouseRejected("Access Denied")] * 100)
+
+    with pytest.raises(WarehouseUnavailable):
+        await applier.settle(_numbered(4), always)
+
+    assert warehouse.ledger == []
+
+
+async def test_a_transaction_past_the_request_limit_is_too_large_and_its_neighbours_are_not(
+    applier: Applier, warehouse: FakeWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.sql.MAX_REQUEST_BYTES", 20_000)
+    batch = [*_numbered(2), entry(insert("t", b=text("x" * 20_000))), *_numbered(2, "u")]
+
+    outcomes = await applier.settle(batch, always)
+
+    assert _reasons(outcomes) == [None, None, Reason.TOO_LARGE, None, None]
+    assert "b" not in warehouse.catalog["t"]
+
+
+async def test_a_batch_past_the_table_limit_is_cut_and_applied(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    batch = [entry(insert(f"t{i}", a=number(1))) for i in range(MAX_TABLES + 5)]
+
+    assert _reasons(await applier.settle(batch, always)) == [None] * len(batch)
+    assert len(warehouse.catalog) == len(batch)
+
+
+async def test_a_guard_that_contradicts_the_ledger_holds_the_batch(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    warehouse.failures.extend([apply.AlreadySettled()] * 100)
+
+    with pytest.raises(WarehouseUnavailable):
+        await applier.settle([entry(insert("t", a=number(1)))], always)
+
+
+async def test_a_received_at_without_an_offset_is_counted_as_utc(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    foreign = delivery(body(insert("t", a=number(1))), id="x", received_at="2026-03-01T12:00:00")
+
+    assert _reasons(await applier.settle([decode(foreign)], always)) == [None]
+    assert len(warehouse.settled()) == 1

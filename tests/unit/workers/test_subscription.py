@@ -1,0 +1,186 @@
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.api_core.exceptions import NotFound, ServiceUnavailable
+
+from tests.support.deliveries import delivery
+from tests.support.fake_subscriber import FakeSubscriber, broken, response
+from tests.support.processes import eventually
+from workers import subscription as module
+from workers.subscription import Subscription
+
+LEASE_SECONDS = 60
+
+
+@pytest.fixture
+def client() -> FakeSubscriber:
+    return FakeSubscriber()
+
+
+@pytest.fixture
+def subscription(client: FakeSubscriber) -> Subscription:
+    return Subscription(
+        client, "the/path", lease_seconds=LEASE_SECONDS, max_messages=10, max_bytes=1000
+    )
+
+
+@contextlib.asynccontextmanager
+async def pulling(subscription: Subscription) -> AsyncIterator[None]:
+    task = asyncio.create_task(subscription.pull_forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_stream_asks_for_leases_and_bounds_and_fills_the_inbox_in_order(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    client.stream.put_nowait(response(("1", b"a"), ("2", b"b")))
+    client.stream.put_nowait(response(("3", b"c")))
+    started = time.monotonic()
+    async with pulling(subscription):
+        await eventually(lambda: len(subscription.inbox) == 3)
+
+    (request,) = client.opened
+    assert request.subscription == "the/path"
+    assert request.stream_ack_deadline_seconds == LEASE_SECONDS
+    assert request.max_outstanding_messages == 10
+    assert request.max_outstanding_bytes == 1000
+    taken = subscription.inbox.drain()
+    assert [(each.ack_id, each.data) for each in taken] == [("1", b"a"), ("2", b"b"), ("3", b"c")]
+    assert taken[0].attributes == {"id": "1"}
+    assert taken[0].ordering_key == "k"
+    assert taken[0].publish_time == "2026-03-01T12:00:00+00:00"
+    assert started + LEASE_SECONDS <= taken[0].lease_until <= time.monotonic() + LEASE_SECONDS
+
+
+async def test_a_broken_stream_gives_the_inbox_back_keeps_what_is_taken_and_opens_again(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    client.stream.put_nowait(response(("1", b"a"), ("2", b"b"), ("3", b"c")))
+    async with pulling(subscription):
+        await eventually(lambda: len(subscription.inbox) == 3)
+        taken = subscription.inbox.take()
+        client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
+        await eventually(lambda: len(client.opened) == 2)
+
+    assert client.nacked == {"2", "3"}
+    assert len(subscription.inbox) == 0
+    await subscription.ack([taken])
+    assert client.all_acked == ["1"]
+
+
+async def test_another_error_of_the_service_is_survived_too(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    client.stream.put_nowait(broken(grpc.StatusCode.NOT_FOUND))
+    async with pulling(subscription):
+        await eventually(lambda: len(client.opened) == 2)
+
+
+async def test_leases_are_extended_from_when_it_was_asked(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    held = [delivery(b"", lease_until=time.monotonic() + 30) for _ in range(2)]
+    subscription._take(held)
+    asked_at = time.monotonic()
+
+    await subscription._extend()
+
+    assert client.modified == [([each.ack_id for each in held], LEASE_SECONDS)]
+    for each in held:
+        assert asked_at + LEASE_SECONDS <= each.lease_until <= time.monotonic() + LEASE_SECONDS
+
+
+async def test_a_lease_that_has_run_out_is_not_extended(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    lost, held = delivery(b"", lease_until=0.0), delivery(b"", lease_until=math.inf)
+    subscription._take([lost, held])
+
+    await subscription._extend()
+
+    assert lost.lost
+    assert client.modified == [([held.ack_id], LEASE_SECONDS)]
+    assert lost.lease_until == 0.0
+
+
+async def test_an_extension_that_fails_leaves_the_lease_as_it_was(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    until = time.monotonic() + 30
+    held = delivery(b"", lease_until=until)
+    subscription._take([held])
+    client.failures.append(NotFound("no such subscription"))
+
+    await subscription._extend()
+
+    assert held.lease_until == until
+
+
+async def test_leases_are_extended_as_long_as_the_block_runs(
+    client: FakeSubscriber, subscription: Subscription, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXTEND_AFTER", 0.0005)
+    subscription._take([delivery(b"")])
+
+    async with subscription.leasing():
+        await eventually(lambda: len(client.modified) >= 3)
+    after = len(client.modified)
+    await asyncio.sleep(0.1)
+    assert len(client.modified) == after
+
+
+async def test_what_was_acked_is_neither_extended_nor_given_back(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    done, left = delivery(b""), delivery(b"")
+    subscription._take([done, left])
+
+    await subscription.ack([done])
+    await subscription._extend()
+    await subscription.give_all_back()
+
+    assert client.modified == [([left.ack_id], LEASE_SECONDS), ([left.ack_id], 0)]
+    assert len(subscription.inbox) == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, module.ACK_IDS_A_REQUEST, module.ACK_IDS_A_REQUEST + 1])
+async def test_acks_are_sent_in_requests_that_the_service_takes(
+    client: FakeSubscriber, subscription: Subscription, count: int
+) -> None:
+    deliveries = [delivery(b"") for _ in range(count)]
+
+    await subscription.ack(deliveries)
+
+    assert client.all_acked == [each.ack_id for each in deliveries]
+    assert all(len(ack_ids) <= module.ACK_IDS_A_REQUEST for ack_ids in client.acked)
+    assert len(client.acked) == math.ceil(count / module.ACK_IDS_A_REQUEST)
+
+
+async def test_an_ack_is_tried_again_when_the_service_is_away(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    client.failures.append(ServiceUnavailable("restarting"))
+    one = delivery(b"")
+
+    await subscription.ack([one])
+
+    assert client.all_acked == [one.ack_id]
+
+
+async def test_an_ack_that_fails_for_good_ends_nothing(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    client.failures.append(NotFound("gone"))
+
+    await subscription.ack([delivery(b"")])
+
+    assert client.acked == []

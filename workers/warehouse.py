@@ -67,6 +67,11 @@ def _cause(error: BaseException) -> str:
     return "; ".join(filter(None, messages)) or str(error)
 
 
+def _patience(fence: Fence) -> float:
+    """Return how long one request may take: not past the fence, yet long enough for an answer."""
+    return max(min(REQUEST_SECONDS, fence()), 1.0)
+
+
 class Warehouse:
     """One dataset, through one client."""
 
@@ -153,7 +158,7 @@ class Warehouse:
         )
         while True:
             try:
-                return self._outcome(text, job_id, config)
+                return self._outcome(text, job_id, config, _patience(fence))
             except Exception as error:
                 failure = classify(error)
                 if failure is Failure.CONFLICT:
@@ -165,7 +170,7 @@ class Warehouse:
                 time.sleep(POLL_SECONDS)
 
     def _outcome(
-        self, text: str, job_id: str, config: bigquery.QueryJobConfig
+        self, text: str, job_id: str, config: bigquery.QueryJobConfig, timeout: float
     ) -> list[Mapping[str, Any]]:
         """Submit the job, or find it where it is already known, and wait for its end."""
         try:
@@ -175,12 +180,12 @@ class Warehouse:
                 job_config=config,
                 retry=_ONCE,
                 job_retry=None,
-                timeout=REQUEST_SECONDS,
+                timeout=timeout,
             )
         except Conflict:
-            known = self._client.get_job(job_id, retry=_ONCE, timeout=REQUEST_SECONDS)
+            known = self._client.get_job(job_id, retry=_ONCE, timeout=timeout)
             job = cast("bigquery.QueryJob", known)  # the id is ours
-        return list(job.result(retry=_ONCE, job_retry=None, timeout=REQUEST_SECONDS))
+        return list(job.result(retry=_ONCE, job_retry=None, timeout=timeout))
 
 
 # The loop in `_job` tries again, and knows when to stop.

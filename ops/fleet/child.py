@@ -1,25 +1,41 @@
 """A process's entry under supervisord: `python -m ops.fleet.child MODULE [ARGUMENT…]`.
 
-Runs the module as `python -m MODULE` would, after two arrangements with the kernel. When
-supervisord dies without stopping its children (SIGKILL, out of memory), they get SIGTERM and drain;
-otherwise they would live on, holding the listening socket, the ports and the names of the next
-fleet. And they may open more files than the usual 1,024, since every client's connection is one.
+Runs the module as `python -m MODULE` would, after two arrangements. When supervisord dies without
+stopping its children (SIGKILL, out of memory), they get SIGTERM and drain, and end as surely as
+under supervisord: within its stopwaitsecs. Otherwise they would live on, holding the listening
+socket, the ports and the names of the next fleet. And they may open more files than the usual
+1,024, since every client's connection is one.
 """
 
 import ctypes
+import os
 import resource
 import runpy
 import signal
 import sys
+import threading
+import time
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OPEN_FILES = 65_536
+_DRAIN_SECONDS = 30.0  # supervisord.conf: stopwaitsecs
 
 
 def end_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent dies; other systems have no such call."""
+    """Drain when the parent dies: SIGTERM at once, by Linux itself, and the end when it is due."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    parent = os.getppid()
+    threading.Thread(target=_outlive_briefly, args=(parent,), name="parent", daemon=True).start()
+
+
+def _outlive_briefly(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    if sys.platform != "linux":  # which has sent it already
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_DRAIN_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def raise_open_files() -> None:

@@ -6,9 +6,16 @@ import pytest
 from tests.support.fleet import FleetUnderTest
 
 
+@pytest.fixture
+def fleet(shared_fleet: FleetUnderTest) -> FleetUnderTest:
+    """The one fleet of all acceptance tests, up: a test that failed must not fail the next."""
+    if not shared_fleet.supervisord.up:
+        shared_fleet.up()
+    return shared_fleet
+
+
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetUnderTest]:
-    """One fleet for all acceptance tests: each brings it up by itself where it took it down."""
+def shared_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetUnderTest]:
     running = FleetUnderTest(tmp_path_factory.mktemp("fleet"))
     try:
         running.up()

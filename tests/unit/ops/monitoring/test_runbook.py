@@ -67,7 +67,7 @@ def test_every_log_event_that_it_looks_for_is_written_somewhere(text: str) -> No
         for package in ("ops", "server", "workers")
         for path in Path(ROOT / package).rglob("*.py")
     ]
-    written = set(re.findall(r'logger\.\w+\(\s*"(\w+)"', "\n".join(sources)))
+    written = set(re.findall(r'(?:logger\.\w+|write)\(\s*"(\w+)"', "\n".join(sources)))
     wanted = set(re.findall(r"grep -h ([a-z]+(?:_[a-z]+)+) ", text))
     for actions in re.findall(r'"action": "\(([\w|]+)\)"', text):
         wanted |= set(actions.split("|"))

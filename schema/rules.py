@@ -42,8 +42,8 @@ RESERVED_COLUMN_PREFIXES = (
     "_change_timestamp",
 )
 
-_TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,1023}")
-_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
+TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,1023}")
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 
 
 class Broken(vol.Invalid):
@@ -65,7 +65,7 @@ def table_name(value: Any) -> str:
     """Accept the name of a table that a client may write to."""
     if type(value) is not str:
         raise Broken("type", f"a table's name is a string, not {kind(value)}")
-    if not _TABLE_NAME.fullmatch(value):
+    if not TABLE_NAME.fullmatch(value):
         raise Broken(
             "table_name",
             "a table's name has 1 to 1024 ASCII letters, digits and underscores, a letter first",
@@ -80,7 +80,7 @@ def column_name(value: Any) -> str:
     """Accept a name that BigQuery takes for a column."""
     if type(value) is not str:
         raise Broken("type", f"a column's name is a string, not {kind(value)}")
-    if not _COLUMN_NAME.fullmatch(value):
+    if not COLUMN_NAME.fullmatch(value):
         raise Broken(
             "column_name",
             "a column's name has 1 to 300 ASCII letters, digits and underscores, no digit first",

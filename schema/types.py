@@ -55,11 +55,11 @@ def parse_type(text: str) -> ColumnType:
         raise UnknownType("a column type looks like INTEGER, VARCHAR(255) or DECIMAL(10,2)")
     name = " ".join(match["name"].upper().split())
     parameters = [int(match[group]) for group in ("first", "second") if match[group]]
-    if name in _DECIMALS:
+    if name in DECIMALS:
         return _decimal_type(name, parameters)
-    if name in _SIZED:
+    if name in SIZED:
         return _sized_type(name, parameters)
-    simple = _SIMPLE.get(name)
+    simple = SIMPLE.get(name)
     if simple is None:
         raise UnknownType(f"{name} is not a known type: send one of {_KNOWN}")
     if parameters:
@@ -95,7 +95,7 @@ def _decimal_column(bigquery: str, base: str, precision: int, scale: int) -> Col
 def _sized_type(name: str, parameters: list[int]) -> ColumnType:
     if len(parameters) != 1 or parameters[0] < 1:
         raise UnknownType(f"{name} needs one length of 1 or more: {name}(255)")
-    base, canonicalise = _SIZED[name]
+    base, canonicalise = SIZED[name]
     return ColumnType(base, base, None, None, partial(canonicalise, length=parameters[0]))
 
 
@@ -108,14 +108,14 @@ _TYPE = re.compile(
     r"(?:\(\s*(?P<first>[0-9]+)\s*(?:,\s*(?P<second>[0-9]+)\s*)?\)\s*)?",
     re.ASCII,
 )
-_DECIMALS = ("DECIMAL", "NUMERIC")
-_SIZED: dict[str, tuple[str, Callable[..., str]]] = {
+DECIMALS = ("DECIMAL", "NUMERIC")
+SIZED: dict[str, tuple[str, Callable[..., str]]] = {
     "CHAR": ("STRING", values.string),
     "VARCHAR": ("STRING", values.string),
     "BINARY": ("BYTES", values.binary),
     "VARBINARY": ("BYTES", values.binary),
 }
-_SIMPLE: dict[str, ColumnType] = {
+SIMPLE: dict[str, ColumnType] = {
     **_simple("STRING", partial(values.string, length=None), "TEXT", "STRING", "UUID", "ENUM"),
     **_simple("INT64", values.integer, "INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "INT64"),
     **_simple("FLOAT64", values.floating, "FLOAT", "DOUBLE", "DOUBLE PRECISION", "REAL", "FLOAT64"),
@@ -128,5 +128,5 @@ _SIMPLE: dict[str, ColumnType] = {
     **_simple("BYTES", partial(values.binary, length=None), "BYTES", "BLOB", "BYTEA"),
 }
 _KNOWN = ", ".join(
-    [*_SIMPLE, *(f"{name}(n)" for name in _SIZED), *(f"{name}(p,s)" for name in _DECIMALS)]
+    [*SIMPLE, *(f"{name}(n)" for name in SIZED), *(f"{name}(p,s)" for name in DECIMALS)]
 )

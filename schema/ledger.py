@@ -1,0 +1,47 @@
+"""The ledger's table: one row for every settled transaction, as workers write and servers read it.
+
+An id may have more than one row: one for each body that was sent under it, of which the first one
+settled is the transaction and all others are `idempotency_conflict`.
+"""
+
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+LEDGER_TABLE: Final = "gatekeeper_ledger"
+STATES: Final = ("applied", "rejected")
+
+
+class Reason(StrEnum):
+    """Why a transaction is rejected for good."""
+
+    INVALID_SCHEMA = "invalid_schema"
+    TABLE_MISSING = "table_missing"
+    COLUMN_MISSING = "column_missing"
+    TYPE_CONFLICT = "type_conflict"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    TOO_LARGE = "too_large"
+    WAREHOUSE_REJECTED = "warehouse_rejected"
+
+
+class LedgerColumn(NamedTuple):
+    """One column, in BigQuery's words."""
+
+    name: str
+    type: Literal["INT64", "STRING", "TIMESTAMP"]
+    mode: Literal["NULLABLE", "REQUIRED"]
+    description: str
+
+
+LEDGER_COLUMNS: Final = (
+    LedgerColumn("id", "STRING", "REQUIRED", "The transaction's id"),
+    LedgerColumn("state", "STRING", "REQUIRED", "applied or rejected"),
+    LedgerColumn("reason", "STRING", "NULLABLE", "Why it was rejected: one of a closed set"),
+    LedgerColumn("error", "STRING", "NULLABLE", "The rejection in a sentence"),
+    LedgerColumn("source", "STRING", "NULLABLE", "The API key's name that sent it"),
+    LedgerColumn("ordering_key", "STRING", "NULLABLE", "The Pub/Sub ordering key"),
+    LedgerColumn("sha256", "STRING", "REQUIRED", "The body's hash, hexadecimal"),
+    LedgerColumn("activities", "INT64", "NULLABLE", "How many activities it has"),
+    LedgerColumn("received_at", "TIMESTAMP", "NULLABLE", "When the server received it"),
+    LedgerColumn("settled_at", "TIMESTAMP", "REQUIRED", "When the outcome was committed"),
+    LedgerColumn("worker", "STRING", "NULLABLE", "The process that settled it"),
+)

@@ -13,6 +13,7 @@ from ops.runtime.process import settings_or_exit
 
 # Command → what it does, as `gatekeeper --help` says it. Its module has the same name.
 COMMANDS = {
+    "apikey": "create, list or revoke the keys of those who may send",
     "deadletter": "list, show, replay or discard the transactions that were rejected for good",
     "doctor": "check settings, access, resources and this machine; say what mends each",
     "provision": "create the topics, subscriptions, dataset and ledger; safe to run twice",

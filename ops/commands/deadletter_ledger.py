@@ -9,9 +9,10 @@ from google.cloud import bigquery
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
+from schema.ledger import LEDGER_TABLE
 from workers import sql
 from workers.errors import Failure, classify
-from workers.ledger import LEDGER_TABLE, Key, Settled, settled
+from workers.ledger import Key, Settled, settled
 
 JOB_SECONDS = 30.0
 KEYS_A_QUERY = 1_000

@@ -10,7 +10,7 @@ from ops.commands.doctor_pubsub import PROVISION, grant
 from ops.commands.failure import CommandFailed, hint, warehouse_failure
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from workers.ledger import LEDGER_TABLE
+from schema.ledger import LEDGER_TABLE
 
 
 def dataset(settings: Settings, seconds: float) -> str:

@@ -7,7 +7,8 @@ from ops.commands.change import Change
 from ops.commands.failure import CommandFailed
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from workers.ledger import LEDGER_SCHEMA, LEDGER_TABLE
+from schema.ledger import LEDGER_TABLE
+from workers.ledger import LEDGER_SCHEMA
 
 TIMEOUT_SECONDS = 30.0
 _DAY_MILLISECONDS = 24 * 3600 * 1000

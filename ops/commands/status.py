@@ -18,9 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ops.commands import backlog, dead_letters, pushed
+from ops.commands import dead_letters, pushed
 from ops.fleet.config import Fleet
 from ops.fleet.control import State, Supervisord, SupervisordUnreachable
+from ops.runtime import backlog
 from ops.runtime.settings import Settings
 
 PATIENCE_SECONDS = 3.0

@@ -3,13 +3,19 @@
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from supervisor.options import ServerOptions
+from supervisor.options import EventListenerConfig, ServerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 # The kernel's limit is 107 bytes; supervisord binds `<file>.<pid>` first, then links it.
 LONGEST_SOCKET_PATH = 107 - len(".4194304")
+
+
+def _log(process: Any) -> Path:
+    """Return a process's log: an event listener's standard output is its talk with supervisord."""
+    listens = isinstance(process, EventListenerConfig)
+    return Path(process.stderr_logfile if listens else process.stdout_logfile)
 
 
 class Program(NamedTuple):
@@ -73,7 +79,7 @@ class Fleet(NamedTuple):
             pid_file=Path(options.pidfile),
             log=Path(options.logfile),
             programs=tuple(
-                Program(group.name, process.name, Path(process.stdout_logfile))
+                Program(group.name, process.name, _log(process))
                 for group in options.process_group_configs
                 for process in group.process_configs
             ),

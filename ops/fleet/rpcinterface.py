@@ -27,6 +27,17 @@ class FleetInterface:
         listens = getattr(group.config, "socket_config", None) if group else None
         return ":".join(map(str, listens.addr())) if listens else ""
 
+    def number(self, name: str) -> int:
+        """Tell how many processes a group is to have: those that start count, not those that leave.
+
+        @param string name    The group's name, `worker` or `server`
+        @return int           How many
+        """
+        try:
+            return self._scaling.number(str(name))
+        except CannotScale as error:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, str(error)) from error
+
     def scale(self, name: str, count: int) -> dict[str, list[str]]:
         """Make a group have so many processes, without touching those that stay.
 

@@ -59,7 +59,10 @@ class Scaling:
         self._save()
         return self._apply(name)
 
-    def _number(self, name: str) -> int:
+    def number(self, name: str) -> int:
+        """Return how many processes a group is to have; raises `CannotScale`."""
+        if name not in self._supervisord.process_groups:
+            raise CannotScale(f"no group {name!r}")
         configured = self._supervisord.process_groups[name].config.process_configs
         return self._wanted.get(name, len(configured))
 
@@ -67,7 +70,7 @@ class Scaling:
         group = self._supervisord.process_groups.get(name)
         if group is None:  # no longer in supervisord.conf
             return {"added": [], "draining": []}
-        wanted = {config.name: config for config in self._configs(name, self._number(name))}
+        wanted = {config.name: config for config in self._configs(name, self.number(name))}
         added = [each for each in wanted if self._ensure(group, wanted[each])]
         draining = [each for each in sorted(group.processes) if each not in wanted]
         for each in draining:

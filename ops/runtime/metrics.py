@@ -80,6 +80,23 @@ LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
 LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")
 STREAM_FAILURES = Counter("gatekeeper_stream_failures", "Streams to the subscription that broke.")
 
+# The autoscaler.
+BACKLOG_TRANSACTIONS = Gauge(
+    "gatekeeper_backlog_transactions",
+    "Transactions not applied yet, as Pub/Sub tells; NaN while it does not.",
+)
+BACKLOG_OLDEST_AGE = Gauge(
+    "gatekeeper_backlog_oldest_age_seconds", "Age of the oldest of them; NaN while not known."
+)
+BACKLOG_UNSEEN = Counter("gatekeeper_backlog_unseen", "Looks at the backlog that saw nothing.")
+AUTOSCALE_TARGET = Gauge(
+    "gatekeeper_autoscale_target_seconds", "The age that the autoscaler keeps the oldest below."
+)
+AUTOSCALE_DECISIONS = Counter(
+    "gatekeeper_autoscale_decisions", "Changes of the number of workers.", ["direction"]
+)
+WORKERS_WANTED = Gauge("gatekeeper_workers_wanted", "Workers that the fleet is to have now.")
+
 # Every process.
 RETRIES = Counter("gatekeeper_retries", "Retries of calls that failed for a moment.", ["cause"])
 PUSH_FAILURES = Counter("gatekeeper_push_failures", "Pushes that the Pushgateway did not take.")

@@ -15,7 +15,7 @@ logger = log.get(__name__)
 
 
 class Pusher:
-    """One process's group: job `gatekeeper_server` or `gatekeeper_worker`, `instance` its name."""
+    """One process's group: job `gatekeeper_server`, for example, and `instance` its name."""
 
     def __init__(self, settings: Settings, job: str, instance: str) -> None:
         self._gateway = settings.pushgateway_prometheus_host

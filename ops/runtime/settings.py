@@ -114,9 +114,13 @@ RULES: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "BATCH_MAX_SECONDS": (_seconds(0, 60), "1"),
     "MAX_BODY_BYTES": (_whole(100, 5_000_000), "1000000"),
     "MAX_IN_FLIGHT": (_whole(1, 100_000), "1000"),
+    "MAX_IN_FLIGHT_BYTES": (_whole(5_000_000, 100_000_000_000), "200000000"),
     "METRICS_PUSH_SECONDS": (_seconds(0.1, 300), "5"),
     "LEDGER_DAYS": (_whole(1, 3_650), "30"),
     "LEASE_SECONDS": (_whole(10, 600), "60"),
+    "AUTOSCALE_TARGET_SECONDS": (_seconds(1, 86_400), None),
+    "AUTOSCALE_MIN": (_whole(1, 99), "1"),
+    "AUTOSCALE_MAX": (_whole(1, 99), "8"),
     "API_KEYS_FILE": (Path, None),
     "ALLOW_ANONYMOUS": (_switch, "0"),
     "CORS_ORIGINS": (_origins, ""),
@@ -137,6 +141,7 @@ class Settings:
 
     Sizes are in bytes, times in seconds, `ledger_days` in days; addresses are `host:port`.
     `lease_seconds` is both the subscription's acknowledgement deadline and the length of a lease.
+    Without `autoscale_target_seconds` nothing is scaled but by hand.
     """
 
     local: bool
@@ -154,9 +159,13 @@ class Settings:
     batch_max_seconds: float
     max_body_bytes: int
     max_in_flight: int
+    max_in_flight_bytes: int
     metrics_push_seconds: float
     ledger_days: int
     lease_seconds: int
+    autoscale_target_seconds: float | None
+    autoscale_min: int
+    autoscale_max: int
     api_keys_file: Path | None
     allow_anonymous: bool
     cors_origins: tuple[str, ...]
@@ -191,6 +200,9 @@ class Settings:
                 faults.append(f"{name}={text!r}: expected {fault.msg}")
             if text is None and name in _NEEDED_IN_THE_CLOUD:
                 faults.append(f"{name} is not set: it is needed when PROJECT_ID is")
+        least, most = values.get("autoscale_min"), values.get("autoscale_max")
+        if least and most and least > most:
+            faults.append(f"AUTOSCALE_MIN='{least}': expected no more than AUTOSCALE_MAX, {most}")
         if faults:
             raise InvalidSettings("\n".join(faults))
         return cls(local=local, **values)

@@ -9,8 +9,13 @@ def test_the_committed_configuration_is_read_as_supervisor_reads_it() -> None:
     assert fleet.socket.parent == ROOT / "ops" / "fleet" / "run"
     assert {each.name for each in fleet.programs} == {
         "server_00", "server_01", "worker_00", "worker_01",
-        "pubsub", "bigquery", "pushgateway", "provision",
+        "pubsub", "bigquery", "pushgateway", "provision", "autoscale",
     }  # fmt: skip
+
+
+def test_an_event_listeners_log_is_its_standard_error() -> None:
+    fleet = Fleet.read()
+    assert fleet.log_of("autoscale") == fleet.log.with_name("autoscale.log")
 
 
 def test_the_included_socket_wins(tmp_path: Path) -> None:

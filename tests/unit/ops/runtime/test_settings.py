@@ -84,5 +84,14 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     assert (settings.port, settings.host) == (8002, "from-the-file")
 
 
+def test_the_autoscaler_is_off_without_a_target_and_its_bounds_must_agree() -> None:
+    assert Settings.parse({}).autoscale_target_seconds is None
+    with pytest.raises(InvalidSettings, match="no more than AUTOSCALE_MAX, 8"):
+        Settings.parse({"AUTOSCALE_MIN": "9"})
+    with pytest.raises(InvalidSettings) as faults:
+        Settings.parse({"AUTOSCALE_MIN": "9", "AUTOSCALE_MAX": "many"})
+    assert len(str(faults.value).splitlines()) == 1
+
+
 def test_the_example_file_is_valid_and_changes_nothing() -> None:
     assert Settings.load({}, dotenv=Path(".env.example")) == Settings.parse({})

@@ -1,9 +1,11 @@
 """How much waits in the subscription: asked of the embedded Pub/Sub, or of Cloud Monitoring."""
 
+import functools
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import grpc
+from google.auth.credentials import Credentials
 from google.auth.transport.requests import AuthorizedSession
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
@@ -17,7 +19,15 @@ _MONITORING = "https://monitoring.googleapis.com/v3/projects/{}/timeSeries"
 _SIZE = "pubsub.googleapis.com/subscription/num_undelivered_messages"
 _AGE = "pubsub.googleapis.com/subscription/oldest_unacked_message_age"
 # Both are sampled every 60 s and visible up to two minutes later.
+_LATE_SECONDS = 180.0
 _LOOK_BACK = timedelta(minutes=5)
+
+
+class NoSample(LookupError):
+    """Cloud Monitoring has no sample of the last five minutes: the backlog is not known."""
+
+    def __str__(self) -> str:
+        return str(self.__doc__)
 
 
 class Backlog(NamedTuple):
@@ -33,10 +43,19 @@ class Backlog(NamedTuple):
 
 
 def read(settings: Settings, timeout: float) -> Backlog:
-    """Return the backlog; raises what grpc, google-auth or requests raise."""
+    """Return the backlog.
+
+    Raises `ConnectionError` when the embedded Pub/Sub cannot tell; in the cloud `NoSample`, and
+    what google-auth and requests raise.
+    """
     if settings.pubsub_emulator_host is None:
         return _cloud(settings, timeout)
     return _local(settings, settings.pubsub_emulator_host, timeout)
+
+
+def late_seconds(settings: Settings) -> float:
+    """Return how old an answer of `read` may be."""
+    return _LATE_SECONDS if settings.pubsub_emulator_host is None else 0.0
 
 
 def _local(settings: Settings, address: str, timeout: float) -> Backlog:
@@ -62,14 +81,19 @@ def _details(error: grpc.RpcError) -> str:
     return str(error.details() or code.name)
 
 
+@functools.cache
+def _credentials(settings: Settings) -> Credentials:
+    """Return credentials that keep their token: the next look needs no new one for an hour."""
+    return clients.credentials(settings)
+
+
 def _cloud(settings: Settings, timeout: float) -> Backlog:
-    session = AuthorizedSession(clients.credentials(settings))  # type: ignore[no-untyped-call]
-    with session:
+    with AuthorizedSession(_credentials(settings)) as session:  # type: ignore[no-untyped-call]
         size = _latest(session, settings, _SIZE, timeout)
         age = _latest(session, settings, _AGE, timeout)
-    if size is None:
-        return Backlog(0, 0.0, " (Cloud Monitoring has no sample of the last five minutes)")
-    return Backlog(int(size), float(age or 0.0), " (Cloud Monitoring, up to three minutes late)")
+    if size is None or (size and age is None):
+        raise NoSample
+    return Backlog(int(size), age or 0.0, " (Cloud Monitoring, up to three minutes late)")
 
 
 def _latest(

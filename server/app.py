@@ -3,20 +3,35 @@
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from ops.runtime import clients, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from server import batch, cors, ingest
+from server import batch, console, cors, health, ingest, ledger, openapi, status
 from server.body import no_invitation
+from server.budget import BUDGET, Budget
+from server.console import CONSOLE, Console
 from server.gate import GATE, Gate, attend
-from server.health import READINESS, Readiness, healthz, readyz
+from server.health import READINESS, Readiness
 from server.ingest import INGEST, Ingest
 from server.keys import KEYS, KeyRing, authenticate
+from server.ledger import Ledger
+from server.openapi import DOCUMENT, written
 from server.publisher import Destination, Publisher
+from server.status import LEDGER
 from server.topic import Topic
+
+ROUTES: Final = (
+    *ingest.ROUTES,
+    *batch.ROUTES,
+    *status.ROUTES,
+    *health.ROUTES,
+    *openapi.ROUTES,
+)
 
 Connect = Callable[[Settings], AbstractAsyncContextManager[Destination]]
 
@@ -25,6 +40,9 @@ def create_app(settings: Settings, connect: Connect | None = None) -> web.Applic
     """Put a server together; nothing connects before it starts. `connect` yields the topic."""
     app = web.Application(middlewares=[attend])
     app[GATE] = Gate(settings.max_in_flight)
+    app[BUDGET] = Budget(settings.max_in_flight_bytes)
+    app[CONSOLE] = Console(settings)
+    app.on_cleanup.append(app[CONSOLE].close)
     if settings.cors_origins:
         app.middlewares.append(cors.allowing(settings.cors_origins))
         app.on_response_prepare.append(cors.name_origin)
@@ -32,18 +50,24 @@ def create_app(settings: Settings, connect: Connect | None = None) -> web.Applic
         app[KEYS] = KeyRing(settings.api_keys_file)
         app.middlewares.append(authenticate)
 
-    for method, path, handler in (
-        ("POST", "/api/activities", ingest.accept),
-        ("POST", "/api/activities/validate", ingest.validate),
-        ("POST", "/api/activities/batch", batch.accept),
-        ("GET", "/healthz", healthz),
-        ("GET", "/readyz", readyz),
-    ):
-        app.router.add_route(method, path, handler, expect_handler=no_invitation)
+    app[DOCUMENT] = written(ROUTES, settings)
+    for route in ROUTES:
+        add(app, route.method, route.pattern or route.path, route.handler)
+    # Pages for people: no part of the API, so not in its description.
+    add(app, "GET", "/", console.page)
+    add(app, "GET", "/console/state", console.state)
 
     async def pushed(_: web.Application) -> AsyncIterator[None]:
         async with Pusher(settings, "gatekeeper_server", process.name("server")).running():
             yield
+
+    async def looked_up(app: web.Application) -> AsyncIterator[None]:
+        client = clients.warehouse(settings)
+        threads = ThreadPoolExecutor(ledger.THREADS, "ledger")
+        app[LEDGER] = Ledger(ledger.looking_up(client, settings.dataset_path), threads)
+        yield
+        threads.shutdown(wait=False, cancel_futures=True)
+        client.close()  # type: ignore[no-untyped-call]
 
     async def published(app: web.Application) -> AsyncIterator[None]:
         with ThreadPoolExecutor(1, "judge") as judges:
@@ -55,8 +79,13 @@ def create_app(settings: Settings, connect: Connect | None = None) -> web.Applic
                 await publisher.drain()
 
     # They end in the opposite order: the last transaction is out before the last numbers are.
-    app.cleanup_ctx.extend([pushed, published])
+    app.cleanup_ctx.extend([pushed, looked_up, published])
     return app
+
+
+def add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    """Put a route in place, in the order of calls."""
+    app.router.add_route(method, path, handler, expect_handler=no_invitation)
 
 
 @asynccontextmanager

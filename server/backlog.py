@@ -42,8 +42,6 @@ class Backlog:
         self._taken: set[str] = set()
         self.messages = 0
         """Entries waiting for a call."""
-        self.bytes = 0
-        """Their bytes."""
 
     def add(self, entry: Entry) -> None:
         """Put an entry at the end of its key's queue."""
@@ -54,7 +52,6 @@ class Backlog:
                 self._turns.append(entry.key)
         queue.append(entry)
         self.messages += 1
-        self.bytes += entry.size
 
     def take(self) -> list[Entry] | None:
         """Take the next key's entries, in order, as many as one call holds; None: none is free."""
@@ -74,14 +71,12 @@ class Backlog:
             del self._waiting[key]
         self._taken.add(key)
         self.messages -= len(entries)
-        self.bytes -= size
         return entries
 
     def drop(self, key: str) -> list[Entry]:
         """Take every entry of a taken key out of line, in order: they will not be sent."""
         entries = list(self._waiting.pop(key, ()))
         self.messages -= len(entries)
-        self.bytes -= sum(entry.size for entry in entries)
         return entries
 
     def release(self, key: str) -> None:

@@ -13,12 +13,15 @@ from typing import IO, Final
 
 from aiohttp import web
 
-from server import body, verdict
+from server import body, kinds, verdict
 from server.gate import GATE
 from server.ingest import INGEST, SOURCE, Ingest, confirmed
-from server.judge import Keys, read_keys
+from server.judge import KEY_PARAMETERS, Keys, read_keys
 from server.lines import lines
+from server.route import RESULT, Body, Route
 from server.verdict import HEADERS, Refused, Verdict
+
+MEDIA_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 WINDOW_LINES: Final = 500
 """Lines handed to Pub/Sub and not yet confirmed."""
@@ -32,7 +35,7 @@ Outcome = tuple[str, asyncio.Future[None], int]
 
 async def accept(request: web.Request) -> web.StreamResponse:
     """Answer `{"accepted", "rejected", "results"}` when every line has its verdict."""
-    body.check_type(request, "application/x-ndjson", "application/ndjson", "application/jsonl")
+    body.check_type(request, *MEDIA_TYPES)
     keys = read_keys(request.headers)
     if keys.faults:
         raise Refused(verdict.invalid_schema(keys.faults, b"null"))
@@ -198,3 +201,34 @@ async def _answer(request: web.Request, results: _Results) -> web.StreamResponse
         raise ConnectionResetError("the client does not read its answer") from None
     await response.write(b"]}")
     return response
+
+
+_RESULT = {
+    "type": "object",
+    "properties": {
+        "accepted": {"type": "integer", "minimum": 0},
+        "rejected": {"type": "integer", "minimum": 0},
+        "results": {
+            "type": "array",
+            "items": {"$ref": RESULT},
+            "description": "A verdict for each line, in order; blank lines have none.",
+        },
+    },
+    "required": ["accepted", "rejected", "results"],
+    "additionalProperties": False,
+}
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/activities/batch",
+        accept,
+        (kinds.INVALID_SCHEMA, *body.REFUSALS, kinds.UNAVAILABLE),
+        Body(
+            MEDIA_TYPES[0],
+            {"type": "string"},
+            "NDJSON: a transaction a line, each held to the limit of a body; the whole has none.",
+        ),
+        KEY_PARAMETERS,
+        _RESULT,
+    ),
+)

@@ -5,16 +5,26 @@ Memory is bounded by the limit whatever is sent: decompression stops at the firs
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from aiohttp import web
 
-from server import verdict
+from server import kinds, verdict
+from server.budget import BUDGET
 from server.encoding import BrokenEncoding, Decoder, UnknownEncoding, decoder
 from server.verdict import Refused
 
 BODY_SECONDS = 30.0
 """How long a body may take to arrive, all of it; of a batch, each line."""
+
+REFUSALS: Final = (
+    kinds.INVALID_JSON,
+    kinds.REQUEST_TIMEOUT,
+    kinds.PAYLOAD_TOO_LARGE,
+    kinds.UNSUPPORTED,
+)
+"""What any body may be refused with."""
 
 BYTES_READ: Final = web.RequestKey("bytes_read", int)
 """How many bytes of the body have come over the wire."""
@@ -42,17 +52,26 @@ def _is_json(kind: str) -> bool:
 
 
 async def read(request: web.Request, limit: int) -> bytes:
-    """Return the decoded body of at most `limit` bytes; raises Refused for 400, 408, 413, 415."""
+    """Return the decoded body of at most `limit` bytes; raises Refused for 400, 408, 413, 415, 503.
+
+    Its bytes count against the budget until the request is answered.
+    """
+    budget = request.app[BUDGET]
     if request.content.is_eof() and "Content-Encoding" not in request.headers:
         # All of it came with the head, as small bodies do: no clock, no loop.
         body = request.content.read_nowait()
         request[BYTES_READ] = len(body)
         if len(body) > limit:
             raise _too_large(limit)
+        budget.take(request, len(body))
         return body
+    parts = []
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return b"".join([part async for part in stream(request, limit)])
+        async with asyncio.timeout(BODY_SECONDS), aclosing(stream(request, limit)) as stream_:
+            async for part in stream_:
+                budget.take(request, len(part))
+                parts.append(part)
+            return b"".join(parts)
     except TimeoutError:
         raise Refused(verdict.too_slow(BODY_SECONDS)) from None
 

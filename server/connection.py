@@ -6,7 +6,8 @@ from typing import Final
 from aiohttp import web
 
 from ops.runtime import log
-from server import verdict
+from server import kinds, verdict
+from server.verdict import Fault
 
 IDLE_SECONDS: Final = 75.0
 """An idle connection's life, and the longest that a request's head may take."""
@@ -43,7 +44,7 @@ class Connection(web.RequestHandler):
             raise ConnectionError("the answer was broken off")
         logger.warning("bad_http", status=status, error=type(exc).__name__)
         why = (message or "").partition("\n")[0] or "the request could not be read"
-        title = "Bad Request" if status == 400 else "Internal Server Error"  # noqa: PLR2004
-        response = verdict.other(status, title, "http", why).response()
+        kind = kinds.BAD_REQUEST if status == 400 else kinds.INTERNAL  # noqa: PLR2004
+        response = verdict.refusal(kind, Fault("http", why)).response()
         response.force_close()
         return response

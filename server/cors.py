@@ -6,7 +6,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from server import verdict
+from server import kinds, verdict
+from server.verdict import Fault
 
 _HEADERS: Final = "Authorization, Content-Encoding, Content-Type, Idempotency-Key, Ordering-Key"
 _METHODS: Final = "GET, POST"
@@ -48,7 +49,7 @@ async def name_origin(request: web.Request, response: web.StreamResponse) -> Non
 def _preflight(origin: str, *, allowed: bool) -> web.StreamResponse:
     if not allowed:
         why = "scripts of this origin are not let in: see CORS_ORIGINS"
-        return verdict.other(403, "Forbidden", "origin", why).response()
+        return verdict.refusal(kinds.FORBIDDEN, Fault("origin", why)).response()
     return web.Response(
         status=204,
         headers={

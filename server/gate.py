@@ -9,9 +9,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ops.runtime import log, metrics
-from server import verdict
+from server import kinds, verdict
 from server.body import BYTES_READ
-from server.verdict import VERDICT, Refused, Verdict
+from server.budget import BUDGET
+from server.kinds import Kind
+from server.verdict import VERDICT, Fault, Refused, Verdict
 
 CLIENT_GONE: Final = 499
 """The status that the log and the metrics show for a client that left before its answer."""
@@ -69,6 +71,7 @@ async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.force_close()
     finally:
         gate.under_way -= 1
+        request.app[BUDGET].give_back(request)
         metrics.REQUESTS_IN_FLIGHT.dec()
     _record(request, response, time.perf_counter() - began)
     return response
@@ -87,17 +90,18 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         logger.exception("request_failed", route=_route(request))
         why = "the server failed; it is safe to send the request again with an Idempotency-Key"
-        return verdict.other(500, "Internal Server Error", "internal", why).response()
+        return verdict.refusal(kinds.INTERNAL, Fault("internal", why)).response()
 
 
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> Verdict:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        why = f"{request.path} takes {allowed}"
-        return verdict.other(405, "Method Not Allowed", "method", why, Allow=allowed)
+        fault = Fault("method", f"{request.path} takes {allowed}")
+        return verdict.refusal(kinds.METHOD_NOT_ALLOWED, fault, Allow=allowed)
     if isinstance(error, web.HTTPNotFound):
-        return verdict.other(404, "Not Found", "route", "there is no such route")
-    return verdict.other(error.status, error.reason, "http", error.text or error.reason)
+        return verdict.refusal(kinds.NOT_FOUND, Fault("route", "there is no such route"))
+    kind = Kind(error.status, error.reason, "")
+    return verdict.refusal(kind, Fault("http", error.text or error.reason))
 
 
 def _route(request: web.Request) -> str:

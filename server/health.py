@@ -6,9 +6,10 @@ from typing import Final
 import grpc
 from aiohttp import web
 
-from server import verdict
+from server import kinds, verdict
 from server.gate import GATE
 from server.publisher import Destination, Publisher
+from server.route import Route
 from server.verdict import Verdict
 
 TRUST_SECONDS: Final = 2.0
@@ -53,7 +54,7 @@ READINESS: Final = web.AppKey("readiness", Readiness)
 async def healthz(request: web.Request) -> web.StreamResponse:
     """Answer 200: the loop turns."""
     del request
-    return Verdict(200, "Alive").response()
+    return Verdict(*kinds.ALIVE[:2]).response()
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
@@ -63,4 +64,10 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     fault = await request.app[READINESS].fault()
     if fault is not None:
         return verdict.unavailable(fault, 5).response()
-    return Verdict(200, "Ready").response()
+    return Verdict(*kinds.READY[:2]).response()
+
+
+ROUTES: Final = (
+    Route("GET", "/healthz", healthz, (kinds.ALIVE,)),
+    Route("GET", "/readyz", readyz, (kinds.READY, kinds.UNAVAILABLE)),
+)

@@ -9,10 +9,11 @@ from typing import Final
 from aiohttp import web
 
 import schema
-from server import body, verdict
+from server import body, kinds, verdict
 from server.gate import GATE
-from server.judge import Keys, judge, read_keys
+from server.judge import KEY_PARAMETERS, Keys, judge, read_keys
 from server.publisher import Publisher, PublishFailed
+from server.route import TRANSACTION, Body, Route
 from server.verdict import Verdict
 
 LARGE_BYTES: Final = 32_000
@@ -110,3 +111,20 @@ async def validate(request: web.Request) -> web.StreamResponse:
 async def _read(request: web.Request, ingest: Ingest) -> tuple[bytes, Keys]:
     body.check_type(request)
     return await body.read(request, ingest.max_body_bytes), read_keys(request.headers)
+
+
+_TRANSACTION = Body(
+    "application/json",
+    {"$ref": TRANSACTION},
+    "One transaction in UTF-8; `Content-Encoding: gzip` or `deflate` is undone.",
+)
+_ANSWERS = (
+    kinds.VALID,
+    kinds.INVALID_SCHEMA,
+    *body.REFUSALS,
+    kinds.UNAVAILABLE,
+)
+ROUTES: Final = (
+    Route("POST", "/api/activities", accept, _ANSWERS, _TRANSACTION, KEY_PARAMETERS),
+    Route("POST", "/api/activities/validate", validate, _ANSWERS, _TRANSACTION, KEY_PARAMETERS),
+)

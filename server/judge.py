@@ -7,6 +7,7 @@ from multidict import CIMultiDictProxy
 import schema
 from ops.runtime import metrics
 from server import verdict
+from server.route import Parameter
 from server.verdict import Fault, Refused
 
 MAX_IDEMPOTENCY_KEY: Final = 255
@@ -14,6 +15,23 @@ MAX_IDEMPOTENCY_KEY: Final = 255
 
 MAX_ORDERING_KEY: Final = 1_024
 """Bytes of UTF-8: https://cloud.google.com/pubsub/quotas#resource_limits."""
+
+
+KEY_PARAMETERS: Final = (
+    Parameter(
+        "Idempotency-Key",
+        "header",
+        {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY},
+        "The same key again is applied once; with another body it is an `idempotency_conflict`.",
+    ),
+    Parameter(
+        "Ordering-Key",
+        "header",
+        {"type": "string", "minLength": 1, "maxLength": MAX_ORDERING_KEY},
+        "Transactions of one key are applied in order. By default the first table; the limit is in"
+        " bytes of UTF-8.",
+    ),
+)
 
 
 class Keys(NamedTuple):

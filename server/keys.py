@@ -22,7 +22,7 @@ from server.ingest import SOURCE
 PREFIX: Final = "gk_"
 """Every key starts with it, so that one that leaked into a text is found."""
 
-OPEN_ROUTES: Final = frozenset({"/healthz", "/readyz"})
+OPEN_ROUTES: Final = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 
 _SALT_BYTES = 16  # what BLAKE2b takes
 _HASH_BYTES = 32

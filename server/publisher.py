@@ -33,8 +33,8 @@ class Limits(NamedTuple):
     """Publish calls in flight at once. Keys cannot share one, so this many keys move together."""
     messages: int = 10_000
     """Messages that may wait for a call; past it they are refused."""
-    bytes: int = 64_000_000
-    """Their bytes."""
+    bytes: int = 96_000_000
+    """Bytes of messages that wait for a call or are in one."""
 
 
 class PublishFailed(Exception):
@@ -70,6 +70,7 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._calls: set[asyncio.Task[None]] = set()
         self._pumping = False
+        self._bytes = 0
         self.confirmed_at = float("-inf")
         """The loop's time of the last confirmation."""
         self.failures = 0
@@ -90,12 +91,13 @@ class Publisher:
         size = encoded.ByteSize()
         backlog = self._backlog
         confirmed = self._loop.create_future()
-        if backlog.messages >= self._limits.messages or backlog.bytes + size > self._limits.bytes:
+        if backlog.messages >= self._limits.messages or self._bytes + size > self._limits.bytes:
             metrics.PUBLISH_FAILURES.inc()
             self.failures += 1
             confirmed.set_exception(PublishFailed("too many transactions wait for Pub/Sub", 1))
             confirmed.exception()  # as in `_fail`
             return confirmed
+        self._bytes += size
         backlog.add(Entry(message.ordering_key, encoded, size, self._loop.time(), confirmed))
         if not self._pumping:
             # At the end of this turn of the loop, with all that came in during it.
@@ -182,6 +184,7 @@ class Publisher:
         now = self.confirmed_at = self._loop.time()
         metrics.PUBLISHED.inc(len(entries))
         for entry in entries:
+            self._bytes -= entry.size
             metrics.PUBLISH_SECONDS.observe(now - entry.since)
             if not entry.confirmed.done():
                 entry.confirmed.set_result(None)
@@ -192,6 +195,7 @@ class Publisher:
         write("publish_failed", transactions=len(entries), error=str(error))
         self.failures += len(entries)
         for entry in entries:
+            self._bytes -= entry.size
             if not entry.confirmed.done():
                 metrics.PUBLISH_FAILURES.inc()
                 failure = PublishFailed("Pub/Sub does not take the transaction now")

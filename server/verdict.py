@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 from aiohttp import web
 
 import schema
+from server import kinds
+from server.kinds import Kind
 
 # The rules of the server's own faults; those of a payload are `schema.RULES`.
 RULES: Final = (
@@ -24,6 +26,7 @@ RULES: Final = (
     "api_key",
     "origin",
     "route",
+    "transaction",
     "method",
     "http",
     "unavailable",
@@ -99,57 +102,49 @@ def faults(*found: Fault | schema.Fault) -> bytes:
     ).encode()
 
 
+def refusal(kind: Kind, *found: Fault | schema.Fault, **headers: str) -> Verdict:
+    """Make the verdict of a kind that names faults; a header's `_` is written `-`."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Verdict(kind.status, kind.message, error=faults(*found), headers=named)
+
+
 def valid(payload: bytes, id: str | None) -> Verdict:  # noqa: A002  # the contract's word
     """Say that the payload meets the rule; with an id, that Pub/Sub has confirmed it too."""
-    return Verdict(200, "Valid Schema", id=id, payload=payload)
+    return Verdict(kinds.VALID.status, kinds.VALID.message, id=id, payload=payload)
 
 
 def invalid_schema(found: Iterable[Fault | schema.Fault], payload: bytes) -> Verdict:
     """Name every fault of a payload that is JSON."""
-    return Verdict(400, "Invalid Schema", error=faults(*found), payload=payload)
+    return refusal(kinds.INVALID_SCHEMA, *found)._replace(payload=payload)
 
 
 def invalid_json(why: str, rule: str = "json") -> Verdict:
     """Say why the body is not JSON; there is no payload to repeat."""
-    return Verdict(400, "Invalid JSON", error=faults(Fault(rule, why)))
+    return refusal(kinds.INVALID_JSON, Fault(rule, why))
 
 
 def unauthorized(why: str) -> Verdict:
     """Ask for an API key."""
-    return Verdict(
-        401,
-        "Unauthorized",
-        error=faults(Fault("api_key", why)),
-        headers={"WWW-Authenticate": 'Bearer realm="gatekeeper"'},
-    )
+    challenge = 'Bearer realm="gatekeeper"'
+    return refusal(kinds.UNAUTHORIZED, Fault("api_key", why), WWW_Authenticate=challenge)
 
 
 def too_slow(seconds: float) -> Verdict:
     """Say that the body did not come in time; the connection is of no further use."""
     why = f"the body was not complete after {seconds:g} s: send it again, faster or in parts"
-    return Verdict(408, "Request Timeout", error=faults(Fault("body_time", why)))
+    return refusal(kinds.REQUEST_TIMEOUT, Fault("body_time", why))
 
 
 def too_large(why: str) -> Verdict:
     """Say that the body has too many bytes, before or after decompression."""
-    return Verdict(413, "Payload Too Large", error=faults(Fault("body_size", why)))
+    return refusal(kinds.PAYLOAD_TOO_LARGE, Fault("body_size", why))
 
 
 def unsupported(rule: str, why: str, got: str) -> Verdict:
     """Say what the body should have been, by its headers."""
-    return Verdict(415, "Unsupported Media Type", error=faults(Fault(rule, why, got)))
+    return refusal(kinds.UNSUPPORTED, Fault(rule, why, got))
 
 
 def unavailable(why: str, retry_after: int) -> Verdict:
     """Say that nothing was durably accepted, and in how many seconds to send it again."""
-    return Verdict(
-        503,
-        "Unavailable",
-        error=faults(Fault("unavailable", why)),
-        headers={"Retry-After": str(retry_after)},
-    )
-
-
-def other(status: int, message: str, rule: str, why: str, **headers: str) -> Verdict:
-    """Answer what is no verdict on a payload: an unknown route, broken HTTP, our own failure."""
-    return Verdict(status, message, error=faults(Fault(rule, why)), headers=headers)
+    return refusal(kinds.UNAVAILABLE, Fault("unavailable", why), Retry_After=str(retry_after))

@@ -32,6 +32,7 @@ _FLAGS = (
 )
 _CODES = {"Tab": 9, "Enter": 13, "Escape": 27}
 _CONTROL = 2
+_ANSWER_SECONDS = 60  # on a machine that has much else to do
 
 
 class Page:
@@ -39,7 +40,7 @@ class Page:
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.errors: list[str] = []
-        """Exceptions of scripts, violations of the policy, failed loads."""
+        """Exceptions of scripts, violations of the policy."""
         self.requested: list[str] = []
         """Every address asked for."""
         self._socket = socket
@@ -52,14 +53,16 @@ class Page:
         number = next(self._numbers)
         self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        async with asyncio.timeout(20):
-            return await self._answers.pop(number)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return await self._answers[number]
 
     async def _listen(self) -> None:
         async for each in self._socket:
             message = each.json()
             if "id" in message:
                 answer = self._answers[message["id"]]
+                if answer.done():  # given up
+                    continue
                 if "error" in message:
                     answer.set_exception(AssertionError(message["error"]))
                 else:
@@ -72,8 +75,11 @@ class Page:
             self.requested.append(told["request"]["url"])
         elif event == "Runtime.exceptionThrown":
             self.errors.append(str(told["exceptionDetails"]))
-        elif event == "Log.entryAdded" and told["entry"]["level"] == "error":
-            self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+        elif event == "Log.entryAdded":
+            entry = told["entry"]
+            # An answer of 400 is an error to Chromium, and to us one of the right answers.
+            if entry["level"] == "error" and entry["source"] != "network":
+                self.errors.append(entry["text"])
 
     async def open(self, url: str, *, width: int = 1280, height: int = 900) -> None:
         """Open an address in a window of this size in CSS pixels; below 600 it is a phone's."""
@@ -133,10 +139,16 @@ class Page:
         """Type into what has the focus, over what is selected."""
         await self.call("Input.insertText", text=text)
 
-    async def picture(self, file: Path) -> None:
-        """Save the whole page as it looks, as a PNG."""
+    async def picture(self, file: Path, most: int = 2_000) -> None:
+        """Save the page as it looks, as a PNG of at most so many CSS pixels' height."""
         size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        clip = {
+            "x": 0,
+            "y": 0,
+            "width": size["width"],
+            "height": min(size["height"], most),
+            "scale": 1,
+        }
         shot = await self.call(
             "Page.captureScreenshot", clip=clip, captureBeyondViewport=True, optimizeForSpeed=False
         )

@@ -94,12 +94,14 @@ class Service:
         cwd: Path = ROOT,
         environ: Mapping[str, str] | None = None,
         stop_deadline: float = 15,
+        stdin: int = subprocess.DEVNULL,
         **variables: str,
     ) -> None:
         self.command = [str(part) for part in command]
         self._cwd = cwd
         self._environ = {**(os.environ if environ is None else environ), **variables}
         self._stop_deadline = stop_deadline
+        self._stdin = stdin
         descriptor, name = tempfile.mkstemp(prefix="service-", suffix=".log")
         os.close(descriptor)
         self._log = Path(name)
@@ -119,7 +121,7 @@ class Service:
                 self.command,
                 cwd=self._cwd,
                 env=self._environ,
-                stdin=subprocess.DEVNULL,
+                stdin=self._stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

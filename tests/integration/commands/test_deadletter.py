@@ -13,9 +13,9 @@ from ops.commands.deadletter_queue import Queue
 from ops.commands.deadletter_replay import Replay
 from ops.runtime import clients
 from ops.runtime.settings import Settings
+from schema.ledger import LEDGER_TABLE
 from tests.support.processes import Service, free_port, wait_until
 from tests.support.stream import delete, insert, transaction
-from workers.ledger import LEDGER_TABLE
 
 Shown = pytest.CaptureFixture[str]
 QUICK = ("--quiet-seconds", "0.2")

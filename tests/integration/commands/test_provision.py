@@ -7,8 +7,9 @@ from ops.commands import provision_warehouse
 from ops.commands.__main__ import main
 from ops.runtime import clients
 from ops.runtime.settings import Settings
+from schema.ledger import LEDGER_TABLE
 from tests.support.processes import free_port
-from workers.ledger import LEDGER_SCHEMA, LEDGER_TABLE
+from workers.ledger import LEDGER_SCHEMA
 
 
 def test_everything_is_created_and_the_second_run_finds_it_there(

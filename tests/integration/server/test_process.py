@@ -92,8 +92,8 @@ def test_reload_serves_the_changed_source_on_the_same_port(tmp_path: Path) -> No
     with Service(command, cwd=tmp_path, PORT=str(port), **VARIABLES) as server:
         server.wait_for_port(f"127.0.0.1:{port}")
         wait_until(lambda: healthy(port), 20, "the first server answers")
-        health = tmp_path / "server" / "health.py"
-        health.write_text(health.read_text().replace('"Alive"', '"Alive and changed"'))
+        kinds = tmp_path / "server" / "kinds.py"
+        kinds.write_text(kinds.read_text().replace('"Alive"', '"Alive and changed"'))
 
         def changed() -> bool:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:

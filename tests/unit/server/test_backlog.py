@@ -67,9 +67,9 @@ def test_the_backlog_knows_what_waits() -> None:
     backlog = Backlog()
     for size in (5, 7):
         backlog.add(entry("k", "", size))
-    assert (backlog.messages, backlog.bytes) == (2, 12)
+    assert backlog.messages == 2
     backlog.take()
-    assert (backlog.messages, backlog.bytes) == (0, 0)
+    assert backlog.messages == 0
     backlog.release("k")
     assert backlog.take() is None
 
@@ -85,4 +85,4 @@ def test_what_waits_for_a_taken_key_can_be_dropped() -> None:
     backlog.release("a")
     assert names(backlog.take()) == ["b1"]
     assert backlog.take() is None
-    assert (backlog.messages, backlog.bytes) == (0, 0)
+    assert backlog.messages == 0

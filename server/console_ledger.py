@@ -1,0 +1,81 @@
+"""The last transactions that were rejected for good, from the ledger."""
+
+import threading
+from datetime import datetime
+from typing import Any, Final
+
+from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.cloud import bigquery
+from requests.exceptions import ConnectionError as HttpUnreachable
+
+from ops.runtime import clients
+from ops.runtime.settings import Settings
+from schema.ledger import LEDGER_TABLE
+
+ROWS: Final = 20
+DAYS: Final = 7
+"""How far back the console looks: a day's partition is the least that BigQuery reads."""
+
+TIMEOUT_SECONDS: Final = 5.0
+"""For each of a query's two calls: a server that leaves waits for one under way to end."""
+
+_MAX_BYTES_BILLED = 2_000_000_000  # a look costs a cent at most; beyond, BigQuery refuses it
+
+_SQL = (
+    "SELECT id, reason, error, source, settled_at "  # noqa: S608  # constants alone
+    f"FROM {LEDGER_TABLE} WHERE state = 'rejected' "
+    f"AND settled_at > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {DAYS} DAY) "
+    f"ORDER BY settled_at DESC, id LIMIT {ROWS}"
+)
+
+
+class RejectedReader:
+    """Reads the ledger with one client, which it makes when it is first asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: bigquery.Client | None = None
+        self._lock = threading.Lock()
+
+    def read(self) -> list[dict[str, str | None]]:
+        """Return the last rejected transactions, the latest first; `settled_at` is RFC 3339.
+
+        Raises LookupError, ConnectionError, or what Google's libraries raise.
+        """
+        with self._lock:
+            if self._client is None:
+                self._client = clients.warehouse(self._settings)
+            client = self._client
+        config = bigquery.QueryJobConfig(
+            default_dataset=self._settings.dataset_path,
+            maximum_bytes_billed=_MAX_BYTES_BILLED,
+        )
+        try:
+            job = client.query(
+                _SQL,
+                job_config=config,
+                retry=None,  # type: ignore[arg-type]  # None: never
+                job_retry=None,
+                timeout=TIMEOUT_SECONDS,
+            )
+            rows = job.result(timeout=TIMEOUT_SECONDS, retry=None)
+            return [{name: _text(value) for name, value in row.items()} for row in rows]
+        except NotFound as error:
+            why = "the ledger does not exist: `gatekeeper provision` makes it"
+            raise LookupError(why) from error
+        except GoogleAPICallError as error:
+            raise LookupError(f"BigQuery: {error.message}") from error
+        except HttpUnreachable as error:
+            raise ConnectionError("BigQuery does not answer") from error
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()  # type: ignore[no-untyped-call]
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return None if value is None else str(value)

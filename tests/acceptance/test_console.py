@@ -1,0 +1,170 @@
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support import browser
+from tests.support.browser import Browser, Page
+from tests.support.fleet import FleetUnderTest
+from tests.support.stream import delete, insert, transaction
+
+pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)
+
+HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>"
+
+
+@pytest.fixture
+async def page(fleet: FleetUnderTest) -> AsyncIterator[Page]:
+    """The console, with its first numbers, in a browser of its own."""
+    fleet.up()
+    async with Browser() as chromium, chromium.page() as page:
+        await page.open(f"http://{fleet.address}/")
+        await page.until("document.querySelector('#live').textContent.startsWith('live')")
+        yield page
+        assert page.errors == []
+        hosts = {url.split("/")[2] for url in page.requested if url.startswith("http")}
+        assert hosts == {fleet.address}, "the page asked another host"
+
+
+def number(selector: str) -> str:
+    """Return a script for the first number in an element."""
+    text = f"document.querySelector('{selector}').textContent.replaceAll(',', '')"
+    return f"parseInt(({text}.match(/\\d+/) || ['-1'])[0])"
+
+
+async def test_the_numbers_move_after_a_post(fleet: FleetUnderTest, page: Page) -> None:
+    await page.until(f"{number('#accepted .more')} >= 0")
+    await page.until(f"{number('#applied .more')} >= 0")
+    accepted = await page.run(number("#accepted .more"))
+    applied = await page.run(number("#applied .more"))
+    rejected = await page.run(number("#rejected .more"))
+    for each in range(5):
+        assert fleet.post(transaction(insert("console", n=each)))[0] == 200
+    assert fleet.post({"activities": []})[0] == 400
+    await page.until(f"{number('#accepted .more')} >= {accepted + 5}")
+    await page.until(f"{number('#rejected .more')} >= {rejected + 1}")
+    await page.until(f"{number('#applied .more')} >= {applied + 5}", 40)
+    await page.until("document.querySelector('#end-to-end .value').textContent.includes('s')")
+    assert "p99" in await page.text("#end-to-end .more")
+
+
+async def test_every_process_is_shown_with_its_state_and_its_push(
+    fleet: FleetUnderTest, page: Page
+) -> None:
+    await page.until("document.querySelectorAll('#processes tr').length >= 8")
+    rows: dict[str, list[str]] = await page.run(
+        "Object.fromEntries([...document.querySelectorAll('#processes tr')]"
+        ".map(row => [row.dataset.key, [...row.children].map(cell => cell.textContent)]))"
+    )
+    assert set(rows) >= {state.name for state in fleet.states()}
+    for name in ("server_00", "server_01", "worker_00", "worker_01"):
+        assert rows[name][1].startswith("running")
+        assert rows[name][5].endswith("ago")
+    assert rows["provision"][1] == "done"
+
+
+async def test_a_killed_worker_is_shown(fleet: FleetUnderTest, page: Page) -> None:
+    await page.until("document.querySelectorAll('#processes tr').length >= 8")
+    (pid,) = (each.pid for each in fleet.states("worker") if each.name == "worker_00")
+    os.kill(pid, signal.SIGKILL)
+    row = "document.querySelector('#processes tr[data-key=worker_00]')"
+    await page.until(f"{row}.children[1].textContent.includes('restarted')", 30)
+    assert await page.text("#news") == "worker_00 was restarted"
+    await page.until(f"{row}.children[1].textContent.startsWith('running, restarted')", 30)
+
+
+async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
+    fleet: FleetUnderTest, page: Page
+) -> None:
+    quoted = HOSTILE.replace("'", "\\'")
+    fleet.query(
+        "INSERT INTO gatekeeper_ledger (id, state, reason, error, source, sha256, settled_at) "
+        f"VALUES ('{quoted}', 'rejected', '{quoted}', '{quoted}', '{quoted}', 'x', "
+        "CURRENT_TIMESTAMP())"
+    )
+    # The ledger is read again when a worker says that it rejected something.
+    assert fleet.post(transaction(delete("console_no_such_table", n=1)))[0] == 200
+    shown = "document.querySelector('#ledger-rows').innerText"
+    await page.until(f"{shown}.includes('<img src=x')", 60)
+    await page.until(f"{shown}.includes('table_missing')", 60)
+
+    await page.run("document.querySelector('#payload').focus()")
+    await page.run("document.querySelector('#payload').select()")
+    await page.type(json.dumps({"activities": [{"operation": HOSTILE, HOSTILE: 1}]}))
+    await page.run("document.querySelector('#validate').click()")
+    await page.until("document.querySelector('#verdict').innerText.includes('<img src=x')")
+    assert await page.run("document.title") == "Gatekeeper"
+    assert await page.run("document.querySelectorAll('img').length") == 0
+    assert await page.run("document.querySelectorAll('script').length") == 1
+
+
+async def test_a_script_in_the_markup_would_be_refused(page: Page) -> None:
+    added = "(() => {const made = document.createElement('script');"
+    added += "made.text = \"document.title = 'ran'\"; document.body.append(made)})()"
+    with pytest.raises(AssertionError, match="TrustedScript"):
+        await page.run(added)
+    assert await page.run("document.title") == "Gatekeeper"
+    page.errors.clear()
+
+
+async def test_the_form_works_by_keyboard_alone(page: Page) -> None:
+    focus = "document.activeElement.id || document.activeElement.className"
+    await page.press("Tab")
+    assert await page.run(focus) == "skip"
+    await page.press("Enter")
+    await page.until("document.activeElement.id === 'payload'")
+    await page.run("document.activeElement.select()")
+    await page.type('{"activities": [{"operation": "insert", "table": "9 lives"}]}')
+    await page.press("Enter", control=True)
+    await page.until("document.querySelectorAll('#verdict li').length >= 4")
+    said = await page.text("#verdict")
+    assert "400 Invalid Schema" in said
+    assert "/activities/0/table" in said
+
+    await page.run("document.activeElement.select()")
+    await page.type('{"activities": [')
+    await page.press("Tab")
+    assert await page.run(focus) == "validate"
+    assert await page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    await page.press("Enter")
+    await page.until("document.querySelector('#verdict').innerText.includes('Invalid JSON')")
+
+    await page.run("document.querySelector('#payload').focus()")
+    await page.run("document.activeElement.select()")
+    await page.type(
+        '{"activities": [{"operation": "insert", "table": "console_form", "col_names": ["n"], '
+        '"col_types": ["INTEGER"], "col_values": [1]}]}'
+    )
+    await page.press("Tab")
+    await page.press("Enter")
+    await page.until("document.querySelector('#verdict').innerText.includes('Nothing was')")
+    await page.press("Tab")
+    assert await page.run(focus) == "send"
+    await page.press("Enter")
+    await page.until("document.querySelector('#verdict').innerText.includes('Accepted')")
+    assert await page.run("document.querySelector('#verdict').getAttribute('aria-live')")
+
+
+async def test_nothing_scrolls_sideways_on_a_small_screen(page: Page) -> None:
+    await page.until("document.querySelectorAll('#processes tr').length >= 8")
+    for width in (320, 390, 768):
+        await page.resize(width, 800)
+        await page.until(f"innerWidth === {width}")
+        assert await page.run("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_hidden_page_asks_for_nothing(page: Page) -> None:
+    await page.run(
+        "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    await page.until("document.querySelector('#live').textContent === 'paused'")
+    asked = len(page.requested)
+    # Longer than the two seconds between two looks: that nothing comes takes its time to show.
+    await page.run("new Promise(done => setTimeout(done, 2500))")
+    assert len(page.requested) == asked
+    await page.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    await page.until("document.querySelector('#live').textContent.startsWith('live')")
+    assert len(page.requested) > asked

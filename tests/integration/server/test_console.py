@@ -1,0 +1,146 @@
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from server import keys
+from tests.support import browser
+from tests.support.browser import Browser
+from tests.support.gate import NOWHERE, FakeTopic, GateUnderTest, gate_under_test
+
+NOBODY = {
+    "PUBSUB_EMULATOR_HOST": NOWHERE,
+    "BIGQUERY_EMULATOR_HOST": NOWHERE,
+    "PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE,
+}
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUPERVISOR_SERVER_URL", raising=False)
+
+
+@pytest.fixture
+async def gate(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
+    async with gate_under_test(topic, **NOBODY) as gate:
+        yield gate
+
+
+async def test_the_page_is_html_that_may_run_nothing_but_its_own(gate: GateUnderTest) -> None:
+    async with gate.client.get(gate.url + "/") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/html")
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "<title>Gatekeeper</title>" in await answer.text()
+
+
+async def test_with_everybody_away_the_state_says_so_and_comes_in_time(
+    gate: GateUnderTest,
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(20):
+        while True:
+            began = loop.time()
+            async with gate.client.get(gate.url + "/console/state") as answer:
+                assert answer.status == 200
+                assert answer.headers["Cache-Control"] == "no-store"
+                state = json.loads(await answer.read())
+            assert loop.time() - began < 5
+            sources = state["sources"]
+            assert sources.pop("supervisord")["state"] == "absent"
+            if {source["state"] for source in sources.values()} == {"down"}:
+                break
+            await asyncio.sleep(0.1)
+    assert state["totals"] is None
+    assert all(source["fault"] for source in sources.values())
+    assert (await gate.post(b'{"activities": []}'))[0] == 400, "the gate works on"
+
+
+async def test_however_many_look_the_pushgateway_is_asked_once_a_second(topic: FakeTopic) -> None:
+    asked: list[float] = []
+
+    async def metrics(_: web.Request) -> web.Response:
+        asked.append(asyncio.get_running_loop().time())
+        return web.Response(
+            text='push_time_seconds{instance="server_00",job="gatekeeper_server"} 1\n'
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        there = {**NOBODY, "PUSHGATEWAY_PROMETHEUS_HOST": f"127.0.0.1:{port}"}
+        async with gate_under_test(topic, **there) as gate:
+
+            async def look() -> None:
+                async with gate.client.get(gate.url + "/console/state") as answer:
+                    assert (await answer.json())["processes"][0]["name"] == "server_00"
+
+            for _ in range(3):
+                await asyncio.gather(*(look() for _ in range(20)))
+    finally:
+        await runner.cleanup()
+    gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert all(gap > 0.9 for gap in gaps), gaps
+
+
+async def test_with_api_keys_the_page_is_open_and_its_numbers_are_not(
+    topic: FakeTopic, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    text, key = keys.mint("orders", "2024-01-01T00:00:00Z")
+    file.write_text(key.line())
+    async with gate_under_test(topic, **NOBODY, API_KEYS_FILE=str(file)) as gate:
+        async with gate.client.get(gate.url + "/") as answer:
+            assert answer.status == 200
+        assert (await gate.get("/console/state"))[0] == 401
+        right = {"Authorization": f"Bearer {text}"}
+        async with gate.client.get(gate.url + "/console/state", headers=right) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)
+async def test_the_page_asks_for_the_key_uses_it_and_keeps_it_nowhere(
+    topic: FakeTopic, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    text, key = keys.mint("orders", "2024-01-01T00:00:00Z")
+    file.write_text(key.line())
+    async with (
+        gate_under_test(topic, **NOBODY, API_KEYS_FILE=str(file)) as gate,
+        Browser() as chromium,
+        chromium.page() as page,
+    ):
+        await page.open(gate.url + "/")
+        await page.until("document.querySelector('#live').textContent === 'locked'")
+        assert "need an API key" in await page.text("#key-note")
+        await page.run("document.querySelector('#key').focus()")
+        await page.type("gk_wrong")
+        await page.press("Enter")
+        await page.until("document.querySelector('#key-note').textContent.includes('not known')")
+        await page.type(text)
+        await page.press("Enter")
+        await page.until("document.querySelector('#live').textContent.startsWith('live')")
+        await page.run("document.querySelector('#send').click()")
+        await page.until("document.querySelector('#verdict').innerText.includes('Valid Schema')")
+        assert topic.messages[0].attributes["source"] == "orders"
+        kept = await page.run("document.documentElement.outerHTML + document.cookie")
+        assert text not in kept
+        assert await page.run("localStorage.length + sessionStorage.length") == 0
+        assert text not in "".join(page.requested)
+
+
+async def test_a_server_that_is_leaving_asks_nobody_any_more(gate: GateUnderTest) -> None:
+    async with aiohttp.ClientSession() as client, client.get(gate.url + "/console/state") as answer:
+        assert answer.status == 200
+    gate.stop.set()
+    await gate.serving

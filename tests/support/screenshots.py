@@ -33,10 +33,10 @@ async def _customer(client: aiohttp.ClientSession, until: float) -> None:
         payload: Any = transaction(insert(random.choice(("orders", "invoices")), n=number))
         if number % 40 == 0:
             payload = {"activities": [{"operation": "upsert"}]}
-        if number % 190 == 0:
+        if number % 290 == 0:
             missing = random.choice(("refunds", "shipments_2019"))
             payload = transaction(delete(missing, n=number))
-        if number % 430 == 0:
+        if number % 530 == 0:
             payload = transaction(insert("orders", n="not a number"))
         async with client.post("/api/activities", json=payload) as answer:
             await answer.read()
@@ -45,7 +45,9 @@ async def _customer(client: aiohttp.ClientSession, until: float) -> None:
 
 async def _pictures(fleet: FleetUnderTest, docs: Path) -> None:
     url = f"http://{fleet.address}"
-    async with Browser() as browser, browser.page() as page, aiohttp.ClientSession(url) as client:
+    # A connection for each request, so that all servers get their share.
+    client = aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True))
+    async with client, Browser() as browser, browser.page() as page:
         await page.open(url + "/", width=1200, height=900)
         until = time.monotonic() + SECONDS
         await asyncio.gather(*(_customer(client, until) for _ in range(3)))

@@ -15,10 +15,10 @@ from typing import Final
 
 from aiohttp import web
 
-from ops.fleet.control import State, Supervisord
 from ops.runtime import backlog, process
 from ops.runtime.backlog import Backlog
 from ops.runtime.settings import Settings
+from ops.runtime.supervisord import State, Supervisord
 from server import console_pushed as pushed
 from server.console_ledger import RejectedReader
 from server.console_page import Page

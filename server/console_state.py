@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from ops.fleet.control import State
 from ops.runtime.backlog import Backlog
 from ops.runtime.settings import Settings
+from ops.runtime.supervisord import State
 from server.console_pushed import COUNTERS, Pushed, quantile, summed
 from server.console_source import Source
 

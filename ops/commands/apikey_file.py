@@ -45,7 +45,7 @@ def changing(path: Path) -> Iterator[list[ApiKey]]:
 def _replace(path: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w") as file:
             os.fchmod(descriptor, MODE)
             with contextlib.suppress(FileNotFoundError):
                 # Servers may run as another user than the operator who is root here.

@@ -20,9 +20,9 @@ from rich.text import Text
 
 from ops.commands import dead_letters, pushed
 from ops.fleet.config import Fleet
-from ops.fleet.control import State, Supervisord, SupervisordUnreachable
 from ops.runtime import backlog
 from ops.runtime.settings import Settings
+from ops.runtime.supervisord import State, Supervisord, SupervisordUnreachable
 
 PATIENCE_SECONDS = 3.0
 _COLOURS = {"RUNNING": "green", "STARTING": "yellow", "STOPPING": "yellow", "EXITED": "dim"}

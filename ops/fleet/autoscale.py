@@ -16,10 +16,10 @@ from pathlib import Path
 from ops.fleet.autoscale_events import standard_input, standard_output, ticks
 from ops.fleet.autoscale_policy import Policy
 from ops.fleet.autoscale_scaler import Scaler
-from ops.fleet.control import Supervisord
 from ops.runtime import log, metrics, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
+from ops.runtime.supervisord import Supervisord
 
 TICK_SECONDS = 5
 PATIENCE_SECONDS = 3.0

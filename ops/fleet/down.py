@@ -9,8 +9,8 @@ import sys
 import time
 
 from ops.fleet.config import Fleet
-from ops.fleet.control import State, Supervisord, SupervisordUnreachable
 from ops.fleet.up import say
+from ops.runtime.supervisord import State, Supervisord, SupervisordUnreachable
 
 # Five programs, each with supervisord's stopwaitsecs of 30.
 DEADLINE_SECONDS = 160.0

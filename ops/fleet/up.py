@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from ops.fleet import ports
 from ops.fleet.config import LONGEST_SOCKET_PATH, Fleet
-from ops.fleet.control import Supervisord, SupervisordUnreachable
 from ops.fleet.watch import Missing, NotUp, Watch, end_of, relative
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
+from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
 
 OLD_FLEET_SECONDS = 40.0  # longer than supervisord's stopwaitsecs
 _FIRST = json.dumps(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ops.fleet.config import Fleet
-from ops.fleet.control import State, Supervisord
+from ops.runtime.supervisord import State, Supervisord
 
 READY_SECONDS = 180.0
 REPORT_SECONDS = 3.0

@@ -102,6 +102,11 @@ def setup(process: str, settings: Settings) -> None:
     """Send every record of this process, ours and the libraries', to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_FORMATTERS[settings.log_format](process))
+    # What no line shows is not found out for it: of a record's time these take two thirds.
+    # https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = False
+    logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001  # the way that page names
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)

@@ -14,9 +14,9 @@ from typing import Any
 from google.cloud import bigquery
 
 from ops.fleet.config import Fleet
-from ops.fleet.control import State, Supervisord
 from ops.runtime import clients
 from ops.runtime.settings import RULES, Settings
+from ops.runtime.supervisord import State, Supervisord
 from tests.support.processes import ROOT, free_ports
 
 COMMAND_SECONDS = 200

@@ -46,36 +46,21 @@ def p99(seconds: list[float]) -> float:
 async def slow_clients(port: int, count: int = SLOW, every: float = 1.0) -> AsyncIterator[None]:
     """Have so many clients each send a byte of a request every so often."""
 
-    async def drip() -> None:
-        while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                for byte in _HEAD[-40:] + VALID:
-                    await asyncio.sleep(every)
-                    writer.write(bytes([byte]))
-                    if reader.at_eof():
-                        break
-            except OSError:
-                pass
-            finally:
-                writer.close()
+    async def drip(at_once: bytes, slowly: bytes) -> None:
+        while True:  # until cancelled
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                with contextlib.closing(writer):
+                    writer.write(at_once)
+                    for byte in slowly:
+                        await asyncio.sleep(every)
+                        writer.write(bytes([byte]))
+                        if reader.at_eof():
+                            break
 
-    async def drip_body() -> None:
-        while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(_HEAD)
-                for byte in VALID:
-                    await asyncio.sleep(every)
-                    writer.write(bytes([byte]))
-                    if reader.at_eof():
-                        break
-            except OSError:
-                pass
-            finally:
-                writer.close()
-
-    tasks = [asyncio.create_task((drip, drip_body)[n % 2]()) for n in range(count)]
+    # Half of them are slow in the head already, half in the body.
+    parts = ((b"", _HEAD + VALID), (_HEAD, VALID))
+    tasks = [asyncio.create_task(drip(*parts[number % 2])) for number in range(count)]
     try:
         await asyncio.sleep(0)
         yield

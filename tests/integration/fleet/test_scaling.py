@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.fleet.control import State, Supervisord
+from ops.runtime.supervisord import State, Supervisord
 from tests.support.processes import ROOT, Service, free_port, wait_until
 
 CONF = """

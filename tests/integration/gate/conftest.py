@@ -12,8 +12,6 @@ from ops.runtime.settings import Settings
 from tests.support.server import LIMIT, Server, services, serving
 
 
-
-
 @pytest.fixture(scope="session")
 def around(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The settings that lead to the services."""

@@ -10,9 +10,8 @@ import pytest
 import requests
 
 from ops.commands.__main__ import main
-from tests.support.server import LIMIT
 from tests.support.gate import INSERT, VALID
-from tests.support.server import JSON, Server
+from tests.support.server import JSON, LIMIT, Server
 
 KEYS = ["status", "message", "error", "id", "payload"]
 INVALID = json.dumps({"activities": [{**INSERT, "table": "1", "col_values": ["x", 2]}]}).encode()
@@ -86,9 +85,7 @@ def test_415_unsupported_media_type_and_encoding(server: Server, path: str) -> N
         assert (status, answer["message"]) == (415, "Unsupported Media Type")
 
 
-def test_503_unavailable_when_nothing_is_durable(
-    guarded: Server, key: dict[str, str]
-) -> None:
+def test_503_unavailable_when_nothing_is_durable(guarded: Server, key: dict[str, str]) -> None:
     status, answer, got = verdict(guarded, "/api/activities", VALID, **key)
 
     assert (status, answer["message"], answer["id"]) == (503, "Unavailable", None)
@@ -97,7 +94,6 @@ def test_503_unavailable_when_nothing_is_durable(
 
 @pytest.fixture
 def key(
-    guarded: Server,
     keys_file: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -138,9 +134,7 @@ def test_the_first_gatekeepers_clients_keep_working(server: Server) -> None:
     assert answer["error"]
 
 
-def test_what_is_answered_200_is_on_the_topic_byte_for_byte(
-    server: Server, pulled: Any
-) -> None:
+def test_what_is_answered_200_is_on_the_topic_byte_for_byte(server: Server, pulled: Any) -> None:
     body = VALID.replace(b'"x"', rb'"\u00e9 \ud83d\ude00"') + b"\n"
     _, answer, _ = verdict(server, "/api/activities", body, Ordering_Key="mine")
 

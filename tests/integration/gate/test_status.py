@@ -32,7 +32,8 @@ def settle(around: dict[str, str]) -> Settle:
         usual = {"state": "applied", "sha256": "00", "source": "", "settled_at": SETTLED}
         values = {**usual, "received_at": RECEIVED, "activities": 2, "worker": "worker_00", **row}
         text = ", ".join(
-            "TIMESTAMP " * name.endswith("_at") + (str(value) if name == "activities" else f"'{value}'")
+            "TIMESTAMP " * name.endswith("_at")
+            + (str(value) if name == "activities" else f"'{value}'")
             for name, value in values.items()
         )
         sql = f"INSERT INTO {LEDGER_TABLE} ({', '.join(values)}) VALUES ({text})"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ops.fleet.control import State
 from ops.runtime.backlog import Backlog
 from ops.runtime.settings import Settings
+from ops.runtime.supervisord import State
 from server.console_pushed import Pushed
 from server.console_source import Source
 from server.console_state import Sources, compose

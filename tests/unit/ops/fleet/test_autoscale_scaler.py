@@ -7,8 +7,8 @@ from prometheus_client import REGISTRY
 
 from ops.fleet.autoscale_policy import Policy
 from ops.fleet.autoscale_scaler import Scaler
-from ops.fleet.control import SupervisordUnreachable
 from ops.runtime.backlog import Backlog
+from ops.runtime.supervisord import SupervisordUnreachable
 
 POLICY = Policy(target_seconds=30, least=1, most=8)
 

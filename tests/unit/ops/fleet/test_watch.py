@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 
 from ops.fleet.config import Fleet, Program
-from ops.fleet.control import State, Supervisord
 from ops.fleet.watch import Missing, NotUp, Watch
+from ops.runtime.supervisord import State, Supervisord
 
 type Looks = list[list[State]]
 

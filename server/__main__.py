@@ -19,6 +19,8 @@ Takes transactions over HTTP and hands those that meet the rule to Pub/Sub.
   POST /api/activities            check, publish, answer the verdict
   POST /api/activities/validate   the same verdict; nothing is published
   POST /api/activities/batch      NDJSON, a transaction a line; a verdict for each
+  GET  /api/activities/{id}       how a transaction was settled
+  GET  /openapi.json              the API in OpenAPI
   GET  /healthz  /readyz          alive; a publish would succeed now
 
 It listens on the socket that it finds as standard input, as supervisord passes it, else at

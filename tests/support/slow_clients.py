@@ -44,12 +44,15 @@ def p99(seconds: list[float]) -> float:
 
 @contextlib.asynccontextmanager
 async def slow_clients(port: int, count: int = SLOW, every: float = 1.0) -> AsyncIterator[None]:
-    """Have so many clients each send a byte of a request every so often."""
+    """Have so many clients connected that each send a byte of a request every so often."""
+
+    connected = asyncio.Semaphore(0)
 
     async def drip(at_once: bytes, slowly: bytes) -> None:
         while True:  # until cancelled
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                connected.release()
                 with contextlib.closing(writer):
                     writer.write(at_once)
                     for byte in slowly:
@@ -62,7 +65,8 @@ async def slow_clients(port: int, count: int = SLOW, every: float = 1.0) -> Asyn
     parts = ((b"", _HEAD + VALID), (_HEAD, VALID))
     tasks = [asyncio.create_task(drip(*parts[number % 2])) for number in range(count)]
     try:
-        await asyncio.sleep(0)
+        for _ in range(count):
+            await connected.acquire()
         yield
     finally:
         for task in tasks:
@@ -99,7 +103,7 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--requests", type=int, default=500, help="a round")
+    parser.add_argument("--requests", type=int, default=1_000, help="a round")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -201,6 +201,21 @@ async def test_past_its_bounds_the_queue_refuses_and_recovers(topic: FakeTopic) 
         await publisher.publish(message("k", "again"))
 
 
+async def test_bytes_in_a_call_count_until_it_ends_well_or_not(topic: FakeTopic) -> None:
+    publisher = Publisher(topic, Limits(bytes=2_000))
+    for error in (None, rpc_error(grpc.StatusCode.PERMISSION_DENIED)):
+        topic.open.clear()
+        topic.errors = [error] if error else []
+        taken = publisher.hand_over(message("k", "n" * 700))
+        await eventually(lambda: topic.under_way)
+        with pytest.raises(PublishFailed, match="too many"):
+            await publisher.publish(message("other", "n" * 700))
+        topic.open.set()
+        await asyncio.wait([taken])
+        taken.exception()
+        await publisher.publish(message("other", "n" * 700))
+
+
 async def test_a_caller_that_gives_up_leaves_its_message_on_its_way(
     topic: FakeTopic, publisher: Publisher
 ) -> None:

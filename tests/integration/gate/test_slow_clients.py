@@ -1,0 +1,17 @@
+"""Clients that send a byte a second, beside a normal one. Figures: tests.support.slow_clients."""
+
+from tests.support.server import Server
+from tests.support.slow_clients import measured
+
+ATTEMPTS = 4
+
+
+async def test_fifty_slow_clients_do_not_slow_a_normal_one_by_half(server: Server) -> None:
+    ratios = []
+    # Both are timed in turns, so a busy machine slows both; a burst of work beside only one of
+    # them is what the further attempts are for.
+    for _ in range(ATTEMPTS):
+        ratios.append((await measured(server.port, rounds=3, requests=100)).ratio)
+        if ratios[-1] < 1.5:
+            return
+    raise AssertionError(f"p99 beside slow clients over p99 alone: {ratios}")

@@ -8,7 +8,8 @@ to do (low latency) and grow by themselves as the load does (high throughput).
 import time
 from collections.abc import Callable
 
-from workers.subscription import Delivery, Inbox
+from workers.delivery import Delivery
+from workers.inbox import Inbox
 
 DRY_SECONDS = 0.005
 """How long an inbox must stay empty to count as dry: longer than the gap between the responses of

@@ -13,8 +13,8 @@ from schema import (
     parse_type,
     read,
 )
+from workers.delivery import Delivery
 from workers.outcome import Reason, Rejection
-from workers.subscription import Delivery
 
 SHOWN_FAULTS = 5
 

@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC
 from typing import Any
 
@@ -22,7 +20,9 @@ from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, Subscr
 
 from ops.runtime import log, metrics
 from ops.runtime.retry import policy
+from workers.delivery import Delivery
 from workers.errors import is_transient_rpc
+from workers.inbox import Inbox
 
 ACK_IDS_A_REQUEST = 2_500
 """A request holds 512 KiB, an ack id up to some 200 bytes: https://cloud.google.com/pubsub/quotas."""
@@ -33,24 +33,6 @@ UNARY_SECONDS = 5.0
 """For one ack or lease request; a retry is cheaper than a long wait."""
 
 logger = log.get(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """One delivered message and its lease; `lease_until` is in seconds of `time.monotonic`."""
-
-    ack_id: str
-    message_id: str
-    data: bytes
-    attributes: Mapping[str, str]
-    ordering_key: str
-    publish_time: str
-    lease_until: float
-
-    @property
-    def lost(self) -> bool:
-        """Tell whether the lease has run out: another worker may have the message by now."""
-        return time.monotonic() >= self.lease_until
 
 
 class Subscription:
@@ -205,58 +187,6 @@ class Subscription:
             metrics.LEASE_EXTENSIONS.inc(len(held))
             for delivery in held:
                 delivery.lease_until = asked_at + self._lease_seconds
-
-
-class Inbox:
-    """Deliveries that no batch has taken yet, in order. Bounded by the stream's flow control."""
-
-    def __init__(self) -> None:
-        self._deliveries: deque[Delivery] = deque()
-        self._arrived = asyncio.Event()  # also set when closed: nobody waits then
-        self.closed = False
-
-    def __len__(self) -> int:
-        return len(self._deliveries)
-
-    def put(self, deliveries: Iterable[Delivery]) -> None:
-        """Add deliveries; must not block."""
-        self._deliveries.extend(deliveries)
-        if self._deliveries:
-            self._arrived.set()
-
-    def close(self) -> None:
-        """Let no one wait any longer: the worker stops."""
-        self.closed = True
-        self._arrived.set()
-
-    def take(self) -> Delivery:
-        """Remove and return the oldest; raises IndexError when there is none."""
-        delivery = self._deliveries.popleft()
-        self._clear_when_empty()
-        return delivery
-
-    def _clear_when_empty(self) -> None:
-        if not self._deliveries and not self.closed:
-            self._arrived.clear()
-
-    def peek(self) -> Delivery | None:
-        """Return the oldest without removing it."""
-        return self._deliveries[0] if self._deliveries else None
-
-    async def wait(self, seconds: float | None = None) -> bool:
-        """Wait until there is a delivery, at most so long; tell whether there is one."""
-        try:
-            await asyncio.wait_for(self._arrived.wait(), seconds)
-        except TimeoutError:
-            return False
-        return bool(self._deliveries)
-
-    def drain(self) -> list[Delivery]:
-        """Remove and return all."""
-        drained = list(self._deliveries)
-        self._deliveries.clear()
-        self._clear_when_empty()
-        return drained
 
 
 def _chunks(deliveries: list[Delivery]) -> Iterator[list[str]]:

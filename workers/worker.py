@@ -12,8 +12,9 @@ from ops.runtime.settings import Settings
 from workers.apply import Applier
 from workers.batch import gather
 from workers.dead_letter import DeadLetters
+from workers.delivery import Delivery
 from workers.entry import Entry, decode
-from workers.subscription import Delivery, Subscription
+from workers.subscription import Subscription
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 
 DRAIN_SECONDS = 20.0

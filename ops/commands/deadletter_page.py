@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ops.commands.deadletter_letter import Letter
 from ops.commands.deadletter_replay import Action, Decision
+from ops.commands.duration import duration
 
 _NO_TABLE = "(none)"
 
@@ -28,18 +29,6 @@ def printable(text: str) -> str:
     return "".join(
         each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
     )
-
-
-def age(seconds: float) -> str:
-    """Return an age in its two largest units."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes}m"
-    return f"{minutes}m {rest}s" if minutes else f"{rest}s"
 
 
 def counts(letters: Iterable[Letter]) -> list[tuple[str, str, int]]:
@@ -68,7 +57,9 @@ def print_list(letters: Sequence[Letter], newest: int, now: datetime) -> None:
     entries.add_column("age", justify="right", no_wrap=True)
     for letter in letters[::-1][:newest]:
         texts = (letter.id, letter.reason, letter.error, ", ".join(letter.tables))
-        entries.add_row(*(Text(printable(text)) for text in texts), age(letter.age_seconds(now)))
+        entries.add_row(
+            *(Text(printable(text)) for text in texts), duration(letter.age_seconds(now))
+        )
     out.print(entries)
     shown = min(newest, len(letters))
     out.print(f"{len(letters):,} dead letters, the newest {shown:,} shown: --newest N shows more")
@@ -109,7 +100,7 @@ def described(letter: Letter, now: datetime) -> dict[str, Any]:
 def print_letter(letter: Letter, now: datetime) -> None:
     """Print a letter whole, its body as it was sent."""
     facts = described(letter, now)
-    facts |= {"tables": ", ".join(letter.tables), "age": age(facts.pop("age_seconds"))}
+    facts |= {"tables": ", ".join(letter.tables), "age": duration(facts.pop("age_seconds"))}
     for name, value in facts.items():
         sys.stdout.write(f"{name:13} {printable(str(value))}\n")
     sys.stdout.write(f"\n{printable(letter.data.decode(errors='backslashreplace'))}\n")

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.commands import dead_letters, pushed
+from ops.commands.duration import duration
 from ops.fleet.config import Fleet
 from ops.runtime import backlog
 from ops.runtime.settings import Settings
@@ -117,7 +118,7 @@ def _processes(
         table.add_row(
             state.name,
             Text(_state(state), _COLOURS.get(state.state, "red")),
-            _duration(state.uptime_seconds) if state.uptime_seconds else "",
+            duration(state.uptime_seconds) if state.uptime_seconds else "",
             *(_numbers(sample, last.get(state.name)) if sample else ("", "", "")),
         )
     for name in sorted(samples.keys() - {state.name for state in states}):
@@ -137,16 +138,5 @@ def _numbers(sample: pushed.Sample, before: pushed.Sample | None) -> tuple[str, 
     return (
         f"{sample.rate(before):,.1f} {sample.unit}/s",
         f"{sample.total:,.0f}",
-        f"{_duration(sample.age_seconds)} ago",
+        f"{duration(sample.age_seconds)} ago",
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes}m"
-    return f"{minutes}m {rest}s" if minutes else f"{rest}s"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from workers.delivery import Delivery
 from workers.entry import Entry, decode
-from workers.subscription import Delivery
 
 PUBLISHED_AT = "2026-03-01T12:00:00+00:00"
 _numbers = itertools.count(1)

@@ -30,7 +30,7 @@ class FakeWarehouse:
     """Tables of text rows. `commits` holds each attempt's ledger ids; `ddl` what was made.
 
     `failures` are used up one a commit: an exception raised before anything happens, None for none,
-    or Lost. `refuses` is asked for every row that a commit inserts.
+    or Lost. `refuses` is asked about the delete keys and rows of each commit.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class FakeWarehouse:
         self._guard(script)
         deletes, inserts = _statements(script)
         self._check(deletes + inserts)
-        if self.refuses(inserts):
+        if self.refuses(deletes + inserts):
             raise WarehouseRejected("the warehouse refuses a row")
         for table, key in deletes:
             self.rows[table] = [

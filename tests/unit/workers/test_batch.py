@@ -3,7 +3,8 @@ import itertools
 
 from tests.support.deliveries import delivery
 from workers.batch import gather
-from workers.subscription import Delivery, Inbox
+from workers.delivery import Delivery
+from workers.inbox import Inbox
 
 HOUR = 3600.0
 

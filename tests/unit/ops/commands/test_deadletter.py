@@ -9,6 +9,7 @@ from ops.commands import deadletter_page as page
 from ops.commands import deadletter_replay
 from ops.commands.deadletter_letter import Letter, gather, tables
 from ops.commands.deadletter_replay import Action, decide, derived_id, parts
+from ops.commands.duration import duration
 from workers.ledger import Settled
 from workers.outcome import Reason, Rejection
 
@@ -125,4 +126,4 @@ def test_what_a_payload_holds_cannot_steer_a_terminal() -> None:
     ("seconds", "text"), [(3, "3s"), (75, "1m 15s"), (3_720, "1h 2m"), (200_000, "2d 7h")]
 )
 def test_an_age_has_two_units(seconds: float, text: str) -> None:
-    assert page.age(seconds) == text
+    assert duration(seconds) == text

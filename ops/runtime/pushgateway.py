@@ -10,6 +10,7 @@ from ops.runtime import log, metrics, process
 from ops.runtime.settings import Settings
 
 PUSH_TIMEOUT_SECONDS = 3.0
+DELETE_ATTEMPTS = 3
 
 logger = log.get(__name__)
 
@@ -34,6 +35,12 @@ class Pusher:
     async def delete(self) -> bool:
         """Delete the group, for a process that is not coming back."""
         return await self._attempt("delete", delete_from_gateway)
+
+    async def _delete_surely(self) -> None:
+        """Try more than once: nobody comes after this process to delete what it leaves."""
+        for _ in range(DELETE_ATTEMPTS):
+            if await self.delete():
+                return
 
     async def _attempt(self, what: str, call: object, **options: object) -> bool:
         assert callable(call)  # noqa: S101  # narrows the type, checks nothing at run time
@@ -74,4 +81,4 @@ class Pusher:
             await task  # not cancelled: its thread would push on, perhaps after the delete
             await self.push()
             if process.leaving_for_good():
-                await self.delete()
+                await self._delete_surely()

@@ -162,6 +162,7 @@ async def test_two_streams_share_the_messages(client: Client) -> None:
         await eventually(both_have_some)
 
 
+@pytest.mark.emulator_differs("a cut stream is served on for a while")
 async def test_a_cut_streams_messages_come_again_after_their_deadline(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)

@@ -5,6 +5,8 @@ leaves a redelivery, which the ledger recognises as rejected, and which is publi
 letter may come twice (its `id` tells), it is never missing.
 """
 
+from collections.abc import Iterator
+
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.runtime.retry import policy
@@ -16,6 +18,7 @@ MAX_ATTRIBUTE_BYTES = 1_024
 """https://cloud.google.com/pubsub/quotas#resource_limits"""
 MAX_MESSAGES = 1_000
 MAX_BYTES = 8_000_000
+"""Of one call, attributes included; Pub/Sub takes 10 MB."""
 PUBLISH_SECONDS = 10.0
 
 
@@ -31,6 +34,21 @@ def _message(outcome: Outcome, rejection: Rejection) -> PubsubMessage:
     )
 
 
+def _parts(messages: list[PubsubMessage]) -> Iterator[list[PubsubMessage]]:
+    """Cut messages of one ordering key, which a Publish call may not mix, into calls."""
+    part: list[PubsubMessage] = []
+    size = 0
+    for message in messages:
+        own = PubsubMessage.pb(message).ByteSize()
+        if part and (len(part) == MAX_MESSAGES or size + own > MAX_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += own
+    if part:
+        yield part
+
+
 class DeadLetters:
     """The dead-letter topic."""
 
@@ -44,19 +62,14 @@ class DeadLetters:
 
         Raises `google.api_core.exceptions.GoogleAPICallError` when it does not within the time.
         """
-        part: list[PubsubMessage] = []
-        size = 0
+        by_key: dict[str, list[PubsubMessage]] = {}
         for outcome in outcomes:
-            if outcome.rejection is None:
-                continue
-            message = _message(outcome, outcome.rejection)
-            if part and (len(part) == MAX_MESSAGES or size + len(message.data) > MAX_BYTES):
+            if outcome.rejection is not None:
+                message = _message(outcome, outcome.rejection)
+                by_key.setdefault(message.ordering_key, []).append(message)
+        for messages in by_key.values():
+            for part in _parts(messages):
                 await self._send(part)
-                part, size = [], 0
-            part.append(message)
-            size += len(message.data)
-        if part:
-            await self._send(part)
 
     async def _send(self, messages: list[PubsubMessage]) -> None:
         retrying = policy("dead_letter", is_transient_rpc, attempts=10, seconds=self._seconds)

@@ -34,8 +34,8 @@ def dead_letters(publisher: FakePublisher) -> DeadLetters:
     return DeadLetters(publisher, "a/topic", seconds=10)
 
 
-def _rejected(data: bytes = b"{", error: str = "why", **attributes: str) -> Outcome:
-    entry = decode(delivery(data, ordering_key="k", **attributes))
+def _rejected(data: bytes = b"{", error: str = "why", key: str = "k", **attributes: str) -> Outcome:
+    entry = decode(delivery(data, ordering_key=key, **attributes))
     return Outcome(entry, Rejection(Reason.INVALID_SCHEMA, error))
 
 
@@ -87,16 +87,36 @@ async def test_many_or_large_ones_are_published_in_parts(
     dead_letters: DeadLetters, publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead_letter, "MAX_MESSAGES", 3)
-    monkeypatch.setattr(dead_letter, "MAX_BYTES", 100)
+    monkeypatch.setattr(dead_letter, "MAX_BYTES", 10_000)
 
-    await dead_letters.publish([_rejected(b"x" * size) for size in (1, 1, 1, 1, 90, 20, 500)])
+    sizes = (100, 100, 100, 100, 9_000, 2_000, 50_000)  # the attributes' bytes come on top
+    await dead_letters.publish([_rejected(b"x" * size) for size in sizes])
 
     assert [[len(each.data) for each in part] for part in publisher.sent] == [
-        [1, 1, 1],
-        [1, 90],
-        [20],
-        [500],
+        [100, 100, 100],
+        [100, 9_000],
+        [2_000],
+        [50_000],
     ]
+
+
+async def test_attributes_count_towards_the_size_of_a_call(
+    dead_letters: DeadLetters, publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letter, "MAX_BYTES", 1_500)
+
+    await dead_letters.publish([_rejected(extra="x" * 1_000) for _ in range(2)])
+
+    assert [len(part) for part in publisher.sent] == [1, 1]
+
+
+async def test_a_call_holds_messages_of_one_ordering_key_alone(
+    dead_letters: DeadLetters, publisher: FakePublisher
+) -> None:
+    await dead_letters.publish([_rejected(b"1"), _rejected(b"2", key="other"), _rejected(b"3")])
+
+    sent = [[(each.ordering_key, each.data) for each in part] for part in publisher.sent]
+    assert sent == [[("k", b"1"), ("k", b"3")], [("other", b"2")]]
 
 
 async def test_it_is_tried_again_while_pubsub_is_away(

@@ -13,6 +13,8 @@ from supervisor import events
 from supervisor.options import FastCGIProcessConfig, ProcessConfig, UnhosedConfigParser
 from supervisor.states import ProcessStates
 
+from ops.fleet.forget import forget
+
 SCALABLE = ("server", "worker")
 LARGEST = 99  # names have two digits
 
@@ -25,18 +27,16 @@ class Scaling:
     """The wanted number of processes a group, where it is not the one of supervisord.conf.
 
     The numbers are kept in `scale.json` beside supervisord's pid file, so that they survive its
-    restart. A process that is to leave for good finds a file at its `GATEKEEPER_LEAVING`.
+    restart.
     """
 
     def __init__(self, supervisord: Any) -> None:
         self._supervisord = supervisord
         self._options = supervisord.options
         self._file = Path(self._options.pidfile).with_name("scale.json")
-        self._leaving: dict[tuple[str, str], Path] = {}
+        self._leaving: set[tuple[str, str]] = set()
         self._returning: set[tuple[str, str]] = set()
         self._wanted = self._load()
-        for stale in self._file.parent.glob("*.leaving"):
-            stale.unlink()
         events.subscribe(events.ProcessStateStoppedEvent, self._on_stopped)
         events.subscribe(events.ProcessGroupAddedEvent, self._on_group_added)
         for name in list(self._wanted):
@@ -96,9 +96,8 @@ class Scaling:
     def _ensure(self, group: Any, config: Any) -> bool:
         """Have a process of this configuration; say whether there was none that stays."""
         key = (group.config.name, config.name)
-        marker = self._leaving.pop(key, None)
-        if marker is not None:  # still draining: _on_stopped puts a new one in its place
-            marker.unlink(missing_ok=True)
+        if key in self._leaving:  # still draining: _on_stopped puts a new one in its place
+            self._leaving.remove(key)
             self._returning.add(key)
         elif config.name in group.processes:
             return False
@@ -116,9 +115,7 @@ class Scaling:
         if key in self._leaving:
             return
         self._returning.discard(key)
-        marker = (process.config.environment or {}).get("GATEKEEPER_LEAVING")
-        self._leaving[key] = Path(marker or self._file.with_name(f"{key[1]}.leaving"))
-        self._leaving[key].touch()
+        self._leaving.add(key)
         if process.get_state() in {ProcessStates.RUNNING, ProcessStates.STARTING}:
             process.stop()
         elif process.get_state() != ProcessStates.STOPPING:
@@ -136,8 +133,13 @@ class Scaling:
             self._add(group, process.config)
 
     def _remove(self, group: Any, process: Any) -> None:
-        self._leaving.pop((group.config.name, process.config.name)).unlink(missing_ok=True)
-        del group.processes[process.config.name]
+        name = process.config.name
+        self._leaving.remove((group.config.name, name))
+        del group.processes[name]
+        forget(group.config.name, name, Path(process.config.directory or "."), self._complain)
+
+    def _complain(self, text: str) -> None:
+        self._options.logger.warn(text)  # noqa: G010  # supervisor's own logger has no warning()
 
     def _on_group_added(self, event: Any) -> None:
         if event.group in self._wanted:
@@ -149,9 +151,7 @@ class Scaling:
         except FileNotFoundError:
             return {}
         except ValueError:
-            self._options.logger.warn(  # noqa: G010  # supervisor's own logger has no warning()
-                "%(file)s is not readable: supervisord.conf counts", file=self._file
-            )
+            self._complain(f"{self._file} is not readable: supervisord.conf counts")
             return {}
         return numbers
 

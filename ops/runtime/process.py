@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 
 import uvloop
 
@@ -17,15 +16,6 @@ EXIT_SETTINGS = 78  # sysexits.h: EX_CONFIG
 def name(program: str) -> str:
     """Return supervisord's name for this process (`worker_00`), else `<program>_<pid>`."""
     return os.environ.get("SUPERVISOR_PROCESS_NAME") or f"{program}_{os.getpid()}"
-
-
-def leaving_for_good() -> bool:
-    """Tell whether this process is being scaled away rather than restarted.
-
-    `supervisorctl scale` leaves a file at the path that supervisord.conf gives each process.
-    """
-    marker = os.environ.get("GATEKEEPER_LEAVING")
-    return marker is not None and Path(marker).exists()
 
 
 def settings_or_exit() -> Settings:

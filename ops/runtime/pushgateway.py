@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 
 from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway
 
-from ops.runtime import log, metrics, process
+from ops.runtime import log, metrics
 from ops.runtime.settings import Settings
 
 PUSH_TIMEOUT_SECONDS = 3.0
-DELETE_ATTEMPTS = 3
 
 logger = log.get(__name__)
 
@@ -33,14 +32,8 @@ class Pusher:
         return await self._attempt("push", push_to_gateway, registry=REGISTRY)
 
     async def delete(self) -> bool:
-        """Delete the group, for a process that is not coming back."""
+        """Delete the group of a process that is not coming back; False when that failed."""
         return await self._attempt("delete", delete_from_gateway)
-
-    async def _delete_surely(self) -> None:
-        """Try more than once: nobody comes after this process to delete what it leaves."""
-        for _ in range(DELETE_ATTEMPTS):
-            if await self.delete():
-                return
 
     async def _attempt(self, what: str, call: object, **options: object) -> bool:
         assert callable(call)  # noqa: S101  # narrows the type, checks nothing at run time
@@ -69,8 +62,7 @@ class Pusher:
     async def running(self) -> AsyncIterator[None]:
         """Push now and then while the block runs, and once more at its end.
 
-        A process that is scaled away deletes its group instead of leaving
-        numbers behind that no one will update.
+        When the process is scaled away, supervisord deletes the group (`ops.fleet.forget`).
         """
         stop = asyncio.Event()
         task = asyncio.create_task(self._push_until(stop), name="metrics-push")
@@ -78,7 +70,5 @@ class Pusher:
             yield
         finally:
             stop.set()
-            await task  # not cancelled: its thread would push on, perhaps after the delete
+            await task  # not cancelled: its thread would push on, perhaps after a delete
             await self.push()
-            if process.leaving_for_good():
-                await self._delete_surely()

@@ -1,5 +1,8 @@
+import http.server
+import os
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,8 +40,9 @@ stderr_logfile=NONE
 command=python {folder}/work.py
 process_name=%(program_name)s_%(process_num)02d
 numprocs=2
-environment=GATEKEEPER_LEAVING="{run}/%(program_name)s_%(process_num)02d.leaving"
+directory={folder}
 startsecs=0
+stopwaitsecs=2
 stdout_logfile={run}/%(program_name)s_%(process_num)02d.log
 stderr_logfile=NONE
 """
@@ -58,13 +62,11 @@ server.serve_forever()
 """
 
 WORK = """
-import os, pathlib, signal, sys, time
-marker = pathlib.Path(os.environ["GATEKEEPER_LEAVING"])
+import pathlib, signal, sys, time
 def drain(*_):
-    hold = pathlib.Path(str(marker.parent / "hold"))
-    while hold.exists():
+    while pathlib.Path("run/hold").exists():
         time.sleep(0.02)
-    print("left for good" if marker.exists() else "comes back", flush=True)
+    print("drained", flush=True)
     sys.exit()
 signal.signal(signal.SIGTERM, drain)
 print("started", flush=True)
@@ -73,10 +75,42 @@ while True:
 """
 
 
+class Gateway:
+    """A Pushgateway that notes what is deleted."""
+
+    def __init__(self) -> None:
+        deleted: list[str] = []
+
+        class Noting(http.server.BaseHTTPRequestHandler):
+            def do_DELETE(self) -> None:
+                deleted.append(self.path)
+                self.send_response(202)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.deleted = deleted
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Noting)
+        self.address = f"127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    running = Gateway()
+    with running.server:
+        thread = threading.Thread(target=running.server.serve_forever, args=(0.05,))
+        thread.start()
+        yield running
+        running.server.shutdown()
+        thread.join()
+
+
 class SmallFleet:
     """supervisord with our plugins over programs that do nothing but start and drain."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gateway: Gateway) -> None:
+        self.gateway = gateway
         self.run = folder / "run"
         self.run.mkdir()
         self.conf = folder / "supervisord.conf"
@@ -86,7 +120,10 @@ class SmallFleet:
         )
         (folder / "serve.py").write_text(SERVE)
         (folder / "work.py").write_text(WORK)
-        self.service = Service([sys.executable, "-m", "supervisor.supervisord", "-c", self.conf])
+        self.service = Service(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", self.conf],
+            environ={**os.environ, "PUSHGATEWAY_PROMETHEUS_HOST": gateway.address},
+        )
         self.supervisord = Supervisord(self.run / "s.sock")
 
     def start(self) -> None:
@@ -118,8 +155,8 @@ class SmallFleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[SmallFleet]:
-    running = SmallFleet(tmp_path)
+def fleet(tmp_path: Path, gateway: Gateway) -> Iterator[SmallFleet]:
+    running = SmallFleet(tmp_path, gateway)
     try:
         running.start()
         yield running
@@ -143,15 +180,27 @@ def test_scaling_adds_and_drains_without_touching_the_others(fleet: SmallFleet) 
     wait_until(lambda: {each.name for each in fleet.states("worker")} == names(1))
     assert fleet.running("worker")["worker_00"] == before["worker_00"]
     for name in names(4) - names(1):
-        assert fleet.log(name) == ["started", "left for good"]
-    assert not list(fleet.run.glob("*.leaving"))
+        assert fleet.log(name) == ["started", "drained"]
+    deleted = wait_until(lambda: len(fleet.gateway.deleted) == 3 and fleet.gateway.deleted)
+    assert set(deleted) == {
+        f"/metrics/job/gatekeeper_worker/instance/{name}" for name in names(4) - names(1)
+    }
+
+
+def test_a_worker_that_has_to_be_killed_leaves_no_metrics_behind(fleet: SmallFleet) -> None:
+    wait_until(lambda: "started" in fleet.log("worker_01"))
+    (fleet.run / "hold").touch()
+    fleet.ctl("scale", "worker", "1")
+    group = "/metrics/job/gatekeeper_worker/instance/worker_01"
+    wait_until(lambda: fleet.gateway.deleted == [group])
+    assert fleet.log("worker_01") == ["started"]
 
 
 def test_the_number_survives_a_restart_of_supervisord(fleet: SmallFleet) -> None:
     fleet.ctl("scale", "worker", "3")
     wait_until(lambda: all("started" in fleet.log(name) for name in names(3)))
     fleet.service.stop()
-    assert fleet.log("worker_02")[-1] == "comes back"
+    assert fleet.log("worker_02")[-1] == "drained"
     fleet.start()
     wait_until(lambda: fleet.running("worker").keys() == names(3))
 
@@ -162,7 +211,7 @@ def test_a_worker_wanted_back_while_it_drains_comes_back(fleet: SmallFleet) -> N
     fleet.ctl("scale", "worker", "1")
     assert "added worker_01" in fleet.ctl("scale", "worker", "2")
     (fleet.run / "hold").unlink()
-    wait_until(lambda: fleet.log("worker_01") == ["started", "comes back", "started"])
+    wait_until(lambda: fleet.log("worker_01") == ["started", "drained", "started"])
     wait_until(lambda: fleet.running("worker").keys() == names(2))
 
 
@@ -171,7 +220,7 @@ def test_reread_sees_no_change_and_update_keeps_the_number(fleet: SmallFleet) ->
     wait_until(lambda: len(fleet.running("worker")) == 3)
     assert "No config updates" in fleet.ctl("reread")
     conf = fleet.conf.read_text()
-    fleet.conf.write_text(conf.replace("startsecs=0", "startsecs=0\nstopwaitsecs=11"))
+    fleet.conf.write_text(conf.replace("stopwaitsecs=2", "stopwaitsecs=11"))
     assert "worker: updated process group" in fleet.ctl("update")
     wait_until(lambda: fleet.running("worker").keys() == names(3))
 

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -48,25 +47,6 @@ async def test_a_process_pushes_its_own_group_again_and_again_and_a_last_time(
 
     assert len(calls) > running
     assert set(calls) == {("PUT", GROUP)}
-
-
-async def test_a_process_that_leaves_for_good_deletes_its_group(
-    gateway: tuple[str, list[tuple[str, str]]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    address, calls = gateway
-    marker = tmp_path / "worker_07.leaving"
-    monkeypatch.setenv("GATEKEEPER_LEAVING", str(marker))
-
-    async with _pusher(address).running():
-        pass
-    assert calls[-1] == ("PUT", GROUP)  # a restart keeps the group
-
-    async with _pusher(address).running():
-        marker.touch()
-
-    assert calls[-2:] == [("PUT", GROUP), ("DELETE", GROUP)]
 
 
 async def test_a_dead_pushgateway_costs_a_count_and_nothing_else() -> None:

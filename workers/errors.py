@@ -39,11 +39,10 @@ SETTLED_TEXT = "gatekeeper: already settled"
 # BigQuery answers 400 invalidQuery for these, which the client's own retries leave alone:
 # https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
 _CONFLICT = re.compile(
-    r"aborted due to concurrent update|Could not serialize access|TransactionContext Error"
-    r"|Transaction conflict|Failed to commit DuckLake transaction",
-    re.IGNORECASE,
+    r"aborted due to concurrent update|Could not serialize access", re.IGNORECASE
 )
 # https://cloud.google.com/bigquery/docs/error-messages: the job did not run, or not to its end.
+# So said of a job; a request that is answered 5xx with the same reason may have been carried out.
 _TRANSIENT_REASONS = {
     "backendError",
     "internalError",
@@ -78,6 +77,8 @@ def classify(error: BaseException) -> Failure:
         return Failure.SETTLED
     if _CONFLICT.search(text):
         return Failure.CONFLICT
+    if isinstance(error, gapi.ServerError) and error.response is not None:
+        return Failure.UNKNOWN
     if isinstance(error, gapi.GoogleAPICallError) and _reasons(error) & _TRANSIENT_REASONS:
         return Failure.TRANSIENT
     if isinstance(error, _NO_ANSWER):

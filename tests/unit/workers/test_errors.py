@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import requests
 from google.api_core import exceptions as gapi
@@ -8,6 +10,15 @@ from workers.errors import SETTLED_TEXT, Failure, classify, is_transient_rpc
 
 def _job_error(reason: str, message: str = "no") -> gapi.GoogleAPICallError:
     return gapi.BadRequest(message, errors=[{"reason": reason, "message": message}])
+
+
+def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
+    response = requests.Response()
+    response.status_code = status
+    response.request = requests.Request("POST", "https://bigquery.example/jobs").prepare()
+    response.headers["Content-Type"] = "application/json"
+    response._content = json.dumps({"error": {"errors": [{"reason": reason}]}}).encode()
+    return gapi.from_http_response(response)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +34,12 @@ def _job_error(reason: str, message: str = "no") -> gapi.GoogleAPICallError:
             _job_error("invalidQuery", "Could not serialize access to table p:d.t due to ..."),
             Failure.CONFLICT,
         ),
-        (
-            _job_error("invalidQuery", "Failed to commit: Failed to commit DuckLake transaction."),
-            Failure.CONFLICT,
-        ),
         (_job_error("invalidQuery", "Could not convert string 'zz' to INT64"), Failure.PERMANENT),
         (_job_error("invalid"), Failure.PERMANENT),
         (_job_error("backendError"), Failure.TRANSIENT),
+        (_answer(500, "backendError"), Failure.UNKNOWN),
+        (_answer(503, "internalError"), Failure.UNKNOWN),
+        (_answer(429, "rateLimitExceeded"), Failure.TRANSIENT),
         (_job_error("jobBackendError"), Failure.TRANSIENT),
         (_job_error("jobInternalError"), Failure.TRANSIENT),
         (_job_error("rateLimitExceeded"), Failure.TRANSIENT),

@@ -6,6 +6,7 @@ import sys
 
 from aiohttp import web
 
+import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.runtime import log, process
 from ops.runtime.settings import Settings
 from server import exposure, listen, reload

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from ops.commands.doctor_finding import Skipped, Wrong
-from ops.runtime import clients
+from ops.runtime import credentials as google_credentials
 from ops.runtime.settings import Settings
 
 LEAST_FREE_BYTES = 1_000_000_000
@@ -51,7 +51,7 @@ def credentials(settings: Settings, seconds: float) -> str:
         else "set GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login"
     )
     try:
-        found = clients.credentials(settings)
+        found = google_credentials.find(settings)
         found.refresh(_Bounded(seconds))  # type: ignore[no-untyped-call]
     except (GoogleAuthError, OSError, ValueError) as error:
         raise Wrong(" ".join(str(error).split())[:300], remedy) from None

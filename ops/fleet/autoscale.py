@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.fleet.autoscale_events import standard_input, standard_output, ticks
 from ops.fleet.autoscale_policy import Policy
 from ops.fleet.autoscale_scaler import Scaler

@@ -10,7 +10,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
 
-from ops.runtime import clients
+from ops.runtime import credentials
 from ops.runtime.settings import Settings
 
 _LOCAL_METHOD = "/gatekeeper.local.v1.Backlog/Get"
@@ -84,7 +84,7 @@ def _details(error: grpc.RpcError) -> str:
 @functools.cache
 def _credentials(settings: Settings) -> Credentials:
     """Return credentials that keep their token: the next look needs no new one for an hour."""
-    return clients.credentials(settings)
+    return credentials.find(settings)
 
 
 def _cloud(settings: Settings, timeout: float) -> Backlog:

@@ -1,22 +1,22 @@
 """Google's clients, cloud or local: only the endpoint and the credentials differ.
 
 The Pub/Sub clients hold a channel of the running event loop: make them inside it. The BigQuery
-client blocks: call it from a thread.
+client blocks: call it from a thread. Each library is imported where it is used: a command that asks
+one service need not wait for the other's.
 """
 
-from typing import Any
+from __future__ import annotations
 
-import google.auth
-import grpc
-from google.auth.credentials import AnonymousCredentials, Credentials
-from google.cloud import bigquery
-from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+from typing import TYPE_CHECKING, Any
 
-from ops.runtime.settings import Settings
+from ops.runtime import credentials
 
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+if TYPE_CHECKING:
+    from google.cloud import bigquery
+    from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient
+
+    from ops.runtime.settings import Settings
+
 # A pulled response may be as large as a publish request (10 MB) and then some.
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -27,31 +27,32 @@ _CHANNEL_OPTIONS = [
 ]
 
 
-def credentials(settings: Settings) -> Credentials:
-    """Return the service account's credentials, or the environment's own where none is named."""
-    file = settings.google_application_credentials
-    found, _ = (
-        google.auth.load_credentials_from_file(str(file), scopes=_SCOPES)  # type: ignore[no-untyped-call]
-        if file
-        else google.auth.default(scopes=_SCOPES)
-    )
-    return found
-
-
 def _transport_arguments(settings: Settings) -> dict[str, Any]:
+    import grpc  # noqa: PLC0415
+
     if settings.pubsub_emulator_host is None:
-        return {"credentials": credentials(settings)}
+        return {"credentials": credentials.find(settings)}
     return {"channel": grpc.aio.insecure_channel(settings.pubsub_emulator_host, _CHANNEL_OPTIONS)}
 
 
 def publisher(settings: Settings) -> PublisherAsyncClient:
     """Return a publisher; `close` it."""
+    from google.pubsub_v1 import PublisherAsyncClient  # noqa: PLC0415
+    from google.pubsub_v1.services.publisher.transports import (  # noqa: PLC0415
+        PublisherGrpcAsyncIOTransport,
+    )
+
     transport = PublisherGrpcAsyncIOTransport(**_transport_arguments(settings))
     return PublisherAsyncClient(transport=transport)
 
 
 def subscriber(settings: Settings) -> SubscriberAsyncClient:
     """Return a subscriber; `close` it."""
+    from google.pubsub_v1 import SubscriberAsyncClient  # noqa: PLC0415
+    from google.pubsub_v1.services.subscriber.transports import (  # noqa: PLC0415
+        SubscriberGrpcAsyncIOTransport,
+    )
+
     transport = SubscriberGrpcAsyncIOTransport(**_transport_arguments(settings))
     return SubscriberAsyncClient(transport=transport)
 
@@ -64,8 +65,11 @@ async def close(*opened: PublisherAsyncClient | SubscriberAsyncClient) -> None:
 
 def warehouse(settings: Settings) -> bigquery.Client:
     """Return a BigQuery client; it may be shared between threads for jobs and look-ups."""
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
+    from google.cloud import bigquery  # noqa: PLC0415
+
     if settings.bigquery_emulator_host is None:
-        return bigquery.Client(project=settings.project_id, credentials=credentials(settings))
+        return bigquery.Client(project=settings.project_id, credentials=credentials.find(settings))
     return bigquery.Client(
         project=settings.project_id,
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from workers.apply import Applier
 from workers.dead_letter import DeadLetters
+from workers.guard_rail import GuardRail
 from workers.outcome import Reason
 from workers.subscription import Subscription
 from workers.warehouse import Warehouse
@@ -42,7 +43,9 @@ async def main(settings: Settings) -> int:
         max_bytes=OUTSTANDING_BATCHES * settings.batch_max_bytes,
     )
     warehouse = Warehouse(clients.warehouse(settings), settings)
-    applier = Applier(warehouse, settings.dataset_path, name)
+    applier = Applier(
+        warehouse, settings.dataset_path, name, GuardRail(settings.dead_letter_max_share)
+    )
     dead_letters = DeadLetters(
         publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
     )

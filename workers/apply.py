@@ -14,6 +14,7 @@ from workers import ledger, sql
 from workers.catalog import Catalog, Made
 from workers.entry import Entry
 from workers.fold import TableChange, fold
+from workers.guard_rail import GuardRail
 from workers.outcome import Reason, Rejection
 from workers.plan import MAX_TABLES, Plan
 from workers.sift import sift
@@ -46,8 +47,11 @@ class _TooLarge(Exception):
 class Applier:
     """Applies batches, one at a time."""
 
-    def __init__(self, warehouse: Warehouse, dataset: str, worker: str) -> None:
+    def __init__(
+        self, warehouse: Warehouse, dataset: str, worker: str, guard_rail: GuardRail
+    ) -> None:
         self._warehouse = warehouse
+        self._guard_rail = guard_rail
         self._catalog = Catalog(warehouse)
         self._dataset = dataset
         self._worker = worker
@@ -59,7 +63,7 @@ class Applier:
 
         The ledger is asked only when its guard objects, or before tables are made: in steady state
         a batch is one job. Raises WarehouseUnavailable and OutcomeUnknown; calling again with the
-        same entries is then safe.
+        same entries is then safe. Raises TooManyRejected, which is for a person to look at.
         """
         known: dict[str, dict[str, ledger.Settled]] | None = None
         keys = [entry.key for entry in entries]
@@ -144,6 +148,7 @@ class Applier:
         """Commit entries as one transaction; return those that the plan rejected."""
         for _ in range(CATALOG_ROUNDS):
             plan = await self._catalog.plan(entries, made)
+            self._guard_rail.admit(len(plan.accepted), len(plan.rejected))
             changes = fold(
                 activity
                 for entry in plan.accepted
@@ -223,6 +228,7 @@ class Applier:
 
     def _count(self, plan: Plan, changes: Iterable[TableChange]) -> None:
         now = datetime.now(UTC)
+        self._guard_rail.count(len(plan.accepted), len(plan.rejected))
         metrics.APPLIED.inc(len(plan.accepted))
         metrics.BATCH_TRANSACTIONS.observe(len(plan.accepted) + len(plan.rejected))
         for entry in plan.accepted:

@@ -55,6 +55,8 @@ _TRANSIENT_REASONS = {
     "timeout",
     "tableUnavailable",
 }
+# Who may not even ask has the wrong credentials or roles, whatever the transaction holds.
+_NOT_ALLOWED = (gapi.Unauthorized, gapi.Forbidden)
 # The request may have been carried out although no answer came.
 _NO_ANSWER = (
     requests.exceptions.RequestException,
@@ -79,6 +81,8 @@ def classify(error: BaseException) -> Failure:
         return Failure.CONFLICT
     if isinstance(error, gapi.ServerError) and error.response is not None:
         return Failure.UNKNOWN
+    if isinstance(error, _NOT_ALLOWED) and error.response is not None:
+        return Failure.TRANSIENT
     if isinstance(error, gapi.GoogleAPICallError) and _reasons(error) & _TRANSIENT_REASONS:
         return Failure.TRANSIENT
     if isinstance(error, _NO_ANSWER):

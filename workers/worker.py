@@ -14,12 +14,17 @@ from workers.batch import gather
 from workers.dead_letter import DeadLetters
 from workers.delivery import Delivery
 from workers.entry import Entry, decode
+from workers.guard_rail import TooManyRejected
 from workers.subscription import Subscription
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 
 DRAIN_SECONDS = 20.0
 """What a stopping worker allows the batch in hand; below supervisord's stopwaitsecs."""
 LONGEST_PAUSE_SECONDS = 5.0
+REMEDY = (
+    "nothing is lost; see what is rejected and why with `gatekeeper deadletter list`, mend it "
+    "(docs/runbook.md#gatekeeperworkerhalted), then `supervisorctl restart worker:*`"
+)
 DECODED_AT_A_TIME = 50
 """Entries decoded between two turns of the event loop: some milliseconds of work."""
 
@@ -59,7 +64,7 @@ class Worker:
             try:
                 async with asyncio.TaskGroup() as group:
                     pulling = group.create_task(self._subscription.pull_forever(), name="pull")
-                    group.create_task(self._work_forever(), name="work")
+                    group.create_task(self._work_until_halted(pulling), name="work")
                     group.create_task(self._stop_after(stop, pulling), name="stop")
             finally:
                 await self._subscription.give_all_back()
@@ -70,6 +75,21 @@ class Worker:
         self._stop_by = time.monotonic() + DRAIN_SECONDS
         pulling.cancel()
         self._subscription.inbox.close()
+
+    async def _work_until_halted(self, pulling: asyncio.Task[None]) -> None:
+        """Work; when the guard rail objects, take and settle nothing more, and stay.
+
+        A process that ended would be started again, and its guard rail would know nothing: each
+        life would reject some more. One that stays tells by its metrics that it has halted.
+        """
+        try:
+            await self._work_forever()
+        except TooManyRejected as reason:
+            metrics.HALTED.set(1)
+            logger.error("halted", reason=str(reason), remedy=REMEDY)  # noqa: TRY400  # no bug
+            pulling.cancel()
+            self._subscription.inbox.close()
+            await self._subscription.give_all_back()
 
     async def _work_forever(self) -> None:
         while not self._subscription.inbox.closed:

@@ -75,6 +75,9 @@ UNKNOWN_OUTCOMES = Counter(
     "gatekeeper_unknown_outcomes", "Submissions whose answer was lost and had to be asked for."
 )
 BISECTIONS = Counter("gatekeeper_bisections", "Batches split in two to find an offender.")
+HALTED = Gauge(
+    "gatekeeper_halted", "1 in a worker that its guard rail has stopped until someone has looked."
+)
 LEASES = Gauge("gatekeeper_leases", "Messages held under a lease now.")
 LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
 LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")

@@ -5,6 +5,7 @@ every address has a default on this machine. With it, Google's services are used
 Google's own `*_EMULATOR_HOST` variables says otherwise.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -70,6 +71,16 @@ def _address(text: str) -> str:
     return bare
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise vol.Invalid("a number above 0 and up to 1")
+    return share
+
+
 def _switch(text: str) -> bool:
     if text not in {"0", "1"}:
         raise vol.Invalid("0 or 1")
@@ -118,6 +129,7 @@ RULES: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "METRICS_PUSH_SECONDS": (_seconds(0.1, 300), "5"),
     "LEDGER_DAYS": (_whole(1, 3_650), "30"),
     "LEASE_SECONDS": (_whole(10, 600), "60"),
+    "DEAD_LETTER_MAX_SHARE": (_share, "0.5"),
     "AUTOSCALE_TARGET_SECONDS": (_seconds(1, 86_400), None),
     "AUTOSCALE_MIN": (_whole(1, 99), "1"),
     "AUTOSCALE_MAX": (_whole(1, 99), "8"),
@@ -163,6 +175,7 @@ class Settings:
     metrics_push_seconds: float
     ledger_days: int
     lease_seconds: int
+    dead_letter_max_share: float
     autoscale_target_seconds: float | None
     autoscale_min: int
     autoscale_max: int

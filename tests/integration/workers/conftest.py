@@ -13,6 +13,7 @@ from ops.runtime import clients
 from ops.runtime.settings import Settings
 from tests.support.processes import Service, free_port
 from workers.apply import Applier
+from workers.guard_rail import GuardRail
 from workers.warehouse import Warehouse
 
 
@@ -41,7 +42,7 @@ class Local:
     def applier(self, client: bigquery.Client | None = None, worker: str = "a worker") -> Applier:
         """Return an applier of this warehouse, through a client of its own where one is given."""
         warehouse = Warehouse(client or self.client, self.settings)
-        return Applier(warehouse, self.settings.dataset_path, worker)
+        return Applier(warehouse, self.settings.dataset_path, worker, GuardRail())
 
     def rows(self, sql: str, **parameters: str) -> list[bigquery.Row]:
         """Run a query in the dataset."""

@@ -8,6 +8,7 @@ from tests.support.fake_warehouse import FakeWarehouse, Lost, Row
 from workers import apply
 from workers.apply import Applier, Outcome
 from workers.entry import Entry, decode
+from workers.guard_rail import GuardRail
 from workers.outcome import Reason
 from workers.plan import MAX_TABLES, Column
 from workers.warehouse import OutcomeUnknown, WarehouseRejected, WarehouseUnavailable
@@ -24,7 +25,7 @@ def warehouse() -> FakeWarehouse:
 
 @pytest.fixture
 def applier(warehouse: FakeWarehouse) -> Applier:
-    return Applier(warehouse, "p.d", "a worker")
+    return Applier(warehouse, "p.d", "a worker", GuardRail())
 
 
 def _reasons(outcomes: list[Outcome]) -> list[Reason | None]:
@@ -238,7 +239,9 @@ async def test_a_redelivery_makes_no_tables(applier: Applier, warehouse: FakeWar
     del warehouse.catalog["t"]  # by an operator, since then
     warehouse.ddl.clear()
 
-    assert _reasons(await Applier(warehouse, "p.d", "another").settle(batch, always)) == [None]
+    assert _reasons(
+        await Applier(warehouse, "p.d", "another", GuardRail()).settle(batch, always)
+    ) == [None]
     assert warehouse.ddl == []
 
 

@@ -7,13 +7,14 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops.audit.model import Model
 from schema import Activity
 from tests.support.deliveries import delivery
 from tests.support.fake_warehouse import FakeWarehouse, Lost, Row
-from tests.support.model import Model
 from tests.support.strategies import cut, cuts, messages
 from workers.apply import Applier
 from workers.entry import Entry, decode
+from workers.guard_rail import GuardRail
 from workers.warehouse import OutcomeUnknown, WarehouseUnavailable
 
 TABLES = ("t", "u", "v")
@@ -56,7 +57,7 @@ def test_batches_of_any_size_leave_what_one_by_one_leaves(
     sent: list[tuple[str, bytes]], sizes: list[int]
 ) -> None:
     warehouse, model = FakeWarehouse(), Model()
-    applier = Applier(warehouse, "p.d", "a worker")
+    applier = Applier(warehouse, "p.d", "a worker", GuardRail())
 
     async def run() -> None:
         for part in cut(sent, sizes):
@@ -80,7 +81,7 @@ def test_lost_answers_outages_and_redeliveries_change_nothing(
 ) -> None:
     warehouse, model = FakeWarehouse(), Model()
     warehouse.failures.extend(failures)
-    applier = Applier(warehouse, "p.d", "a worker")
+    applier = Applier(warehouse, "p.d", "a worker", GuardRail())
 
     async def run() -> None:
         for part in cut(sent, sizes):
@@ -101,7 +102,7 @@ def test_what_the_warehouse_refuses_is_found_among_its_neighbours_and_leaves_not
 ) -> None:
     warehouse, model = FakeWarehouse(), Model(_poisoned)
     warehouse.refuses = _poisonous
-    applier = Applier(warehouse, "p.d", "a worker")
+    applier = Applier(warehouse, "p.d", "a worker", GuardRail())
 
     async def run() -> None:
         for part in cut(sent, sizes):

@@ -39,6 +39,8 @@ def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
         (_job_error("backendError"), Failure.TRANSIENT),
         (_answer(500, "backendError"), Failure.UNKNOWN),
         (_answer(503, "internalError"), Failure.UNKNOWN),
+        (_answer(401, "authError"), Failure.TRANSIENT),
+        (_answer(403, "accessDenied"), Failure.TRANSIENT),
         (_answer(429, "rateLimitExceeded"), Failure.TRANSIENT),
         (_job_error("jobBackendError"), Failure.TRANSIENT),
         (_job_error("jobInternalError"), Failure.TRANSIENT),

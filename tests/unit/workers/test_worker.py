@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
 
+from ops.runtime import metrics
 from ops.runtime.settings import Settings
 from tests.support.deliveries import body, delete, insert, number
 from tests.support.fake_subscriber import FakeSubscriber, response
@@ -13,6 +14,7 @@ from tests.support.fake_warehouse import FakeWarehouse
 from tests.support.processes import eventually
 from workers import worker as module
 from workers.apply import Applier, Outcome
+from workers.guard_rail import LEAST, GuardRail
 from workers.subscription import Subscription
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 from workers.worker import Worker
@@ -34,7 +36,7 @@ class FakeDeadLetters:
 class Stage:
     """A worker on fakes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, share: float = 1.0) -> None:
         environ = {"STATE_DIR": str(folder), "LEASE_SECONDS": "60", "BATCH_MAX_MESSAGES": "3"}
         settings = Settings.load(environ, dotenv=folder / "no.env")
         self.client, self.warehouse = FakeSubscriber(), FakeWarehouse()
@@ -42,7 +44,7 @@ class Stage:
         self.subscription = Subscription(
             self.client, "path", lease_seconds=60, max_messages=100, max_bytes=10**6
         )
-        self.applier = Applier(self.warehouse, "p.d", "w")
+        self.applier = Applier(self.warehouse, "p.d", "w", GuardRail(share))
         self.worker = Worker(self.subscription, self.applier, self.dead_letters, settings)
         self.stop = asyncio.Event()
 
@@ -105,6 +107,29 @@ async def test_nothing_is_acked_or_given_back_while_the_warehouse_is_away(
 
     assert stage.client.nacked == set()
     assert [row["a"] for row in stage.warehouse.rows["t"]] == ["1"]
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+async def test_a_worker_that_would_reject_everything_halts_and_keeps_the_topic_whole(
+    tmp_path: Path, share: float
+) -> None:
+    stage = Stage(tmp_path, share)
+    count = 3 * LEAST
+    ids = [str(number) for number in range(count)]
+    for each in ids:
+        stage.send((each, body(delete("gone", a=number(1)))))
+    async with stage.running() as task:
+        if share == 1.0:  # what happens without the guard rail
+            await eventually(lambda: len(stage.client.all_acked) == count)
+            assert stage.dead_letters.published == ids
+            return
+        await eventually(lambda: metrics.HALTED._value.get() == 1)
+        acked = list(stage.client.all_acked)
+        await eventually(lambda: stage.client.nacked)
+        assert not task.done(), "it stays, and tells"
+    metrics.HALTED.set(0)
+    assert stage.client.all_acked == acked == stage.dead_letters.published
+    assert len(acked) < LEAST
 
 
 async def test_a_batch_whose_leases_are_lost_goes_back_with_all_that_is_behind_it(

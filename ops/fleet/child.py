@@ -1,10 +1,11 @@
 """A process's entry under supervisord: `python -m ops.fleet.child MODULE [ARGUMENT…]`.
 
-Runs the module as `python -m MODULE` would, after two arrangements. When supervisord dies without
+Runs the module as `python -m MODULE` would, after three arrangements. When supervisord dies without
 stopping its children (SIGKILL, out of memory), they get SIGTERM and drain, and end as surely as
 under supervisord: within its stopwaitsecs. Otherwise they would live on, holding the listening
-socket, the ports and the names of the next fleet. And they may open more files than the usual
-1,024, since every client's connection is one.
+socket, the ports and the names of the next fleet. They may open more files than the usual 1,024,
+since every client's connection is one. And what they write is for their own user alone, payloads
+being in it.
 """
 
 import ctypes
@@ -50,6 +51,7 @@ def main() -> None:
     """Run the module that the command line names, with the rest of it as its arguments."""
     end_with_parent()
     raise_open_files()
+    os.umask(0o077)
     module = sys.argv[1]
     sys.argv[:2] = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

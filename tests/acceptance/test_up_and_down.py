@@ -56,3 +56,12 @@ def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: FleetUnderTest) -
 
 def test_the_commands_work_from_any_directory(fleet: FleetUnderTest) -> None:
     assert "already running" in fleet.command(ROOT / "ops" / "up", cwd=fleet.run).stdout
+
+
+def test_what_the_fleet_writes_is_for_its_own_user_alone(fleet: FleetUnderTest) -> None:
+    assert fleet.post(transaction(insert("private", n=1)))[0] == 200
+    written = [*fleet.run.iterdir(), *fleet.settings.state_dir.rglob("*")]
+    assert {"server_00.log", "s.sock"} <= {each.name for each in written}
+    written.remove(fleet.run / "supervisord.log")  # opened before its umask is set
+    open_to_others = [each for each in written if each.stat().st_mode & 0o077]
+    assert open_to_others == []

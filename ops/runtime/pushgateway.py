@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway
 
@@ -12,6 +14,23 @@ from ops.runtime.settings import Settings
 PUSH_TIMEOUT_SECONDS = 3.0
 
 logger = log.get(__name__)
+
+
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener()
+
+
+def _request(
+    url: str, method: str, timeout: float | None, headers: Sequence[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    """Make a request as the client library does, which reads all TLS roots anew for each push."""
+    request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310  # the settings' address
+
+    def send() -> None:
+        _opener().open(request, timeout=timeout).close()
+
+    return send
 
 
 class Pusher:
@@ -44,6 +63,7 @@ class Pusher:
                 job=self._job,
                 grouping_key=self._grouping_key,
                 timeout=PUSH_TIMEOUT_SECONDS,
+                handler=_request,
                 **options,
             )
         except Exception as error:  # noqa: BLE001  # metrics must never disturb the work

@@ -79,15 +79,19 @@ def classify(error: BaseException) -> Failure:
         return Failure.SETTLED
     if _CONFLICT.search(text):
         return Failure.CONFLICT
-    if isinstance(error, gapi.ServerError) and error.response is not None:
+    if isinstance(error, gapi.GoogleAPICallError) and (failure := _told(error)):
+        return failure
+    return Failure.UNKNOWN if isinstance(error, _NO_ANSWER) else Failure.PERMANENT
+
+
+def _told(error: gapi.GoogleAPICallError) -> Failure | None:
+    """Decide by what BigQuery answered, to the request or as a job's end; None: it does not say."""
+    to_the_request = error.response is not None
+    if to_the_request and isinstance(error, gapi.ServerError):
         return Failure.UNKNOWN
-    if isinstance(error, _NOT_ALLOWED) and error.response is not None:
+    if to_the_request and isinstance(error, _NOT_ALLOWED):
         return Failure.TRANSIENT
-    if isinstance(error, gapi.GoogleAPICallError) and _reasons(error) & _TRANSIENT_REASONS:
-        return Failure.TRANSIENT
-    if isinstance(error, _NO_ANSWER):
-        return Failure.UNKNOWN
-    return Failure.PERMANENT
+    return Failure.TRANSIENT if _reasons(error) & _TRANSIENT_REASONS else None
 
 
 def _reasons(error: gapi.GoogleAPICallError) -> set[str]:

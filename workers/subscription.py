@@ -4,10 +4,13 @@ The generated async client hands over as many messages of an ordering key as flo
 in order and before any ack; keeping the leases is therefore ours. When a stream breaks, messages
 that no one has taken from the inbox yet are nacked and dropped: Pub/Sub delivers them again, to
 whichever worker then holds their key, and applying our copies too would break the key's order.
+All but copies of what is being worked on: Pub/Sub may deliver a message twice, and a nack of one
+delivery would let another worker commit the message beside this one.
 """
 
 import asyncio
 import contextlib
+import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -54,6 +57,8 @@ class Subscription:
         self._max_bytes = max_bytes
         self._client_id = uuid.uuid4().hex
         self._outstanding: dict[str, Delivery] = {}
+        self._copies: dict[str, list[Delivery]] = {}
+        """Of messages being worked on, by message id: leased too, and acked with them."""
         self.inbox = Inbox()
 
     @contextlib.asynccontextmanager
@@ -79,7 +84,7 @@ class Subscription:
                 error = f"{failure.code().name}: {failure.details()}"
             metrics.STREAM_FAILURES.inc()
             logger.warning("stream_broke", error=error, outstanding=len(self._outstanding))
-            await self.give_back(self.inbox.drain())
+            await self.give_back(self._without_copies(self.inbox.drain()))
             lasted = time.monotonic() - opened
             wait = (
                 0.1
@@ -135,8 +140,24 @@ class Subscription:
             self._outstanding.pop(delivery.ack_id, None)
         metrics.LEASES.set(len(self._outstanding))
 
+    def _without_copies(self, drained: list[Delivery]) -> list[Delivery]:
+        """Return those that may be nacked; the others are kept until their original is settled."""
+        waiting = {delivery.ack_id for delivery in drained}
+        worked_on = {
+            delivery.message_id
+            for ack_id, delivery in self._outstanding.items()
+            if ack_id not in waiting
+        }
+        for delivery in drained:
+            if delivery.message_id in worked_on:
+                self._copies.setdefault(delivery.message_id, []).append(delivery)
+        return [delivery for delivery in drained if delivery.message_id not in worked_on]
+
     async def ack(self, deliveries: list[Delivery]) -> None:
         """Acknowledge for good. A failure costs a redelivery, which the ledger recognises."""
+        if self._copies:
+            copies = [self._copies.pop(each.message_id, []) for each in deliveries]
+            deliveries = [*deliveries, *itertools.chain.from_iterable(copies)]
         self._release(deliveries)
         for ack_ids in _chunks(deliveries):
             await self._unary(
@@ -151,6 +172,7 @@ class Subscription:
     async def give_all_back(self) -> None:
         """Nack all that is outstanding, for a worker that is leaving."""
         self.inbox.drain()
+        self._copies.clear()
         await self.give_back(list(self._outstanding.values()))
 
     async def _modify(self, deliveries: list[Delivery], seconds: int) -> bool:

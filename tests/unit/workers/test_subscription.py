@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 from google.api_core.exceptions import NotFound, ServiceUnavailable
+from google.pubsub_v1 import StreamingPullResponse
 
 from tests.support.deliveries import delivery
 from tests.support.fake_subscriber import FakeSubscriber, broken, response
@@ -75,6 +76,29 @@ async def test_a_broken_stream_gives_the_inbox_back_keeps_what_is_taken_and_open
     assert len(subscription.inbox) == 0
     await subscription.ack([taken])
     assert client.all_acked == ["1"]
+
+
+async def test_a_copy_of_what_is_worked_on_is_not_given_back_but_acked_with_it(
+    client: FakeSubscriber, subscription: Subscription
+) -> None:
+    client.stream.put_nowait(response(("1", b"a")))
+    async with pulling(subscription):
+        await eventually(lambda: len(subscription.inbox) == 1)
+        taken = subscription.inbox.take()
+        copy, other = response(("copy", b"a"), ("2", b"b")).received_messages
+        copy.message.message_id = taken.message_id
+        client.stream.put_nowait(StreamingPullResponse(received_messages=[copy, other]))
+        await eventually(lambda: len(subscription.inbox) == 2)
+        client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
+        await eventually(lambda: len(client.opened) == 2)
+
+    assert client.nacked == {"2"}
+    await subscription._extend()
+    assert client.modified[-1] == (["1", "copy"], LEASE_SECONDS)
+    await subscription.ack([taken])
+    assert client.all_acked == ["1", "copy"]
+    await subscription.give_all_back()
+    assert client.nacked == {"2"}
 
 
 async def test_another_error_of_the_service_is_survived_too(

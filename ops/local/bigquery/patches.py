@@ -5,19 +5,26 @@ They bind to that exact version, which `apply` checks.
 
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import threading
 from typing import Any
 
 import duckdb
 from local_bigquery import errors
-from local_bigquery.catalog import ddl, tables
+from local_bigquery.catalog import ddl, metadata, tables
 from local_bigquery.engine import database, types
 from local_bigquery.jobs import query, runner, store
 from local_bigquery.sql import translate
 from sqlglot import exp
 
+from ops.local import steady
+from ops.local.bigquery import recovery
+from ops.local.bigquery.deadlines import Deadlines, check
 from ops.local.bigquery.gate import Gate
+from ops.runtime import log
+
+logger = log.get(__name__)
 
 VERSION = "0.3.2"
 # DuckDB tries to import these at every statement; without pandas and polars installed that is
@@ -25,6 +32,9 @@ VERSION = "0.3.2"
 _OPTIONAL_MODULES = ("pandas", "polars", "ipywidgets", "torch", "tensorflow")
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 _NUMERIC_WHOLE_DIGITS = 29
+EXIT_DATABASE = 70  # sysexits.h: EX_SOFTWARE; supervisord starts it again
+# How DuckDB tells of a full disk inside other errors, such as that of a commit.
+_STORAGE_FAILURES = ("Could not write file", "File too large", "No space left on device")
 
 
 class WrongVersion(RuntimeError):
@@ -37,10 +47,13 @@ def apply(gate: Gate) -> None:
     if installed != VERSION:
         raise WrongVersion(f"local-bigquery {VERSION} is needed, {installed} is installed")
     forget_absent_modules()
+    date_jobs_steadily()
     run_jobs_through(gate)
     refuse_twin_jobs()
+    honour_job_timeouts()
     keep_parameters_out_of_the_job_table()
     report_conflicts_as_bigquery_does()
+    report_storage_failures_as_bigquery_does()
     keep_bignumeric_digits()
     tell_decimal_types_exactly()
 
@@ -52,13 +65,28 @@ def forget_absent_modules() -> None:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
+def date_jobs_steadily() -> None:
+    """Date jobs by the clock that upkeep compares them with, one that never jumps."""
+    metadata.now = lambda: str(int(steady.now() * 1000))
+
+
 def run_jobs_through(gate: Gate) -> None:
-    """Let maintenance wait for jobs, and jobs for maintenance."""
+    """Let maintenance wait for jobs, and jobs for maintenance; give every job an end.
+
+    A job whose last word could not be written, on a full disk, stayed RUNNING for ever.
+    """
     execute = runner._execute  # noqa: SLF001
 
-    def gated(*arguments: Any) -> None:
-        with gate.job():
-            execute(*arguments)
+    def gated(job: Any, *rest: Any) -> None:
+        reference = job.jobReference
+        try:
+            with gate.job():
+                execute(job, *rest)
+        except Exception:
+            logger.exception("job_not_recorded", job_id=reference.jobId)
+            recovery.settle_when_possible(reference.projectId, reference.jobId)
+        finally:
+            runner._running.pop((reference.projectId, reference.jobId), None)  # noqa: SLF001
 
     runner._execute = gated  # noqa: SLF001
 
@@ -72,6 +100,27 @@ def refuse_twin_jobs() -> None:
             return submit(*arguments, **named)
 
     runner.submit = submit_alone
+
+
+def honour_job_timeouts() -> None:
+    """End a job that is past its `jobTimeoutMs`, counted from its arrival, before it commits."""
+    submit, execute, statement = runner.submit, runner._execute, query._statement  # noqa: SLF001
+    deadlines = Deadlines()
+
+    def timed_submit(project_id: str, job_id: str, configuration: Any, *rest: Any) -> Any:
+        with deadlines.submitting(project_id, job_id, configuration):
+            return submit(project_id, job_id, configuration, *rest)
+
+    def timed_execute(job: Any, *rest: Any) -> None:
+        deadlines.enter(job.jobReference.projectId, job.jobReference.jobId)
+        execute(job, *rest)
+
+    def timed_statement(*arguments: Any) -> Any:
+        check()
+        return statement(*arguments)
+
+    runner.submit, runner._execute = timed_submit, timed_execute  # noqa: SLF001
+    query._statement = timed_statement  # noqa: SLF001
 
 
 def keep_parameters_out_of_the_job_table() -> None:
@@ -103,6 +152,29 @@ def report_conflicts_as_bigquery_does() -> None:
             return errors.BigQueryError(
                 "invalidQuery", f"Transaction is aborted due to concurrent update: {detail}"
             )
+        return original(error, *rest)
+
+    query.from_duckdb = errors.from_duckdb = from_duckdb
+
+
+def report_storage_failures_as_bigquery_does() -> None:
+    """Say `backendError` where the disk fails, and leave where DuckDB gives up on its database.
+
+    Both came as 400 invalidQuery, as if the statement were wrong. A job that fails so has changed
+    nothing; DuckDB refuses everything after a fatal error until it is opened anew:
+    https://cloud.google.com/bigquery/docs/error-messages.
+    """
+    errors.STATUSES.setdefault("backendError", (503, "UNAVAILABLE"))
+    original = query.from_duckdb
+
+    def from_duckdb(error: Exception, *rest: Any) -> Any:
+        text = str(error)
+        if isinstance(error, duckdb.FatalException) or "has been invalidated" in text:
+            logger.error("database_given_up", error=text)
+            os._exit(EXIT_DATABASE)
+        if isinstance(error, duckdb.IOException) or any(x in text for x in _STORAGE_FAILURES):
+            cause = errors.DUCKDB_PREFIX.sub("", text.split("\n", 1)[0])
+            return errors.BigQueryError("backendError", f"The storage failed: {cause}")
         return original(error, *rest)
 
     query.from_duckdb = errors.from_duckdb = from_duckdb

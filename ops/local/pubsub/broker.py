@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
+from ops.local import steady
 from ops.local.pubsub import messages, rules
 from ops.local.pubsub.bodies import Bodies
 from ops.local.pubsub.refusals import Refused, already_exists, not_found
@@ -44,7 +44,7 @@ class Broker:
         self._bodies = Bodies(store)
         self._last_seq = store.last_seq
         self._last_published = 0
-        self._first_token = time.time_ns()
+        self._first_token = store.first_token
         self._changing = asyncio.Lock()  # one change of topics and subscriptions at a time
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -189,7 +189,7 @@ class Broker:
 
     def _stamp(self, items: Sequence[Any]) -> list[Row]:
         # Never backwards: retention and seek rely on publish times in publish order.
-        self._last_published = max(self._last_published, time.time_ns() // 1000)
+        self._last_published = max(self._last_published, int(steady.now() * 1e6))
         first = self._last_seq + 1
         self._last_seq += len(items)
         return messages.rows_of(items, first, self._store.base, self._last_published)
@@ -239,7 +239,7 @@ class Broker:
         """Return the number of unacked messages and the age of the oldest in seconds."""
         subscription = self.subscription(path)
         oldest = await self._store.oldest(subscription.id)
-        age = 0.0 if oldest is None else max(0.0, time.time() - oldest / 1e6)
+        age = 0.0 if oldest is None else max(0.0, steady.now() - oldest / 1e6)
         return subscription.delivery.unacked, age
 
     async def _prune_forever(self) -> None:
@@ -247,7 +247,7 @@ class Broker:
             for path, subscription in list(self.subscriptions.items()):
                 retention = subscription.config.message_retention_duration.seconds
                 try:
-                    await self.seek(path, int((time.time() - retention) * 1e6))
+                    await self.seek(path, int((steady.now() - retention) * 1e6))
                 except Refused:
                     continue  # deleted in the meantime
                 except sqlite3.Error:

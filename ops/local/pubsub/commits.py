@@ -5,6 +5,7 @@ submission, and so do their callbacks.
 """
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -72,8 +73,10 @@ class Commits:
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the callers get it; this thread must go on
             failure = error
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            # Where even that fails, the next write's own failure brings it back here.
+            with contextlib.suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
         self._loop.call_soon_threadsafe(_finish, writes, results, failure)
 
 

@@ -8,8 +8,10 @@ https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1.
 import re
 from typing import Any
 
+import grpc
+
 from ops.local.pubsub.delivery import Policy
-from ops.local.pubsub.refusals import invalid, unimplemented
+from ops.local.pubsub.refusals import Refused, invalid, unimplemented
 
 MAX_REQUEST_BYTES = 10_000_000
 _MAX_MESSAGES = 1_000
@@ -80,6 +82,14 @@ def check_publish(request: Any) -> None:
         raise invalid("The request contains no messages to publish.")
     _check_at_most("message_count", len(request.messages), _MAX_MESSAGES)
     _check_at_most("request_size", request.ByteSize(), MAX_REQUEST_BYTES)
+    first = request.messages[0].ordering_key
+    if any(message.ordering_key != first for message in request.messages):
+        # The service's own code and words; its documentation names neither.
+        raise Refused(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "In a single publish request, all messages must have no ordering key or they must all "
+            "have the same ordering key.",
+        )
     for message in request.messages:
         if not message.data and not message.attributes:
             raise invalid(

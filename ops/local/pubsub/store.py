@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS unacked (
 # Pages that the write-ahead log may hold before it is folded into the database: 32 MB.
 _CHECKPOINT_PAGES = 8192
 _ROWS_A_STATEMENT = 250
+_TOKENS_A_RUN = 10**12  # more deliveries than one run of the server will ever make
 # CROSS JOIN fixes the order: by itself SQLite reads the whole backlog for each message.
 _DROP_UNHELD = """
 DELETE FROM messages WHERE {which} AND NOT EXISTS (
@@ -85,7 +86,7 @@ class Store:
         writer.executescript(_SCHEMA)
         self._reader = _connect(self._path)
         self._reading = ThreadPoolExecutor(1, "reads")
-        self.base, self.last_seq = _prepare(writer)
+        self.base, self.last_seq, self.first_token = _prepare(writer)
         self._commits = Commits(writer)
 
     async def close(self) -> None:
@@ -245,16 +246,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(c: sqlite3.Connection) -> tuple[int, int]:
-    """Return the base that makes message ids unique among all stores ever made, and the last seq.
+def _prepare(c: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return the base that makes message ids unique, the last seq, and this run's first token.
 
     A store's ids start at its birth: whoever remembers the ids of a store that was thrown away, as
-    the ledger does, never meets one of them again.
+    the ledger does, never meets one of them again. Tokens ascend from run to run, whatever the
+    machine's clock does between them.
     """
     base = int(time.time()) * 10**9
     c.execute("INSERT OR IGNORE INTO meta VALUES ('base', ?), ('last_seq', 0)", (base,))
     meta = dict(c.execute("SELECT name, value FROM meta"))
-    return meta["base"], meta["last_seq"]
+    first_token = max(time.time_ns(), meta.get("first_token", 0) + _TOKENS_A_RUN)
+    c.execute("INSERT OR REPLACE INTO meta VALUES ('first_token', ?)", (first_token,))
+    return meta["base"], meta["last_seq"], first_token
 
 
 def _insert(

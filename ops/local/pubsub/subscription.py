@@ -1,6 +1,7 @@
 """A live subscription: its schedule, driven by the loop and written through to the store."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -42,6 +43,7 @@ class Subscription:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ended: Refused | None = None
+        self._unsettled: set[int] = set()  # acknowledged, and the disk would not have it
 
     @property
     def name(self) -> str:
@@ -130,7 +132,16 @@ class Subscription:
         settled = self.delivery.ack(given, self._loop.time())
         if settled:
             self._stir()
-            await self._store.settle(self.id, settled)
+        # Those of a failed write too: its client asks again, and may not be told that it is done.
+        seqs = {*settled, *self._unsettled}
+        if not seqs:
+            return
+        try:
+            await self._store.settle(self.id, list(seqs))
+        except sqlite3.Error:
+            self._unsettled |= seqs
+            raise
+        self._unsettled -= seqs
 
     def modify(self, deadlines: Sequence[tuple[str, int]]) -> None:
         """Let leases end so many seconds from now; 0 gives the message back at once."""

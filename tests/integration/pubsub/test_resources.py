@@ -83,6 +83,19 @@ async def test_a_message_over_a_limit_is_refused(
         await client.publish_messages(topic, [message])
 
 
+@pytest.mark.parametrize("keys", [("a", "b"), ("a", "")], ids=["two keys", "one without"])
+@pytest.mark.emulator_differs("several ordering keys in one request are accepted")
+async def test_a_publish_of_several_ordering_keys_is_refused(
+    client: Client, keys: tuple[str, str]
+) -> None:
+    topic = await client.topic()
+    subscription = await client.subscription(topic)
+    messages = [types.PubsubMessage(data=b"x", ordering_key=key) for key in keys]
+    with pytest.raises(exceptions.FailedPrecondition, match="the same ordering key"):
+        await client.publish_messages(topic, messages)
+    assert await client.pull_now(subscription) == []
+
+
 async def test_a_deadline_over_ten_minutes_is_refused(client: Client) -> None:
     topic = await client.topic()
     with pytest.raises(exceptions.InvalidArgument):

@@ -118,3 +118,15 @@ def test_settling_never_reads_the_whole_backlog(which: str) -> None:
     plan = [row[3] for row in connection.execute(statement)]
     connection.close()
     assert not [line for line in plan if line.startswith(("SCAN u", "SCAN messages"))]
+
+
+async def test_tokens_ascend_from_run_to_run_though_the_clock_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = []
+    for year in (2030, 2020, 2025):
+        monkeypatch.setattr("time.time_ns", lambda year=year: (year - 1970) * 31_556_952 * 10**9)
+        store = Store(tmp_path)
+        tokens.append(store.first_token)
+        await store.close()
+    assert tokens == sorted(set(tokens))

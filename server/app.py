@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from ops.runtime import clients, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from server import batch, console, cors, health, ingest, ledger, openapi, status
+from server import batch, console, cors, health, ingest, ledger, openapi, spooling, status
 from server.body import no_invitation
 from server.budget import BUDGET, Budget
 from server.console import CONSOLE, Console
@@ -71,10 +71,13 @@ def create_app(settings: Settings, connect: Connect | None = None) -> web.Applic
 
     async def published(app: web.Application) -> AsyncIterator[None]:
         with ThreadPoolExecutor(1, "judge") as judges:
-            async with (connect or topic)(settings) as destination:
-                publisher = Publisher(destination)
+            async with (
+                (connect or topic)(settings) as destination,
+                spooling.opened(settings, destination) as spool,
+            ):
+                publisher = Publisher(destination, spool=spool)
                 app[INGEST] = Ingest(publisher, judges, settings.max_body_bytes)
-                app[READINESS] = Readiness(publisher, destination)
+                app[READINESS] = Readiness(publisher, destination, spool)
                 yield
                 await publisher.drain()
 

@@ -15,12 +15,15 @@ MAX_CALL_BYTES: Final = 9_500_000
 
 
 class Entry:
-    """One message on its way: `size` its bytes on the wire, `confirmed` its outcome."""
+    """One message on its way: `size` its bytes on the wire, `confirmed` its outcome.
+
+    That is False when Pub/Sub has confirmed it, True when the spool has it.
+    """
 
     __slots__ = ("confirmed", "key", "message", "since", "size")
 
     def __init__(
-        self, key: str, message: Any, size: int, since: float, confirmed: asyncio.Future[None]
+        self, key: str, message: Any, size: int, since: float, confirmed: asyncio.Future[bool]
     ) -> None:
         self.key = key
         self.message = message

@@ -30,7 +30,7 @@ WINDOW_BYTES: Final = 4_000_000
 _MEMORY_BYTES = 256_000  # of verdicts, before they go to disk
 _WRITE_SECONDS = 30.0
 
-Outcome = tuple[str, asyncio.Future[None], int]
+Outcome = tuple[str, asyncio.Future[bool], int]
 
 
 async def accept(request: web.Request) -> web.StreamResponse:

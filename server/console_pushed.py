@@ -9,12 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 TIMEOUT_SECONDS: Final = 3.0
 
-# The page's word for it → the counter; its label sets are summed.
+# The page's word for it → the counter (or the spool's gauge); its label sets are summed.
 COUNTERS: Final = {
     "accepted": "gatekeeper_published_total",
     "rejected": "invalid_payload_count_total",
     "applied": "gatekeeper_applied_total",
     "dead_lettered": "gatekeeper_dead_lettered_total",
+    "spooled": "gatekeeper_spool_messages",
 }
 END_TO_END: Final = "gatekeeper_end_to_end_seconds_bucket"
 

@@ -114,6 +114,7 @@ def _record(request: web.Request, response: web.StreamResponse, seconds: float) 
     metrics.REQUESTS.labels(route, str(response.status)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)
     answered = response.get(VERDICT)
+    spooled = {"spooled": True} if answered is not None and answered.spooled else {}
     logger.info(
         "request",
         id=None if answered is None else answered.id,
@@ -123,4 +124,5 @@ def _record(request: web.Request, response: web.StreamResponse, seconds: float) 
         message=None if answered is None else answered.message,
         bytes=request.get(BYTES_READ, 0),
         ms=round(seconds * 1000, 2),
+        **spooled,
     )

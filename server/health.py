@@ -10,6 +10,8 @@ from server import kinds, verdict
 from server.gate import GATE
 from server.publisher import Destination, Publisher
 from server.route import Route
+from server.spool_writer import Writer
+from server.topic import is_transient
 from server.verdict import Verdict
 
 TRUST_SECONDS: Final = 2.0
@@ -21,9 +23,12 @@ CHECK_SECONDS: Final = 2.0
 class Readiness:
     """Asks Pub/Sub, unless its answers to real publishes or an earlier check say it already."""
 
-    def __init__(self, publisher: Publisher, topic: Destination) -> None:
+    def __init__(
+        self, publisher: Publisher, topic: Destination, spool: Writer | None = None
+    ) -> None:
         self._publisher = publisher
         self._topic = topic
+        self._spool = spool
         self._asking = asyncio.Lock()
         self._asked_at = float("-inf")
         self._fault: str | None = None
@@ -44,7 +49,10 @@ class Readiness:
         try:
             await self._topic.check(CHECK_SECONDS)
         except grpc.aio.AioRpcError as error:
-            return f"Pub/Sub would not take a transaction: {error.code().name}: {error.details()}"
+            why = f"Pub/Sub would not take a transaction: {error.code().name}: {error.details()}"
+            if is_transient(error) and self._spool is not None and self._spool.usable:
+                why += "; the spool takes it meanwhile, while it has room"
+            return why
         return None
 
 

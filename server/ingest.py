@@ -57,8 +57,11 @@ class Ingest:
 
     def hand_over(
         self, payload: bytes, transaction: schema.Transaction, keys: Keys, source: str
-    ) -> tuple[str, asyncio.Future[None]]:
-        """Put a transaction in line for Pub/Sub, now; return its id and its outcome to come."""
+    ) -> tuple[str, asyncio.Future[bool]]:
+        """Put a transaction in line for Pub/Sub, now; return its id and its outcome to come.
+
+        That is whether it is spooled, or PublishFailed.
+        """
         message = schema.compose(
             payload,
             transaction,
@@ -79,17 +82,17 @@ def _id(source: str, keys: Keys) -> str:
     return schema.derive_id(source, keys.idempotency)
 
 
-async def confirmed(payload: bytes, id: str, outcome: asyncio.Future[None]) -> Verdict:  # noqa: A002  # the contract's word
+async def confirmed(payload: bytes, id: str, outcome: asyncio.Future[bool]) -> Verdict:  # noqa: A002  # the contract's word
     """Wait for a transaction's outcome and return its verdict."""
     try:
-        await outcome
+        spooled = await outcome
     except PublishFailed as failure:
         return verdict.unavailable(str(failure), failure.retry_after)
-    return verdict.valid(payload, id)
+    return verdict.valid(payload, id, spooled=spooled)
 
 
 async def accept(request: web.Request) -> web.StreamResponse:
-    """Answer 200 when Pub/Sub has confirmed the transaction."""
+    """Answer 200 when Pub/Sub has confirmed the transaction, or the spool has it."""
     ingest = request.app[INGEST]
     payload, keys = await _read(request, ingest)
     with request.app[GATE].requests.place():

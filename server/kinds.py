@@ -13,7 +13,7 @@ class Kind(NamedTuple):
 
 
 VALID: Final = Kind(
-    200, "Valid Schema", "The transaction meets the rule; with an `id`, Pub/Sub has confirmed it."
+    200, "Valid Schema", "The transaction meets the rule; with an `id`, it is durable."
 )
 ALIVE: Final = Kind(200, "Alive", "The process lives.")
 READY: Final = Kind(200, "Ready", "A transaction sent now would be accepted.")

@@ -2,10 +2,13 @@
 
 Under load a key's batch is what came in during its last call; alone, a message waits for nothing.
 A key is never in two calls at once, so its messages are stored in the order they were handed over.
+
+When Pub/Sub cannot be reached they go to the spool instead, with what waits behind them; and as
+long as the spool is in use all do, so that none overtakes (see `server.spool`).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import grpc
@@ -13,10 +16,20 @@ import grpc
 from ops.runtime import log, metrics, retry
 from schema import Message
 from server.backlog import Backlog, Entry
-from server.topic import encode, is_refusal, is_transient
+from server.spool_file import SpoolFailed
+from server.topic import encode, is_busy, is_refusal, is_transient, is_unanswered
 
 CALL_SECONDS: Final = 5.0
 """One call's own deadline."""
+
+SPOOLED_CALL_SECONDS: Final = 4.0
+"""The same with a spool behind it: what is not confirmed by then goes there."""
+
+UNREACHABLE_SECONDS: Final = 0.2
+"""How long to try a service that cannot be reached, before the spool."""
+
+BUSY_SECONDS: Final = 2.0
+"""How long to try one that answers and has no time, before the spool."""
 
 _LEAST_CALL_SECONDS = 1.0
 _ATTEMPTS = 100  # more than there is time for: the time is the bound
@@ -28,7 +41,7 @@ class Limits(NamedTuple):
     """What bounds the publisher."""
 
     seconds: float = 10.0
-    """From hand-over to the outcome, retries included: a client waits no longer."""
+    """From hand-over to the last call's end, retries included. Then comes the spool, or 503."""
     slots: int = 32
     """Publish calls in flight at once. Keys cannot share one, so this many keys move together."""
     messages: int = 10_000
@@ -55,6 +68,20 @@ class Destination(Protocol):
         """Return when a publish would succeed, or raise what it would."""
 
 
+class Spool(Protocol):
+    """Where messages go that Pub/Sub cannot be reached for: `server.spool_writer.Writer`."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether messages must go through the spool now."""
+
+    async def hold(self) -> bool:
+        """Wait a moment if it is about to be empty; return whether it is still in use."""
+
+    async def append(self, messages: Sequence[Any]) -> int:
+        """Store messages of one key; return how many there was room for. Raises SpoolFailed."""
+
+
 class Publisher:
     """Hands messages to Pub/Sub. Made in the running loop; `drain` it before the channel goes."""
 
@@ -63,10 +90,12 @@ class Publisher:
         topic: Destination,
         limits: Limits = Limits(),  # noqa: B008  # immutable
         backlog: Backlog | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self._topic = topic
         self._limits = limits
         self._backlog = Backlog() if backlog is None else backlog
+        self._spool = spool
         self._loop = asyncio.get_running_loop()
         self._calls: set[asyncio.Task[None]] = set()
         self._pumping = False
@@ -78,15 +107,15 @@ class Publisher:
         self.failed_at = float("-inf")
         """The loop's time of the last failed call."""
 
-    async def publish(self, message: Message) -> None:
-        """Return when Pub/Sub has confirmed the message; raises PublishFailed.
+    async def publish(self, message: Message) -> bool:
+        """Return when Pub/Sub has confirmed the message, or the spool has it; raises PublishFailed.
 
-        A caller that is cancelled leaves the message on its way.
+        Says whether it is spooled. A caller that is cancelled leaves the message on its way.
         """
-        await self.hand_over(message)
+        return await self.hand_over(message)
 
-    def hand_over(self, message: Message) -> asyncio.Future[None]:
-        """Put a message in line, at once and in this order; the future is its outcome."""
+    def hand_over(self, message: Message) -> asyncio.Future[bool]:
+        """Put a message in line, at once and in this order; the future is `publish`'s outcome."""
         encoded = encode(message)
         size = encoded.ByteSize()
         backlog = self._backlog
@@ -132,14 +161,17 @@ class Publisher:
         that its client is about to send again.
         """
         key = entries[0].key
+        spool = self._spool
         try:
-            await self._send(entries)
+            if spool is not None and spool.in_use and await spool.hold():
+                await self._keep(spool, entries)
+            else:
+                await self._send(entries)
         except Exception as error:  # noqa: BLE001  # the loop's edge: it becomes these verdicts
             if is_refusal(error) and len(entries) > 1:
                 await self._send_alone(entries)
             else:
-                behind = [] if is_refusal(error) else self._backlog.drop(key)
-                self._fail([*entries, *behind], error)
+                await self._fall_back(entries, error)
         finally:
             self._backlog.release(key)
 
@@ -150,16 +182,59 @@ class Publisher:
                 await self._send([entry])
             except Exception as error:  # noqa: BLE001  # as in `_deliver`
                 if not is_refusal(error):
-                    self._fail([*entries[place:], *self._backlog.drop(entry.key)], error)
+                    await self._fall_back(entries[place:], error)
                     return
                 self._fail([entry], error)
+
+    async def _fall_back(self, entries: list[Entry], error: Exception) -> None:
+        """Settle what could not be published, with all that waits behind it."""
+        if is_refusal(error):  # of this one message: what is behind may go on
+            self._fail(entries, error)
+            return
+        every = [*entries, *self._backlog.drop(entries[0].key)]
+        passing = is_transient(error) or isinstance(error, PublishFailed)
+        if self._spool is not None and passing:
+            logger.warning("publish_unreachable", transactions=len(every), error=str(error))
+            await self._keep(self._spool, every)
+        else:
+            self._fail(every, error)
+
+    async def _keep(self, spool: Spool, entries: list[Entry]) -> None:
+        """Put messages into the spool; what it does not take fails, with what waits behind it."""
+        failure = SpoolFailed("the spool is full")
+        stored = 0
+        try:
+            stored = await spool.append([entry.message for entry in entries])
+        except SpoolFailed as error:
+            failure = error
+        metrics.SPOOLED.inc(stored)
+        for entry in entries[:stored]:
+            self._bytes -= entry.size
+            if not entry.confirmed.done():
+                entry.confirmed.set_result(True)  # a future's value
+        if left := entries[stored:]:
+            metrics.SPOOL_FAILURES.inc(len(left))
+            self._fail([*left, *self._backlog.drop(entries[0].key)], failure)
+
+    def _worth_another(self) -> Callable[[BaseException], bool]:
+        """Return what decides whether a call that failed is tried again, from now on."""
+        began = self._loop.time()
+
+        def again(error: BaseException) -> bool:
+            if self._spool is None or not is_transient(error):
+                return is_transient(error)
+            if self._spool.in_use or is_unanswered(error):
+                return False
+            return is_busy(error) or self._loop.time() - began < UNREACHABLE_SECONDS
+
+        return again
 
     async def _send(self, entries: list[Entry]) -> None:
         policy = retry.policy(
             "publish",
-            is_transient,
+            self._worth_another(),
             attempts=_ATTEMPTS,
-            seconds=self._limits.seconds,
+            seconds=self._limits.seconds if self._spool is None else BUSY_SECONDS,
             first_wait=0.05,
             longest_wait=1.0,
         )
@@ -169,16 +244,20 @@ class Publisher:
         self._confirm(entries)
 
     async def _call(self, entries: list[Entry]) -> None:
-        left = entries[0].since + self._limits.seconds - self._loop.time()
-        if left <= 0:
-            raise PublishFailed("Pub/Sub has not confirmed the transaction in time")
+        timeout = self._time_left(entries[0])
         metrics.PUBLISH_BATCH.observe(len(entries))
-        timeout = min(CALL_SECONDS, max(left, _LEAST_CALL_SECONDS))
         try:
             await self._topic.publish([entry.message for entry in entries], timeout)
         except grpc.aio.AioRpcError:
             self.failed_at = self._loop.time()
             raise
+
+    def _time_left(self, entry: Entry) -> float:
+        left = entry.since + self._limits.seconds - self._loop.time()
+        if left <= 0:
+            raise PublishFailed("Pub/Sub has not confirmed the transaction in time")
+        longest = CALL_SECONDS if self._spool is None else SPOOLED_CALL_SECONDS
+        return min(longest, max(left, _LEAST_CALL_SECONDS))
 
     def _confirm(self, entries: list[Entry]) -> None:
         now = self.confirmed_at = self._loop.time()
@@ -187,7 +266,7 @@ class Publisher:
             self._bytes -= entry.size
             metrics.PUBLISH_SECONDS.observe(now - entry.since)
             if not entry.confirmed.done():
-                entry.confirmed.set_result(None)
+                entry.confirmed.set_result(False)  # a future's value
 
     def _fail(self, entries: list[Entry], error: Exception) -> None:
         passing = isinstance(error, PublishFailed) or is_transient(error)

@@ -28,6 +28,8 @@ TRANSIENT: Final = frozenset(
     }
 )
 
+_OUT_OF_REACH: Final = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
+
 _MESSAGE = types.PubsubMessage.pb()
 _REQUEST = types.PublishRequest.pb()
 _RESPONSE = types.PublishResponse.pb()
@@ -45,9 +47,27 @@ def encode(message: schema.Message) -> Any:
     )
 
 
+def decode(message: bytes) -> Any:
+    """Read a message that was written as bytes; raises google.protobuf's DecodeError."""
+    return _MESSAGE.FromString(message)
+
+
 def is_transient(error: BaseException) -> bool:
     """Say whether the same call may go through in a moment."""
     return isinstance(error, grpc.aio.AioRpcError) and error.code() in TRANSIENT
+
+
+def is_busy(error: BaseException) -> bool:
+    """Say whether the service is there, and the same call may go through in a moment."""
+    return isinstance(error, grpc.aio.AioRpcError) and error.code() in TRANSIENT - _OUT_OF_REACH
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Say whether no answer came in time, so that nobody knows what became of the call."""
+    return (
+        isinstance(error, grpc.aio.AioRpcError)
+        and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    )
 
 
 def is_refusal(error: BaseException) -> bool:

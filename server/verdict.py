@@ -60,6 +60,8 @@ class Verdict(NamedTuple):
     id: str | None = None
     payload: bytes = b"null"
     headers: Mapping[str, str] = {}
+    spooled: bool = False
+    """For the log: the answer does not tell."""
 
     def json(self, *, payload: bool = True) -> bytes:
         """Write the verdict; the payload is spliced in as sent, never parsed and written anew."""
@@ -108,9 +110,9 @@ def refusal(kind: Kind, *found: Fault | schema.Fault, **headers: str) -> Verdict
     return Verdict(kind.status, kind.message, error=faults(*found), headers=named)
 
 
-def valid(payload: bytes, id: str | None) -> Verdict:  # noqa: A002  # the contract's word
-    """Say that the payload meets the rule; with an id, that Pub/Sub has confirmed it too."""
-    return Verdict(kinds.VALID.status, kinds.VALID.message, id=id, payload=payload)
+def valid(payload: bytes, id: str | None, *, spooled: bool = False) -> Verdict:  # noqa: A002  # the contract's word
+    """Say that the payload meets the rule; with an id, that it is durable too."""
+    return Verdict(kinds.VALID.status, kinds.VALID.message, id=id, payload=payload, spooled=spooled)
 
 
 def invalid_schema(found: Iterable[Fault | schema.Fault], payload: bytes) -> Verdict:

@@ -40,10 +40,36 @@ class Sample(NamedTuple):
         return self.total / seconds if seconds > 0 else 0.0
 
 
-def read(gateway: str, timeout: float) -> dict[str, Sample]:
-    """Return each process's sample by its name; raises OSError when the gateway is away."""
+class Spool(NamedTuple):
+    """What waits on the servers' disk while Pub/Sub cannot be reached."""
+
+    transactions: float
+    bytes: float
+
+    def __str__(self) -> str:
+        if not self.transactions:
+            return "empty"
+        return (
+            f"{self.transactions:,.0f} transactions ({self.bytes / 1e6:,.1f} MB) wait for Pub/Sub"
+        )
+
+
+def page(gateway: str, timeout: float) -> str:
+    """Return the gateway's page of metrics; raises OSError when it is away."""
     with urllib.request.urlopen(f"http://{gateway}/metrics", timeout=timeout) as answer:
-        return parse(answer.read().decode())
+        text: str = answer.read().decode()
+        return text
+
+
+def spool(text: str) -> Spool:
+    """Read the spool's figures from the page; servers that do not replay it say 0."""
+    sums = dict.fromkeys(("gatekeeper_spool_messages", "gatekeeper_spool_bytes"), 0.0)
+    wanted = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(tuple(sums)))
+    for family in text_string_to_metric_families(wanted):
+        for sample in family.samples:
+            if sample.labels.get("job") == "gatekeeper_server":
+                sums[sample.name] += sample.value
+    return Spool(*sums.values())
 
 
 def parse(text: str) -> dict[str, Sample]:

@@ -44,6 +44,21 @@ PUBLISH_QUEUE = Gauge(
 PUBLISH_FAILURES = Counter(
     "gatekeeper_publish_failures", "Transactions answered 503 as Pub/Sub did not take them."
 )
+SPOOLED = Counter("gatekeeper_spooled", "Transactions accepted into the disk spool.")
+SPOOL_FAILURES = Counter(
+    "gatekeeper_spool_failures", "Transactions that the disk spool did not take: full, or failing."
+)
+SPOOL_REPLAYED = Counter(
+    "gatekeeper_spool_replayed", "Spooled transactions that Pub/Sub has confirmed."
+)
+SPOOL_REFUSED = Counter(
+    "gatekeeper_spool_refused", "Spooled transactions that Pub/Sub itself refuses; kept aside."
+)
+# Of the one server that replays; 0 in all others, so that sums are right.
+SPOOL_MESSAGES = Gauge("gatekeeper_spool_messages", "Transactions in the disk spool.")
+SPOOL_BYTES = Gauge("gatekeeper_spool_bytes", "Bytes of the transactions in the disk spool.")
+SPOOL_OLDEST = Gauge("gatekeeper_spool_oldest_seconds", "Age of the oldest of them.")
+SPOOL_MAX_BYTES = Gauge("gatekeeper_spool_max_bytes", "SPOOL_MAX_BYTES.")
 
 # The workers.
 PULLED = Counter("gatekeeper_pulled", "Messages received from the subscription.")

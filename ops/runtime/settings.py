@@ -126,6 +126,7 @@ RULES: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "MAX_BODY_BYTES": (_whole(100, 5_000_000), "1000000"),
     "MAX_IN_FLIGHT": (_whole(1, 100_000), "1000"),
     "MAX_IN_FLIGHT_BYTES": (_whole(5_000_000, 100_000_000_000), "200000000"),
+    "SPOOL_MAX_BYTES": (_whole(0, 1_000_000_000_000), "1000000000"),
     "METRICS_PUSH_SECONDS": (_seconds(0.1, 300), "5"),
     "LEDGER_DAYS": (_whole(1, 3_650), "30"),
     "LEASE_SECONDS": (_whole(10, 600), "60"),
@@ -172,6 +173,7 @@ class Settings:
     max_body_bytes: int
     max_in_flight: int
     max_in_flight_bytes: int
+    spool_max_bytes: int
     metrics_push_seconds: float
     ledger_days: int
     lease_seconds: int

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -132,7 +133,10 @@ class GateUnderTest:
 @contextlib.asynccontextmanager
 async def gate_under_test(topic: FakeTopic, **settings: str) -> AsyncIterator[GateUnderTest]:
     """Serve with these settings for the length of the block."""
-    parsed = Settings.parse({"PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE, **settings})
+    folder = tempfile.TemporaryDirectory()
+    parsed = Settings.parse(
+        {"PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE, "STATE_DIR": folder.name, **settings}
+    )
 
     @contextlib.asynccontextmanager
     async def connect(_: Settings) -> AsyncIterator[Destination]:
@@ -143,9 +147,12 @@ async def gate_under_test(topic: FakeTopic, **settings: str) -> AsyncIterator[Ga
     app = create_app(parsed, connect)
     gate.serving = asyncio.create_task(serve(app, listener, gate.stop, idle_grace=0.3))
     try:
+        # Its socket takes connections before it serves; a test may be quicker than its start.
+        await gate.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         async with aiohttp.ClientSession() as gate.client:
             yield gate
     finally:
         topic.open.set()
         gate.stop.set()
         await gate.serving
+        folder.cleanup()

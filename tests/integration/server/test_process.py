@@ -16,6 +16,7 @@ from tests.support.processes import ROOT, Service, free_port, listening, wait_un
 
 VARIABLES = {
     "PROJECT_ID": "",
+    "SPOOL_MAX_BYTES": "0",
     "PUBSUB_EMULATOR_HOST": NOWHERE,
     "PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE,
 }

@@ -31,7 +31,13 @@ push_time_seconds{instance="x",job="somebody_else"} 1.70000002e+09
 def test_each_process_has_its_own_totals_and_times() -> None:
     first, second = parse(PAGE)
     assert (first.job, first.name) == ("gatekeeper_worker", "worker_00")
-    assert first.totals == {"accepted": 0, "rejected": 0, "applied": 12, "dead_lettered": 3}
+    assert first.totals == {
+        "accepted": 0,
+        "rejected": 0,
+        "applied": 12,
+        "dead_lettered": 3,
+        "spooled": 0,
+    }
     assert (first.started_at, first.pushed_at) == (1_700_000_000, 1_700_000_010)
     assert first.end_to_end == [(0.1, 1), (0.5, 4), (math.inf, 12)]
     assert (second.name, second.totals["applied"], second.end_to_end) == ("worker_01", 3, [])

@@ -23,7 +23,14 @@ def pushed(name: str, *, age: float = 1.0, **totals: float) -> Pushed:
         name,
         NOW - 100,
         NOW - age,
-        {"accepted": 0.0, "rejected": 0.0, "applied": 0.0, "dead_lettered": 0.0, **totals},
+        {
+            "accepted": 0.0,
+            "rejected": 0.0,
+            "applied": 0.0,
+            "dead_lettered": 0.0,
+            "spooled": 0.0,
+            **totals,
+        },
         [(1.0, totals.get("applied", 0.0)), (math.inf, totals.get("applied", 0.0))],
     )
 
@@ -80,7 +87,13 @@ async def test_totals_and_quantiles_are_those_of_all_processes(told: Callable[..
         pushed("worker_00", applied=6, dead_lettered=1),
     ]
     seen = await told(lambda: groups, lambda: [state(group.name) for group in groups])
-    assert seen["totals"] == {"accepted": 7, "rejected": 1, "applied": 6, "dead_lettered": 1}
+    assert seen["totals"] == {
+        "accepted": 7,
+        "rejected": 1,
+        "applied": 6,
+        "dead_lettered": 1,
+        "spooled": 0,
+    }
     assert seen["end_to_end"] == pytest.approx({"count": 6, "p50": 0.5, "p99": 0.99})
     assert [row["name"] for row in seen["processes"]] == ["server_00", "server_01", "worker_00"]
     assert seen["processes"][2]["pushed"]["applied"] == 6
@@ -132,5 +145,11 @@ async def test_whoever_is_away_is_told_as_such_and_the_rest_is_shown(
 async def test_an_empty_fleet_is_a_state_too(told: Callable[..., Any]) -> None:
     seen = await told(list, list)
     assert seen["processes"] == []
-    assert seen["totals"] == {"accepted": 0, "rejected": 0, "applied": 0, "dead_lettered": 0}
+    assert seen["totals"] == {
+        "accepted": 0,
+        "rejected": 0,
+        "applied": 0,
+        "dead_lettered": 0,
+        "spooled": 0,
+    }
     assert seen["end_to_end"] == {"count": 0, "p50": None, "p99": None}

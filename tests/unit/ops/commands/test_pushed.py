@@ -1,6 +1,6 @@
 import pytest
 
-from ops.commands.pushed import Sample, parse
+from ops.commands.pushed import Sample, Spool, parse, spool
 
 PAGE = """\
 # TYPE valid_payload_count_total counter
@@ -42,3 +42,20 @@ def test_the_rate_between_two_pushes_is_of_that_time() -> None:
 def test_a_process_that_restarted_in_between_starts_anew() -> None:
     before = Sample("settled", 600, 500, 1020)
     assert parse(PAGE)["worker_00"].rate(before) == pytest.approx(3)
+
+
+def test_the_spool_is_what_the_servers_tell_together() -> None:
+    assert str(spool(PAGE)) == "empty"
+    page = (
+        PAGE
+        + """\
+# TYPE gatekeeper_spool_bytes gauge
+gatekeeper_spool_bytes{instance="server_00",job="gatekeeper_server"} 2.5e6
+gatekeeper_spool_bytes{instance="worker_00",job="gatekeeper_worker"} 7
+# TYPE gatekeeper_spool_messages gauge
+gatekeeper_spool_messages{instance="server_00",job="gatekeeper_server"} 1200
+gatekeeper_spool_messages{instance="server_01",job="gatekeeper_server"} 0
+"""
+    )
+    assert spool(page) == Spool(1200, 2.5e6)
+    assert str(spool(page)) == "1,200 transactions (2.5 MB) wait for Pub/Sub"

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from google.auth.transport.requests import Request
 from ops.commands.doctor_finding import Skipped, Wrong
 from ops.runtime import credentials as google_credentials
 from ops.runtime.settings import Settings
+from server.spool_file import FILE
+from server.spooling import folder
 
 LEAST_FREE_BYTES = 1_000_000_000
 """Below this the embedded services, the spool and the logs are about to fill the disk."""
@@ -101,6 +105,29 @@ def disk(settings: Settings, seconds: float) -> str:
     return f"{free / _GIGABYTE:,.1f} GB free under {existing}"
 
 
+def spool(settings: Settings, seconds: float) -> str:
+    """Look into the servers' spool: what waits there, and what never will be published."""
+    file = folder(settings) / FILE
+    if not file.exists():
+        return "nothing was ever spooled"
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=seconds)) as db:
+            messages, size = db.execute("SELECT messages, bytes FROM totals").fetchone()
+            (refused,) = db.execute("SELECT COUNT(*) FROM refused").fetchone()
+    except sqlite3.Error as error:
+        raise Wrong(
+            f"{file}: {error}", "supervisorctl roll server: a start moves it aside"
+        ) from None
+    if refused:
+        raise Wrong(
+            f"{refused:,} transactions that Pub/Sub refused are kept in {file}",
+            "docs/runbook.md#gatekeeperspoolrefused",
+        )
+    if messages:
+        return f"{messages:,} transactions ({size / 1e6:,.1f} MB) wait for Pub/Sub"
+    return "empty"
+
+
 def api_keys(settings: Settings, seconds: float) -> str:
     """Read the file of API keys."""
     del seconds
@@ -165,6 +192,7 @@ CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "settings": settings_,
     "pushgateway": pushgateway,
     "disk": disk,
+    "spool": spool,
     "clock": clock,
     "api keys": api_keys,
 }

@@ -20,6 +20,10 @@ from ops.commands.__main__ import main
 from ops.commands.doctor import examine
 from ops.commands.doctor_finding import Skipped, Wrong
 from ops.runtime.settings import Settings
+from server.spool import Store, Waiting
+from server.spool_file import FILE
+from server.spool_flag import Flag
+from server.spooling import folder
 from tests.support.processes import free_port
 
 CLOUD = {
@@ -158,6 +162,26 @@ def test_a_full_disk_and_missing_keys_are_wrong(
     monkeypatch.setattr(doctor_machine, "LEAST_FREE_BYTES", 10**18)
     with pytest.raises(Wrong, match="GB free"):
         doctor_machine.disk(settings, 1)
+
+
+def test_what_is_spooled_is_told_and_what_pubsub_refused_is_wrong(tmp_path: Path) -> None:
+    settings = Settings.parse({"STATE_DIR": str(tmp_path)})
+    assert doctor_machine.spool(settings, 1) == "nothing was ever spooled"
+    place = folder(settings)
+    place.mkdir(parents=True)
+    flag = Flag(place / "flag")
+    store = Store(place, flag, 10_000)
+    assert doctor_machine.spool(settings, 1) == "empty"
+    store.append([[Waiting("k", b"one"), Waiting("k", b"two")]])
+    assert doctor_machine.spool(settings, 1).startswith("2 transactions")
+    store.settle([], [(store.read(1, 100)[0].sequence, "no")])
+    with pytest.raises(Wrong, match="1 transactions that Pub/Sub refused"):
+        doctor_machine.spool(settings, 1)
+    store.close()
+    flag.close()
+    (place / FILE).write_bytes(b"not a database" * 100)
+    with pytest.raises(Wrong, match="not a database"):
+        doctor_machine.spool(settings, 1)
 
 
 def test_a_check_that_fails_unexpectedly_is_a_finding(

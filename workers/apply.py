@@ -16,7 +16,7 @@ from workers.entry import Entry
 from workers.fold import TableChange, fold
 from workers.guard_rail import GuardRail
 from workers.outcome import Reason, Rejection
-from workers.plan import MAX_TABLES, Plan
+from workers.plan import MAX_TABLES, Plan, before_ddl
 from workers.sift import sift
 from workers.warehouse import (
     AlreadySettled,
@@ -71,6 +71,8 @@ class Applier:
         self._unfinished = (keys, made)
         while True:
             sifted = sift(entries, known or {})
+            # What a commit with a lost answer has put to use is there for those behind it.
+            made.used_by(entry for entry, settled in sifted.known if not settled.rejection)
             try:
                 rejected = await self._apply(sifted.fresh, fence, made, asked=known is not None)
                 break
@@ -148,6 +150,13 @@ class Applier:
         """Commit entries as one transaction; return those that the plan rejected."""
         for _ in range(CATALOG_ROUNDS):
             plan = await self._catalog.plan(entries, made)
+            lacking = self._catalog.lacking(plan)
+            first = before_ddl(entries, plan, lacking)
+            if first and asked:
+                # A worker that dies between DDL and commit leaves what the DDL made: who settles
+                # these later would decide otherwise.
+                head = await self._commit(entries[:first], fence, made, asked=asked)
+                return head + await self._commit(entries[first:], fence, made, asked=asked)
             self._guard_rail.admit(len(plan.accepted), len(plan.rejected))
             changes = fold(
                 activity
@@ -156,7 +165,6 @@ class Applier:
                 for activity in entry.transaction.activities
             )
             script = self._script(plan, changes)
-            lacking = self._catalog.lacking(plan)
             if lacking.changes_the_catalog:
                 if not asked:
                     raise AlreadySettled  # ask the ledger first: a redelivery makes no tables

@@ -45,6 +45,8 @@ class Column:
         return (self.base, self.precision, self.scale or 0) == (declared.base, *size)
 
 
+_WANTING = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING}
+
 # A table's columns by their names without case. None stands for a table that is not there.
 type Columns = Mapping[str, Column]
 type Catalog = Mapping[str, Columns | None]
@@ -152,3 +154,38 @@ def plan(entries: Iterable[Entry], catalog: Catalog) -> Plan:
         overlay.keep()
         result.accepted.append(entry)
     return result
+
+
+def before_ddl(entries: Iterable[Entry], plan: Plan, lacking: Plan) -> int:
+    """Return how many of a batch's entries have to be settled before its DDL, 0 for none.
+
+    Those up to the last one that is refused for want of a table or column which a later one makes.
+    `lacking` is the part of the plan's DDL that is still to be done.
+    """
+    made = set(lacking.creates) | {
+        (table, name.casefold()) for table, columns in lacking.adds.items() for name, _ in columns
+    }
+    if not made or not plan.rejected:
+        return 0
+    refused = {entry.key for entry, rejection in plan.rejected if rejection.reason in _WANTING}
+    accepted = {entry.key for entry in plan.accepted}
+    given: set[str | tuple[str, str]] = set()
+    wanted: dict[str | tuple[str, str], int] = {}
+    settled_first = 0
+    for count, entry in enumerate(entries, 1):
+        names = _names(entry) & made
+        if entry.key in refused:
+            wanted |= dict.fromkeys(names - given, count)
+        elif entry.key in accepted:
+            settled_first = max([settled_first, *(wanted.pop(name, 0) for name in names)])
+            given |= names
+    return settled_first
+
+
+def _names(entry: Entry) -> set[str | tuple[str, str]]:
+    """Return the tables that an entry names, and their columns without case."""
+    names: set[str | tuple[str, str]] = set()
+    for activity in entry.transaction.activities if entry.transaction else ():
+        names.add(activity.table)
+        names |= {(activity.table, name.casefold()) for name in activity.names}
+    return names

@@ -32,6 +32,7 @@ ACK_IDS_A_REQUEST = 2_500
 EXTEND_AFTER = 1 / 3
 """The share of a lease after which it is extended: two more tries fit in before it runs out."""
 LONGEST_RECONNECT_SECONDS = 2.0
+NACK_AGAIN_SECONDS = 0.5
 UNARY_SECONDS = 5.0
 """For one ack or lease request; a retry is cheaper than a long wait."""
 
@@ -84,7 +85,7 @@ class Subscription:
                 error = f"{failure.code().name}: {failure.details()}"
             metrics.STREAM_FAILURES.inc()
             logger.warning("stream_broke", error=error, outstanding=len(self._outstanding))
-            await self.give_back(self._without_copies(self.inbox.drain()))
+            await self._give_back_surely(self._without_copies(self.inbox.drain()))
             lasted = time.monotonic() - opened
             wait = (
                 0.1
@@ -169,6 +170,17 @@ class Subscription:
         self._release(deliveries)
         await self._modify(deliveries, 0)
 
+    async def _give_back_surely(self, deliveries: list[Delivery]) -> None:
+        """Return when Pub/Sub has them back: by a nack, or as their leases have run out.
+
+        A new stream before that may bring later messages of the same keys, which must not overtake.
+        """
+        self._release(deliveries)
+        while not await self._modify(deliveries, 0):
+            if all(delivery.lost for delivery in deliveries):
+                return
+            await asyncio.sleep(NACK_AGAIN_SECONDS)
+
     async def give_all_back(self) -> None:
         """Nack all that is outstanding, for a worker that is leaving."""
         self.inbox.drain()
@@ -202,12 +214,18 @@ class Subscription:
             await self._extend()
 
     async def _extend(self) -> None:
-        """Extend every lease still held; one that has run out is not ours to extend."""
+        """Extend every lease still held; one that has run out is not ours to extend.
+
+        Nor is one that ran out before the answer: Pub/Sub says yes to a lease that it has given to
+        another worker in between.
+        """
         held = [delivery for delivery in self._outstanding.values() if not delivery.lost]
         asked_at = time.monotonic()  # the service counts from when it hears, which is later
         if held and await self._modify(held, self._lease_seconds):
             metrics.LEASE_EXTENSIONS.inc(len(held))
             for delivery in held:
+                if delivery.lost:
+                    continue
                 delivery.lease_until = asked_at + self._lease_seconds
 
 

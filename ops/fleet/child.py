@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OPEN_FILES = 65_536
@@ -27,7 +28,20 @@ def end_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     parent = os.getppid()
+    if _orphaned(parent):  # too late for the kernel to tell: supervisord died before it was asked
+        os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=_outlive_briefly, args=(parent,), name="parent", daemon=True).start()
+
+
+def _orphaned(parent: int) -> bool:
+    """Tell whether a child of supervisord has init for a parent instead, as far as can be known."""
+    if parent != 1 or "SUPERVISOR_ENABLED" not in os.environ:
+        return False
+    try:
+        words = Path(f"/proc/{parent}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"supervisord" not in words  # which may be a container's first process
 
 
 def _outlive_briefly(parent: int) -> None:

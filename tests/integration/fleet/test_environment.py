@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ops.fleet.config import LONGEST_SOCKET_PATH, Fleet
 from tests.support.processes import ROOT, Service, wait_until
 
@@ -85,6 +87,22 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
         wait_until(lambda: not _runs(child), 10, "the child has ended")
+
+
+def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text("import time\nopen('begun', 'w').close()\ntime.sleep(60)\n")
+    # What starts it has ended by the time it looks for its parent.
+    orphan = f"(sleep 0.2; cd {tmp_path}; exec {sys.executable} -m ops.fleet.child waits)"
+    search_path = os.pathsep.join((str(ROOT), str(tmp_path)))
+    output = tmp_path / "output"
+    script = f"{orphan} >{output} 2>&1 & echo $!"
+    done = bash(script, tmp_path, PYTHONPATH=search_path, SUPERVISOR_ENABLED="1")
+    child = int(done.stdout)
+    if Path(f"/proc/{child}/stat").read_text().split()[3] != "1":
+        os.kill(child, signal.SIGKILL)
+        pytest.skip("orphans are not adopted by process 1 here")
+    wait_until(lambda: not _runs(child), 10, "the child has ended")
+    assert not (tmp_path / "begun").exists(), output.read_text()
 
 
 def test_a_child_may_open_more_files_than_its_parent(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import uuid
 
 from hypothesis import HealthCheck, Phase, given, settings
 
+from ops.audit import readback
+from ops.audit.model import Model
 from tests.integration.workers.conftest import Local, a_while
-from tests.support import readback
 from tests.support.deliveries import delivery
-from tests.support.model import Model
 from tests.support.strategies import cut, cuts, messages
 from workers.entry import decode
 

@@ -8,10 +8,10 @@ import pytest
 import requests
 from google.cloud import bigquery
 
+from ops.audit import readback
 from ops.runtime import clients
 from schema import parse_type
 from tests.integration.workers.conftest import Local, a_while
-from tests.support import readback
 from tests.support.deliveries import delete, entry, insert, number, text
 from tests.support.processes import wait_until
 from workers.entry import Entry

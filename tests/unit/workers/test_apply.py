@@ -187,6 +187,34 @@ async def test_a_delete_before_the_insert_that_makes_its_table_is_still_rejected
     assert warehouse.catalog.keys() == {"new"}
 
 
+@pytest.mark.parametrize("column", [None, "b"])
+async def test_a_worker_that_dies_after_the_ddl_leaves_no_earlier_refusal_undecided(
+    applier: Applier, warehouse: FakeWarehouse, column: str | None
+) -> None:
+    """Where the table or column is there, another worker would decide otherwise."""
+    if column is None:
+        early, late = delete("t", a=number(1)), insert("t", a=number(1))
+        reason = Reason.TABLE_MISSING
+    else:
+        await applier.settle([entry(insert("t", a=number(0)))], always)
+        early, late = delete("t", b=number(1)), insert("t", b=number(1))
+        reason = Reason.COLUMN_MISSING
+    entries = [
+        entry(insert("u", a=number(1)), id="before"),
+        entry(early, id="early"),
+        entry(late, id="late"),
+    ]
+    ledger = len(warehouse.ledger)
+    warehouse.failures.extend([None, WarehouseUnavailable("the worker dies")])
+    with pytest.raises(WarehouseUnavailable):
+        await applier.settle(entries, always)
+    assert [row["id"] for row in warehouse.ledger[ledger:]] == ["before", "early"]
+    assert warehouse.ddl[-1] == ("create" if column is None else "add", "t")
+
+    another = Applier(warehouse, "p.d", "another worker", GuardRail())
+    assert _reasons(await another.settle(entries, always)) == [None, reason, None]
+
+
 async def test_an_outage_after_the_ddl_does_not_change_what_is_decided(
     applier: Applier, warehouse: FakeWarehouse
 ) -> None:

@@ -3,6 +3,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -38,6 +39,18 @@ async def pulling(subscription: Subscription) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _refusing(subscription: Subscription, client: FakeSubscriber, times: int) -> Any:
+    """Return `_unary` as it is while the service is away so many times."""
+    plain, left = subscription._unary, [times]
+
+    async def unary(*what: Any, **how: Any) -> bool:
+        assert len(client.opened) == 1
+        left[0] -= 1
+        return left[0] < 0 and await plain(*what, **how)
+
+    return unary
 
 
 async def test_the_stream_asks_for_leases_and_bounds_and_fills_the_inbox_in_order(
@@ -76,6 +89,20 @@ async def test_a_broken_stream_gives_the_inbox_back_keeps_what_is_taken_and_open
     assert len(subscription.inbox) == 0
     await subscription.ack([taken])
     assert client.all_acked == ["1"]
+
+
+async def test_no_stream_is_opened_while_what_was_dropped_is_neither_nacked_nor_expired(
+    subscription: Subscription, client: FakeSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pub/Sub could send later messages of its key meanwhile, which would overtake it."""
+    monkeypatch.setattr(module, "NACK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(subscription, "_unary", _refusing(subscription, client, times=3))
+    async with pulling(subscription):
+        client.stream.put_nowait(response(("a", b"")))
+        await eventually(lambda: len(subscription.inbox))
+        client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
+        await eventually(lambda: len(client.opened) == 2)
+    assert client.nacked == {"a"}
 
 
 async def test_a_copy_of_what_is_worked_on_is_not_given_back_but_acked_with_it(
@@ -134,6 +161,23 @@ async def test_a_lease_that_has_run_out_is_not_extended(
     assert lost.lost
     assert client.modified == [([held.ack_id], LEASE_SECONDS)]
     assert lost.lease_until == 0.0
+
+
+async def test_a_lease_that_ran_out_before_the_answer_came_is_lost(
+    subscription: Subscription, client: FakeSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until = time.monotonic() + 0.05
+    late, held = delivery(b"", lease_until=until), delivery(b"", lease_until=math.inf)
+    subscription._take([late, held])
+
+    async def answer_late(**_how: object) -> None:
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(client, "modify_ack_deadline", answer_late)
+    await subscription._extend()
+
+    assert late.lease_until == until
+    assert held.lease_until < math.inf
 
 
 async def test_an_extension_that_fails_leaves_the_lease_as_it_was(

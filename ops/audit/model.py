@@ -3,12 +3,15 @@
 Written from the stated semantics alone: it shares nothing with `workers`.
 """
 
-import copy
 from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
+from typing import NamedTuple, Self
 
 from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body
+
+MAX_TABLES = 99
+"""Of one transaction; BigQuery has 100, of which the ledger is one."""
 
 type Row = dict[str, str | None]
 
@@ -18,11 +21,17 @@ class _Refused(Exception):
 
 
 class Table:
-    """Columns by lower-case name, and rows."""
+    """Columns by lower-case name, and rows. A row is never changed, only added or removed."""
 
     def __init__(self) -> None:
         self.columns: dict[str, ColumnType] = {}
         self.rows: list[Row] = []
+
+    def copy(self) -> Self:
+        """Return a table that can be changed without changing this one."""
+        other = type(self)()
+        other.columns, other.rows = dict(self.columns), list(self.rows)
+        return other
 
     def counted(self) -> Counter[tuple[str | None, ...]]:
         """Return the rows as a multiset, their values in the order of the sorted column names."""
@@ -66,34 +75,56 @@ def _apply(activity: Activity, tables: dict[str, Table]) -> None:
         ]
 
 
+class Decision(NamedTuple):
+    """What one transaction comes to: why it is rejected, or the tables that it leaves changed."""
+
+    reason: str | None
+    tables: dict[str, Table]
+
+
 class Model:
-    """Tables and the ledger; `poisoned` says which activities the warehouse itself refuses."""
+    """Tables and the ledger; `poisoned` says which activities the warehouse itself refuses.
+
+    `ledger` is by (id, SHA-256 of the body): the reason of a rejection, None for an applied one.
+    """
 
     def __init__(self, poisoned: Callable[[Activity], bool] = lambda _: False) -> None:
         self.tables: dict[str, Table] = {}
         self.ledger: dict[tuple[str, str], str | None] = {}
+        self._ids: set[str] = set()
         self._poisoned = poisoned
 
     def apply(self, id_: str, data: bytes) -> str | None:
         """Apply a transaction; return the reason of its rejection, None when it is applied."""
         key = id_, sha256(data).hexdigest()
         if key not in self.ledger:
-            known = any(known == id_ for known, _ in self.ledger)
-            self.ledger[key] = "idempotency_conflict" if known else self._outcome(data)
+            decision = self.decide(id_, data)
+            self.settle(key, decision)
         return self.ledger[key]
 
-    def _outcome(self, data: bytes) -> str | None:
+    def decide(self, id_: str, data: bytes) -> Decision:
+        """Return what a transaction that is not settled yet comes to; change nothing."""
+        if id_ in self._ids:
+            return Decision("idempotency_conflict", {})
         try:
             activities = check_body(data).activities
         except (InvalidJSON, InvalidSchema):
-            return "invalid_schema"
-        tables = copy.deepcopy(self.tables)
+            return Decision("invalid_schema", {})
+        named = {activity.table for activity in activities}
+        if len(named) > MAX_TABLES:
+            return Decision("too_large", {})
+        tables = {name: self.tables[name].copy() for name in named if name in self.tables}
         try:
             for activity in activities:
                 _apply(activity, tables)
         except _Refused as refused:
-            return str(refused)
+            return Decision(str(refused), {})
         if any(map(self._poisoned, activities)):
-            return "warehouse_rejected"
-        self.tables = tables
-        return None
+            return Decision("warehouse_rejected", {})
+        return Decision(None, tables)
+
+    def settle(self, key: tuple[str, str], decision: Decision) -> None:
+        """Enter a decision into the ledger and the tables."""
+        self._ids.add(key[0])
+        self.ledger[key] = decision.reason
+        self.tables |= decision.tables

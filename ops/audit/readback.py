@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import decimal
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.cloud import bigquery
@@ -38,18 +39,27 @@ def types_of(client: bigquery.Client, table: str) -> dict[str, str]:
 
 
 def counted(
-    client: bigquery.Client, table: str, columns: dict[str, ColumnType]
+    client: bigquery.Client, table: str, columns: Mapping[str, ColumnType]
 ) -> Counter[tuple[str | None, ...]]:
     """Return a table's rows as a multiset of canonical texts, by the sorted column names."""
+    return Counter(rows(client, table, columns))
+
+
+def rows(
+    client: bigquery.Client, table: str, columns: Mapping[str, ColumnType]
+) -> Iterator[tuple[str | None, ...]]:
+    """Yield a table's rows as canonical texts, in the order of the sorted column names."""
     names = sorted(columns)
-    rows = client.query_and_wait(f"SELECT * FROM `{table}`")
-    found: Counter[tuple[str | None, ...]] = Counter()
-    for row in rows:
+    read_as = [_read_as(columns[name]) for name in names]
+    found: Iterable[Any] = client.query_and_wait(f"SELECT * FROM `{table}`")  # noqa: S608  # a table's name, by the rule
+    for row in found:
         values = {name.lower(): value for name, value in row.items()}
-        found[
-            tuple(canonical(_as_json(values[name]), _read_as(columns[name])) for name in names)
-        ] += 1
-    return found
+        yield tuple(
+            [
+                canonical(_as_json(values[name]), declared)
+                for name, declared in zip(names, read_as, strict=True)
+            ]
+        )
 
 
 def _read_as(declared: ColumnType) -> ColumnType:

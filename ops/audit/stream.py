@@ -1,0 +1,214 @@
+"""One stream of a load: what a client sends in order under one ordering key, and its rows.
+
+Every row carries its stream's name and a number that the stream uses once, so a row tells which
+transaction inserted it, and no stream can touch another's rows.
+"""
+
+import json
+import random
+from collections import Counter
+from typing import Any, NamedTuple
+
+SOURCES = ("billing", "orders", "stock")
+SHARED = tuple(f"shared_{number}" for number in range(3))
+STRICT = "strict"
+"""A table with a column that takes no NULL, which the rule knows nothing of: the poison."""
+FOREIGN = "foreign_"
+"""How the columns start that someone else adds."""
+COLUMNS = {
+    "stream": "TEXT",
+    "n": "INTEGER",
+    "k": "INTEGER",
+    "v": "TEXT",
+    "amount": "DECIMAL(12,2)",
+    "at": "TIMESTAMP",
+    "flag": "BOOLEAN",
+}
+KEYS = 40
+"""Values of `k` in a table and stream: few, so that deletes meet rows and tables stay small."""
+# What rows name of the columns: few sets, as a statement of the warehouse holds the rows of one.
+_SHAPES = (tuple(COLUMNS), tuple(COLUMNS), ("stream", "n", "k", "v"))
+_LONGEST_TEXT = 3_000
+
+type Activity = dict[str, Any]
+
+type Values = dict[str, tuple[str, Any]]
+"""Columns with their types and values."""
+
+
+class Step(NamedTuple):
+    """One request: a body, or the lines of a batch. `valid` says whether the gate must take it.
+
+    `key` is the Idempotency-Key; without an `ordering_key` the header is left out. A step that
+    `repeats` is one that was answered before.
+    """
+
+    stream: str
+    source: str
+    number: int
+    kind: str
+    key: str
+    ordering_key: str | None
+    bodies: tuple[bytes, ...]
+    valid: tuple[bool, ...]
+    batch: bool = False
+    repeats: bool = False
+
+
+def activity(operation: str, table: str, values: Values) -> Activity:
+    """Return an activity; `values` has each column's type and value."""
+    columns = {
+        "col_names": list(values),
+        "col_types": [declared for declared, _ in values.values()],
+        "col_values": [value for _, value in values.values()],
+    }
+    if operation == "insert":
+        return {"operation": operation, "table": table, **columns}
+    return {"operation": operation, "table": table, "value_to_delete": columns}
+
+
+def body(*activities: Activity) -> bytes:
+    """Return the transaction as it is sent."""
+    return json.dumps({"activities": activities}, ensure_ascii=False).encode()
+
+
+class Stream:
+    """Makes activities and requests, all of them functions of the seed and of those before.
+
+    `transactions` is how many bodies it sends that the gate takes, repeats not counted; `first` are
+    the kinds that it begins with. A stream that is `alone` keeps to one table of its own, and so
+    needs no Ordering-Key.
+    """
+
+    def __init__(
+        self, number: int, transactions: int, seed: int, first: list[str], *, alone: bool
+    ) -> None:
+        self.name = f"s{number:02d}"
+        self.source = SOURCES[number % len(SOURCES)]
+        self.transactions = transactions
+        self.alone = alone
+        self.first = first
+        self._seed = seed
+        self.chance = random.Random(f"{seed}/{self.name}")  # noqa: S311  # a plan, no secret
+        self.own = f"own_{self.name}"
+        """A table that no other stream touches."""
+        self.tables = (self.own,) if alone else tuple(self.chance.sample(SHARED, 2))
+        self.born: list[str] = []
+        """Tables that it has made on the way."""
+        self.sent: list[Step] = []
+        """Its latest requests, all of whose bodies the gate takes."""
+        self._rows = 0
+        self._requests = 0
+        self._names = Counter[str]()
+        self._recent: list[tuple[str, Values]] = []
+
+    @property
+    def next_table(self) -> str:
+        """The table that the stream's next `fresh` transaction makes."""
+        return f"fresh_{self.name}_{self._names['fresh']}"
+
+    def number(self) -> int:
+        """Return the number of a new row."""
+        self._rows += 1
+        return self._rows
+
+    def row(self, *, all_columns: bool = False) -> Values:
+        """Return a new row."""
+        chance = self.chance
+        values: dict[str, Any] = {
+            "stream": self.name,
+            "n": self.number(),
+            "k": chance.randrange(KEYS),
+            "v": self._text(),
+            "amount": f"{chance.randrange(-(10**11), 10**11) / 100:.2f}",
+            "at": f"20{chance.randrange(100):02d}-03-27T11:58:28.{chance.randrange(10**6):06d}Z",
+            "flag": chance.choice((True, False, None)),
+        }
+        kept = tuple(values) if all_columns else chance.choice(_SHAPES)
+        return {name: (COLUMNS[name], values[name]) for name in kept}
+
+    def _text(self) -> str | None:
+        chance = self.chance
+        match chance.randrange(12):
+            case 0:
+                return None
+            case 1:
+                return "it's \"\\\n`é😀 -- ; DROP"
+            case 2:
+                return "x" * chance.randrange(_LONGEST_TEXT)
+        return f"{chance.getrandbits(64):x}"
+
+    def table(self) -> str:
+        """Return a table that is there."""
+        return self.chance.choice((*self.tables, *self.born[-3:]))
+
+    def insert(self, table: str, *, all_columns: bool = False, k: int | None = None) -> Activity:
+        """Insert a new row, that may be deleted later; with this `k`, where one is given."""
+        row = self.row(all_columns=all_columns)
+        if k is not None:
+            row["k"] = (COLUMNS["k"], k)
+        self._recent = [*self._recent[-60:], (table, row)]
+        return activity("insert", table, row)
+
+    def unwanted(self, table: str) -> Activity:
+        """Insert a row that will never be there."""
+        return activity("insert", table, self.row())
+
+    def delete(self, table: str, k: int | None = None) -> Activity:
+        """Delete rows that the stream has perhaps inserted; those with this `k`, where given."""
+        own = {"stream": (COLUMNS["stream"], self.name)}
+        rows = [row for where, row in self._recent if where == table]
+        way = self.chance.random()
+        if k is None and rows and way < 0.3:  # noqa: PLR2004
+            row = self.chance.choice(rows)
+            return activity("delete", table, own | {"n": row["n"]})
+        whole = [row for row in rows if len(row) == len(COLUMNS)]
+        if k is None and whole and way < 0.4:  # noqa: PLR2004
+            return activity("delete", table, self.chance.choice(whole))
+        key = self.chance.randrange(KEYS) if k is None else k
+        return activity("delete", table, own | {"k": (COLUMNS["k"], key)})
+
+    def any(self, table: str) -> list[Activity]:
+        """Return what a usual transaction does to one table."""
+        way = self.chance.random()
+        if way < 0.5:  # noqa: PLR2004
+            return [self.insert(table) for _ in range(self.chance.choice((1, 1, 1, 2, 5)))]
+        if way < 0.65:  # noqa: PLR2004
+            return [self.delete(table)]
+        k = self.chance.randrange(KEYS)
+        return [self.delete(table, k), self.insert(table, k=k)]
+
+    def new_name(self, what: str) -> str:
+        """Return a name that nothing has had yet."""
+        name = f"{what}_{self.name}_{self._names[what]}"
+        self._names[what] += 1
+        return name
+
+    def step(
+        self, kind: str, activities: list[Activity], *, valid: bool = True, data: bytes = b""
+    ) -> Step:
+        """Return a request of one transaction; `data` in place of its body, where given."""
+        return self.request(kind, (data or body(*activities),), (valid,))
+
+    def request(
+        self, kind: str, bodies: tuple[bytes, ...], valid: tuple[bool, ...], *, batch: bool = False
+    ) -> Step:
+        """Return a request of one body, or a batch of them."""
+        number = self._requests
+        self._requests += 1
+        key = f"{self._seed}-{self.name}-{number}"
+        ordering_key = None if self.alone else self.name
+        step = Step(
+            self.name, self.source, number, kind, key, ordering_key, bodies, valid, batch=batch
+        )
+        if all(valid):
+            self.sent = [*self.sent[-40:], step]
+        return step
+
+    def again(self, step: Step, kind: str, data: bytes | None = None) -> Step:
+        """Return a request with the key of an earlier one: the same body, or another."""
+        number = self._requests
+        self._requests += 1
+        if data is None:
+            return step._replace(number=number, kind=kind, repeats=True)
+        return step._replace(number=number, kind=kind, bodies=(data,))

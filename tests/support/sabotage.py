@@ -1,0 +1,91 @@
+"""`python -m tests.support.sabotage NAME MODULE [ARG…]`: runs a module with one protection off.
+
+Each takes away what a trial must then notice the absence of.
+"""
+
+# ruff: noqa: PLC0415  # what is not sabotaged is not imported
+
+import runpy
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+
+def ack_before_commit() -> None:
+    """A worker acknowledges its batch before it settles it."""
+    from workers.worker import Worker
+
+    plain = Worker._work
+
+    async def work(self: Worker, batch: list[Any]) -> None:
+        await self._subscription.ack(batch)
+        await plain(self, batch)
+
+    Worker._work = work  # type: ignore[method-assign]
+
+
+def no_ledger() -> None:
+    """The ledger is written, but neither the guard nor the look-up sees what it holds."""
+    from workers import sql
+    from workers.warehouse import Warehouse
+
+    plain = sql.script
+
+    def script(dataset: str, changes: Any, settlement: sql.Settlement) -> sql.Script:
+        return plain(dataset, changes, settlement._replace(ids=[], conflicts=[]))
+
+    async def look_up(*_: Any) -> list[Any]:
+        return []
+
+    sql.script = script
+    Warehouse.look_up = look_up  # type: ignore[method-assign]
+
+
+def no_job_id() -> None:
+    """A job whose answer is lost is submitted again, at once, as another one.
+
+    Where the first has ended, the ledger's guard finds what it did. It does not where the first
+    still runs: neither of the two sees the other.
+    """
+    from google.cloud import bigquery
+
+    from workers import warehouse
+
+    plain = bigquery.Client.query
+
+    def query(self: bigquery.Client, text: str, **arguments: Any) -> Any:
+        arguments["job_id"] = f"gatekeeper-{uuid.uuid4().hex}"
+        return plain(self, text, **arguments)
+
+    warehouse.POLL_SECONDS = 0.0
+    bigquery.Client.query = query  # type: ignore[method-assign]
+
+
+def spool_unordered() -> None:
+    """What waits in the spool is published last come, first served."""
+    from server import spool_replay
+
+    plain = spool_replay._by_key
+
+    def by_key(queued: Any) -> Any:
+        return [each[::-1] for each in plain(queued)]
+
+    spool_replay._by_key = by_key
+
+
+SABOTAGES: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (ack_before_commit, no_ledger, no_job_id, spool_unordered)
+}
+
+
+def main() -> None:
+    """Do the damage, then run the module as `python -m MODULE` would."""
+    _, name, module, *arguments = sys.argv
+    SABOTAGES[name]()
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

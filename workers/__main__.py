@@ -8,6 +8,7 @@ from ops.runtime import clients, log, metrics, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from workers.apply import Applier
+from workers.claims import Claims
 from workers.dead_letter import DeadLetters
 from workers.guard_rail import GuardRail
 from workers.outcome import Reason
@@ -49,13 +50,15 @@ async def main(settings: Settings) -> int:
     dead_letters = DeadLetters(
         publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
     )
+    claims = Claims.of(settings)
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with Pusher(settings, "gatekeeper_worker", name).running():
         try:
-            await Worker(subscription, applier, dead_letters, settings).run(stop)
+            await Worker(subscription, applier, dead_letters, claims, settings).run(stop)
         finally:
             await clients.close(subscriber, publisher)
+            claims.close()
     logger.info("worker_stopped")
     return 0
 

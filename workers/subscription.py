@@ -33,6 +33,8 @@ EXTEND_AFTER = 1 / 3
 """The share of a lease after which it is extended: two more tries fit in before it runs out."""
 LONGEST_RECONNECT_SECONDS = 2.0
 NACK_AGAIN_SECONDS = 0.5
+LEAVING_SECONDS = 2.0
+"""How long a leaving worker tries to give back what Pub/Sub takes back by itself in time."""
 UNARY_SECONDS = 5.0
 """For one ack or lease request; a retry is cheaper than a long wait."""
 
@@ -60,6 +62,8 @@ class Subscription:
         self._outstanding: dict[str, Delivery] = {}
         self._copies: dict[str, list[Delivery]] = {}
         """Of messages being worked on, by message id: leased too, and acked with them."""
+        self._stream: asyncio.Task[None] | None = None
+        self._all_back = False
         self.inbox = Inbox()
 
     @contextlib.asynccontextmanager
@@ -78,14 +82,10 @@ class Subscription:
         wait = 0.1
         while True:
             opened = time.monotonic()
-            try:
-                await self._pull()
-                error = "closed by the service"
-            except grpc.aio.AioRpcError as failure:
-                error = f"{failure.code().name}: {failure.details()}"
+            error = await self._stream_until_broken()
             metrics.STREAM_FAILURES.inc()
             logger.warning("stream_broke", error=error, outstanding=len(self._outstanding))
-            await self._give_back_surely(self._without_copies(self.inbox.drain()))
+            await self._give_back_surely(self._returning())
             lasted = time.monotonic() - opened
             wait = (
                 0.1
@@ -93,6 +93,40 @@ class Subscription:
                 else min(wait * 2, LONGEST_RECONNECT_SECONDS)
             )
             await asyncio.sleep(wait)
+
+    async def _stream_until_broken(self) -> str:
+        """Pull until the stream ends, and return why it did."""
+        self._stream = asyncio.create_task(self._pull(), name="stream")
+        try:
+            await asyncio.wait([self._stream])
+        finally:
+            self._stream.cancel()  # if this is
+        if self._stream.cancelled():
+            return "started over"
+        try:
+            self._stream.result()
+        except grpc.aio.AioRpcError as failure:
+            return f"{failure.code().name}: {failure.details()}"
+        return "closed by the service"
+
+    def start_over(self) -> None:
+        """Break the stream, give back all that is outstanding, and open another.
+
+        For a batch that is given up: what the stream has brought behind it must not overtake it.
+        """
+        self.inbox.drain()
+        self._all_back = True
+        if self._stream:
+            self._stream.cancel()
+
+    def _returning(self) -> list[Delivery]:
+        """Return what goes back as the stream is broken."""
+        drained = self.inbox.drain()
+        if not self._all_back:
+            return self._without_copies(drained)
+        self._all_back = False
+        self._copies.clear()
+        return list(self._outstanding.values())
 
     async def _pull(self) -> None:
         finished = asyncio.Event()
@@ -165,11 +199,6 @@ class Subscription:
                 "ack", self._client.acknowledge, subscription=self._path, ack_ids=ack_ids
             )
 
-    async def give_back(self, deliveries: list[Delivery]) -> None:
-        """Nack: let Pub/Sub deliver them again, to anyone, now."""
-        self._release(deliveries)
-        await self._modify(deliveries, 0)
-
     async def _give_back_surely(self, deliveries: list[Delivery]) -> None:
         """Return when Pub/Sub has them back: by a nack, or as their leases have run out.
 
@@ -182,12 +211,19 @@ class Subscription:
             await asyncio.sleep(NACK_AGAIN_SECONDS)
 
     async def give_all_back(self) -> None:
-        """Nack all that is outstanding, for a worker that is leaving."""
+        """Nack all that is outstanding, for a worker that is leaving, or takes nothing more.
+
+        Pub/Sub has them back when their leases end if it cannot be reached at once.
+        """
         self.inbox.drain()
         self._copies.clear()
-        await self.give_back(list(self._outstanding.values()))
+        outstanding = list(self._outstanding.values())
+        self._release(outstanding)
+        await self._modify(outstanding, 0, LEAVING_SECONDS)
 
-    async def _modify(self, deliveries: list[Delivery], seconds: int) -> bool:
+    async def _modify(
+        self, deliveries: list[Delivery], seconds: int, patience: float | None = None
+    ) -> bool:
         done = True
         for ack_ids in _chunks(deliveries):
             done &= await self._unary(
@@ -196,11 +232,15 @@ class Subscription:
                 subscription=self._path,
                 ack_ids=ack_ids,
                 ack_deadline_seconds=seconds,
+                patience=patience,
             )
         return done
 
-    async def _unary(self, cause: str, call: Any, **arguments: Any) -> bool:
-        retrying = policy(cause, is_transient_rpc, attempts=5, seconds=self._lease_seconds / 3)
+    async def _unary(
+        self, cause: str, call: Any, *, patience: float | None = None, **arguments: Any
+    ) -> bool:
+        seconds = patience or self._lease_seconds / 3
+        retrying = policy(cause, is_transient_rpc, attempts=5, seconds=seconds)
         try:
             await retrying(call, retry=None, timeout=UNARY_SECONDS, **arguments)
         except GoogleAPICallError as error:

@@ -11,6 +11,7 @@ from ops.runtime import log, metrics
 from ops.runtime.settings import Settings
 from workers.apply import Applier
 from workers.batch import gather
+from workers.claims import Claims, Unclaimed
 from workers.dead_letter import DeadLetters
 from workers.delivery import Delivery
 from workers.entry import Entry, decode
@@ -18,7 +19,7 @@ from workers.guard_rail import TooManyRejected
 from workers.subscription import Subscription
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 
-DRAIN_SECONDS = 20.0
+DRAIN_SECONDS = 10.0
 """What a stopping worker allows the batch in hand; below supervisord's stopwaitsecs."""
 LONGEST_PAUSE_SECONDS = 5.0
 REMEDY = (
@@ -47,11 +48,13 @@ class Worker:
         subscription: Subscription,
         applier: Applier,
         dead_letters: DeadLetters,
+        claims: Claims,
         settings: Settings,
     ) -> None:
         self._subscription = subscription
         self._applier = applier
         self._dead_letters = dead_letters
+        self._claims = claims
         self._settings = settings
         self._stop_by = math.inf
 
@@ -103,19 +106,31 @@ class Worker:
                 if batch:
                     await self._work(batch)
             except _GivenUp:
-                # Later messages of the same keys must not overtake: all of them go back.
                 metrics.LEASES_LOST.inc(len(batch))
                 logger.warning("leases_lost", transactions=len(batch))
-                await self._subscription.give_all_back()
+                self._subscription.start_over()
 
     async def _work(self, batch: list[Delivery]) -> None:
-        def fence() -> float:
-            until = min(delivery.lease_until for delivery in batch)
-            return min(until, self._stop_by) - time.monotonic()
+        def lease_until() -> float:
+            return min(delivery.lease_until for delivery in batch)
+
+        def left() -> float:
+            return min(lease_until(), self._stop_by) - time.monotonic()
 
         entries = await _decoded(batch)
-        outcomes = await self._hold(lambda: self._applier.settle(entries, fence), fence)
-        await self._hold(lambda: self._dead_letters.publish(outcomes), fence)
+        keys = {delivery.ordering_key or delivery.message_id for delivery in batch}
+        try:
+            async with self._claims.held(keys, left) as claim:
+
+                def fence() -> float:
+                    claim.note(lease_until())
+                    return left()
+
+                outcomes = await self._hold(lambda: self._applier.settle(entries, fence), fence)
+        except Unclaimed as reason:
+            logger.warning("unclaimed", reason=str(reason))
+            raise _GivenUp from None
+        await self._hold(lambda: self._dead_letters.publish(outcomes), left)
         await self._subscription.ack(batch)
         rejected = [outcome for outcome in outcomes if outcome.rejection]
         logger.info("batch_settled", transactions=len(batch), rejected=len(rejected))

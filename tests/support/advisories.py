@@ -1,8 +1,8 @@
 """Looks requirements.txt up in PyPI's advisories: `python -m tests.support.advisories`.
 
 Fails when a pinned version has a known vulnerability that another version mends. Where the
-advisories cannot be reached (a machine with no network but a package mirror), it says so and passes:
-what was not looked up is never called clean.
+advisories cannot be reached (a machine with no network but a package mirror), it says so and
+passes: what was not looked up is never called clean.
 """
 
 import json

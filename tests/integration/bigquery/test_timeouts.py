@@ -91,6 +91,18 @@ def test_the_time_runs_while_the_service_is_suspended(emulator: Emulator, table:
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
 
 
+def test_a_request_that_lay_in_the_socket_of_a_suspended_service_has_used_its_time(
+    emulator: Emulator, table: str
+) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        emulator.service.signal(signal.SIGSTOP)
+        late = pool.submit(run, emulator, QUICK.format(table), 1_000)
+        time.sleep(2.2)  # longer than the job's time, and than any pause of a busy machine
+        emulator.service.signal(signal.SIGCONT)
+        assert "timed out" in str(late.exception())
+    assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
+
+
 def state(emulator: Emulator, job_id: str) -> str | None:
     with emulator.client() as client:
         try:

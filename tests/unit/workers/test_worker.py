@@ -14,6 +14,7 @@ from tests.support.fake_warehouse import FakeWarehouse
 from tests.support.processes import eventually
 from workers import worker as module
 from workers.apply import Applier, Outcome
+from workers.claims import Claims
 from workers.guard_rail import LEAST, GuardRail
 from workers.subscription import Subscription
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
@@ -45,7 +46,9 @@ class Stage:
             self.client, "path", lease_seconds=60, max_messages=100, max_bytes=10**6
         )
         self.applier = Applier(self.warehouse, "p.d", "w", GuardRail(share))
-        self.worker = Worker(self.subscription, self.applier, self.dead_letters, settings)
+        self.worker = Worker(
+            self.subscription, self.applier, self.dead_letters, Claims(folder / "claims"), settings
+        )
         self.stop = asyncio.Event()
 
     def send(self, *messages: tuple[str, bytes]) -> None:

@@ -1,0 +1,55 @@
+"""A worker that has a copy of what another has.
+
+`python -m tests.support.twin FOLDER NAME TABLE CLAIMS` settles the same inserts as its twin, at the
+same moment, round after round. Settings come from the environment; CLAIMS is the claims' file, or
+`-` for a worker without.
+"""
+
+import asyncio
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+import ops.runtime.slim  # noqa: F401
+from ops.runtime import clients
+from ops.runtime.settings import Settings
+from tests.support.deliveries import entry, insert, number
+from tests.support.processes import wait_until
+from workers.apply import Applier
+from workers.claims import Claims
+from workers.guard_rail import GuardRail
+from workers.warehouse import Warehouse
+
+ROUNDS = 4
+INSERTS = 400
+_SECONDS = 60.0
+
+
+def _meet(folder: Path, name: str, round_: int) -> None:
+    """Wait until both twins have come to this round."""
+    (folder / f"{name}-{round_}").touch()
+    wait_until(lambda: len(list(folder.glob(f"*-{round_}"))) == 2, _SECONDS)
+
+
+async def main() -> None:
+    folder, name, table, file = Path(sys.argv[1]), *sys.argv[2:5]
+    settings = Settings.load()
+    warehouse = Warehouse(clients.warehouse(settings), settings)
+    applier = Applier(warehouse, settings.dataset_path, name, GuardRail())
+    claims = None if file == "-" else Claims(Path(file))
+    give_up = time.monotonic() + _SECONDS
+
+    def left() -> float:
+        return give_up - time.monotonic()
+
+    for round_ in range(ROUNDS):
+        numbers = range(round_ * INSERTS, (round_ + 1) * INSERTS)
+        batch = [entry(insert(table, a=number(n)), id=f"{table}-{n}") for n in numbers]
+        _meet(folder, name, round_)
+        async with claims.held([table], left) if claims else contextlib.nullcontext():
+            await applier.settle(batch, left)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

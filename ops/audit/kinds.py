@@ -209,6 +209,8 @@ KINDS: dict[str, tuple[float, Callable[[Stream, int], Iterator[Step]]]] = {
     "idempotency_conflict": (1, _idempotency_conflict),
     "batch": (1.5, _batch),
 }
+RARE = frozenset({"fresh", "late", "new_column", "poison", "too_large"})
+"""Kinds that cost the warehouse a job or more for each: what they show, a dozen of them show."""
 ALONE = (
     "insert",
     "delete",

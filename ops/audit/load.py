@@ -3,8 +3,11 @@
 import random
 from collections.abc import Iterator
 
-from ops.audit.kinds import ALONE, KINDS
+from ops.audit.kinds import ALONE, KINDS, RARE
 from ops.audit.stream import COLUMNS, SHARED, SOURCES, Step, Stream, Values, activity, body
+
+RARE_IN = 100
+"""In a stream of more transactions, rare kinds do not come more often than in one of so many."""
 
 
 def setup(seed: int) -> list[Step]:
@@ -45,7 +48,8 @@ def steps(stream: Stream) -> Iterator[Step]:
         yield stream.step("insert", [stream.insert(stream.own, all_columns=True)])
         left -= 1
     kinds = [kind for kind in KINDS if not stream.alone or kind in ALONE]
-    weights = [KINDS[kind][0] for kind in kinds]
+    rarely = min(1.0, RARE_IN / max(stream.transactions, 1))
+    weights = [KINDS[kind][0] * (rarely if kind in RARE else 1.0) for kind in kinds]
     while left > 0:
         kind = stream.first.pop() if stream.first else stream.chance.choices(kinds, weights)[0]
         for step in KINDS[kind][1](stream, left):

@@ -29,7 +29,8 @@ AT_ONCE = 4
 SETTLE_SECONDS = 60.0
 """Without any progress after the load, what is missing counts as lost."""
 BATCH_MAX_MESSAGES = 500
-"""Smaller batches than usual: more commits for faults to meet."""
+"""Smaller batches than usual, in a short trial: more commits for faults to meet."""
+LARGEST_BATCH_MESSAGES = 2_000
 STRICT_COLUMNS = {"stream": "TEXT", "n": "INTEGER", "must": "INTEGER"}
 
 type Told = Callable[[str, int, int], None]
@@ -45,7 +46,14 @@ class Plan(NamedTuple):
     kinds: Sequence[str] = tuple(KINDS)
     prefixes: Mapping[str, Sequence[str]] = {}
     settle_seconds: float = SETTLE_SECONDS
-    batch_max_messages: int = BATCH_MAX_MESSAGES
+    batch_max_messages: int | None = None
+    """None: what gives the trial some dozens of batches at least."""
+
+    @property
+    def batch(self) -> int:
+        """The largest batch of the trial's workers."""
+        by_size = max(BATCH_MAX_MESSAGES, self.transactions // 50)
+        return self.batch_max_messages or min(by_size, LARGEST_BATCH_MESSAGES)
 
 
 class Struck(NamedTuple):
@@ -138,7 +146,7 @@ class Trial:
             },
             variables={"server": proxied, "worker": proxied},
             API_KEYS_FILE=str(keys_file),
-            BATCH_MAX_MESSAGES=str(plan.batch_max_messages),
+            BATCH_MAX_MESSAGES=str(plan.batch),
         )
         settings = self.fleet.settings
         self._pubsub = PubSubProxy(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops.audit.faults import KINDS
-from ops.audit.trial import BATCH_MAX_MESSAGES, Outcome, Plan, Trial
+from ops.audit.trial import Outcome, Plan, Trial
 from ops.audit.verdict import DEFECTS
 from tests.support.processes import ROOT
 
@@ -56,7 +56,7 @@ def test_a_fleet_without_one_of_its_protections_is_caught(
     program, name = sabotaged
     prefixes = {program: ["tests.support.sabotage", name]}
     # Small batches, so that some are inserts alone: twins of those do not conflict.
-    size, faults = (3, 24) if name == "no_job_id" else (BATCH_MAX_MESSAGES, 4)
+    size, faults = (3, 24) if name == "no_job_id" else (None, 4)
     plan = Plan(200, faults, 1, kinds, prefixes, SETTLE_SECONDS, size)
     outcome: Outcome = asyncio.run(Trial(plan, tmp_path).run())
     assert outcome.verdict.count(defect), outcome.verdict.counts()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from ops.audit.kinds import ALONE, KINDS, RARE
 from ops.audit.stream import COLUMNS, SHARED, SOURCES, Step, Stream, Values, activity, body
 
-RARE_IN = 100
+MOST_STREAMS = 144
+RARE_IN = 50
 """In a stream of more transactions, rare kinds do not come more often than in one of so many."""
 
 
@@ -24,7 +25,7 @@ def setup(seed: int) -> list[Step]:
 
 def streams(transactions: int, seed: int) -> list[Stream]:
     """Return the streams that send so many transactions together."""
-    count = max(6, min(48, transactions // 100))
+    count = max(6, min(MOST_STREAMS, transactions // 100))
     kinds: list[list[str]] = [[] for _ in range(count)]
     order = random.Random(f"{seed}/kinds").sample(sorted(KINDS), len(KINDS))  # noqa: S311  # a plan, no secret
     everywhere = [number for number in range(count) if not _alone(number)]

@@ -67,12 +67,15 @@ def _apply(activity: Activity, tables: dict[str, Table]) -> None:
         given[key] = value
     if activity.operation == "insert":
         table.rows.append(given)
-    else:
+    elif None in given.values():
         table.rows = [
             row
             for row in table.rows
             if not all(row.get(name) == value for name, value in given.items())
         ]
+    else:  # a row without the column has NULL there, which is no value; so in one step
+        wanted = given.items()
+        table.rows = [row for row in table.rows if not wanted <= row.items()]
 
 
 class Decision(NamedTuple):

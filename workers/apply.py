@@ -21,6 +21,8 @@ from workers.sift import sift
 from workers.warehouse import (
     AlreadySettled,
     Fence,
+    OutcomeUnknown,
+    TimedOut,
     Warehouse,
     WarehouseRejected,
     WarehouseUnavailable,
@@ -28,6 +30,8 @@ from workers.warehouse import (
 
 logger = log.get(__name__)
 
+MOST_AT_ONCE = 10_000
+"""BATCH_MAX_MESSAGES at its largest."""
 CATALOG_ROUNDS = 5
 """How often a batch is planned anew because others change its tables at the same time."""
 
@@ -55,6 +59,7 @@ class Applier:
         self._catalog = Catalog(warehouse)
         self._dataset = dataset
         self._worker = worker
+        self._at_once = MOST_AT_ONCE
         # What an unfinished `settle` had made: trying again must decide as it did.
         self._unfinished: tuple[list[ledger.Key], Made] = ([], Made())
 
@@ -99,16 +104,40 @@ class Applier:
     async def _apply(
         self, entries: list[Entry], fence: Fence, made: Made, *, asked: bool
     ) -> list[tuple[Entry, Rejection]]:
-        """Commit entries in order, each segment as one transaction; return the rejected ones."""
+        """Commit entries in order, each segment as one transaction; return the rejected ones.
+
+        A segment is all there is, unless the warehouse has lately not been able to do as much
+        within the leases: then what failed so is halved, and grows again as others succeed.
+        """
         rejected: list[tuple[Entry, Rejection]] = []
         rest = entries
         while rest:
+            part, behind = rest[: self._at_once], rest[self._at_once :]
             try:
-                rejected += await self._commit(rest, fence, made, asked=asked)
-                break
-            except (WarehouseRejected, _TooLarge) as failure:
-                rest = await self._isolate(rest, fence, made, rejected, failure)
+                rest = await self._commit_or_isolate(part, fence, made, rejected, asked) + behind
+            except (TimedOut, OutcomeUnknown) as error:
+                self._at_once = max(len(part) // 2, 1)
+                if isinstance(error, OutcomeUnknown) or len(part) == 1:
+                    raise
+                logger.warning("batch_halved", transactions=len(part), error=str(error))
+            else:
+                self._at_once = min(self._at_once + self._at_once // 8 + 1, MOST_AT_ONCE)
         return rejected
+
+    async def _commit_or_isolate(
+        self,
+        entries: list[Entry],
+        fence: Fence,
+        made: Made,
+        rejected: list[tuple[Entry, Rejection]],
+        asked: bool,  # noqa: FBT001  # as in `_apply`
+    ) -> list[Entry]:
+        """Commit a segment, or all of it before its first offender; return what is left."""
+        try:
+            rejected += await self._commit(entries, fence, made, asked=asked)
+        except (WarehouseRejected, _TooLarge) as failure:
+            return await self._isolate(entries, fence, made, rejected, failure)
+        return []
 
     async def _isolate(
         self,
@@ -239,11 +268,12 @@ class Applier:
         self._guard_rail.count(len(plan.accepted), len(plan.rejected))
         metrics.APPLIED.inc(len(plan.accepted))
         metrics.BATCH_TRANSACTIONS.observe(len(plan.accepted) + len(plan.rejected))
+        activities = 0
         for entry in plan.accepted:
             received = datetime.fromisoformat(entry.message.received_at)
             metrics.END_TO_END_SECONDS.observe(max((now - received).total_seconds(), 0))
-            if entry.transaction:
-                metrics.ACTIVITIES_IN.inc(len(entry.transaction.activities))
+            activities += len(entry.transaction.activities) if entry.transaction else 0
+        metrics.ACTIVITIES_IN.inc(activities)
         for _, rejection in plan.rejected:
             metrics.DEAD_LETTERED.labels(reason=rejection.reason.value).inc()
         for change in changes:

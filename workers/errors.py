@@ -29,6 +29,7 @@ class Failure(Enum):
 
     CONFLICT = auto()  # cancelled over a concurrent transaction: nothing happened, go again
     TRANSIENT = auto()  # nothing happened, go again after a while
+    TIMED_OUT = auto()  # stopped as its time was over, nothing happened: go again with less
     UNKNOWN = auto()  # it may have happened: ask
     SETTLED = auto()  # our own guard: the ledger holds one of the ids
     PERMANENT = auto()  # it will never work
@@ -51,10 +52,9 @@ _TRANSIENT_REASONS = {
     "jobRateLimitExceeded",
     "quotaExceeded",
     "rateLimitExceeded",
-    "stopped",
-    "timeout",
     "tableUnavailable",
 }
+_TIMED_OUT_REASONS = {"stopped", "timeout"}
 # Who may not even ask has the wrong credentials or roles, whatever the transaction holds.
 _NOT_ALLOWED = (gapi.Unauthorized, gapi.Forbidden)
 # The request may have been carried out although no answer came.
@@ -91,7 +91,10 @@ def _told(error: gapi.GoogleAPICallError) -> Failure | None:
         return Failure.UNKNOWN
     if to_the_request and isinstance(error, _NOT_ALLOWED):
         return Failure.TRANSIENT
-    return Failure.TRANSIENT if _reasons(error) & _TRANSIENT_REASONS else None
+    reasons = _reasons(error)
+    if reasons & _TIMED_OUT_REASONS:
+        return Failure.TIMED_OUT
+    return Failure.TRANSIENT if reasons & _TRANSIENT_REASONS else None
 
 
 def _reasons(error: gapi.GoogleAPICallError) -> set[str]:

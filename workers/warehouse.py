@@ -47,6 +47,10 @@ class WarehouseUnavailable(Exception):
     """Nothing was changed, and trying again later may help."""
 
 
+class TimedOut(WarehouseUnavailable):
+    """The job was stopped as its time was over; the same job would need as long again."""
+
+
 class OutcomeUnknown(Exception):
     """The leases ran out before anyone could say whether the job took effect."""
 
@@ -55,6 +59,7 @@ _RAISED: dict[Failure, type[Exception]] = {
     Failure.SETTLED: AlreadySettled,
     Failure.CONFLICT: WarehouseUnavailable,
     Failure.TRANSIENT: WarehouseUnavailable,
+    Failure.TIMED_OUT: TimedOut,
     Failure.UNKNOWN: OutcomeUnknown,
     Failure.PERMANENT: WarehouseRejected,
 }
@@ -65,6 +70,10 @@ def _cause(error: BaseException) -> str:
     errors = getattr(error, "errors", None) or []
     messages = [str(item.get("message", "")) for item in errors if isinstance(item, dict)]
     return "; ".join(filter(None, messages)) or str(error)
+
+
+def _worth_another(error: BaseException) -> bool:
+    return isinstance(error, WarehouseUnavailable) and not isinstance(error, TimedOut)
 
 
 def _patience(fence: Fence) -> float:
@@ -83,7 +92,7 @@ class Warehouse:
         """Run a batch's transaction; returns when it is committed.
 
         Conflicts with other transactions and passing failures are tried again. Raises
-        AlreadySettled, WarehouseRejected, WarehouseUnavailable or OutcomeUnknown.
+        AlreadySettled, WarehouseRejected, TimedOut, WarehouseUnavailable or OutcomeUnknown.
         """
         with metrics.TRANSACTION_SECONDS.time():
             await self._run(script.sql, script.parameters, fence)
@@ -136,7 +145,7 @@ class Warehouse:
     ) -> list[Mapping[str, Any]]:
         retrying = policy(
             "warehouse",
-            lambda error: isinstance(error, WarehouseUnavailable),
+            _worth_another,
             attempts=CONFLICT_ATTEMPTS,
             seconds=max(fence(), 0),
         )

@@ -26,7 +26,7 @@ TABLES_AT_ONCE: Final = 4
 POLL_SECONDS: Final = 1.0
 JOB_SECONDS: Final = 300.0
 MANY_LETTERS: Final = 1_000_000
-_QUIET_SECONDS = 2.0
+_QUIET_SECONDS = 5.0
 _ASK_SECONDS = 5.0
 
 _AWAY = (GoogleAPICallError, requests.RequestException, OSError)

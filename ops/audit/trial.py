@@ -30,7 +30,7 @@ SETTLE_SECONDS = 60.0
 """Without any progress after the load, what is missing counts as lost."""
 BATCH_MAX_MESSAGES = 500
 """Smaller batches than usual, in a short trial: more commits for faults to meet."""
-LARGEST_BATCH_MESSAGES = 2_000
+LARGEST_BATCH_MESSAGES = 1_000
 STRICT_COLUMNS = {"stream": "TEXT", "n": "INTEGER", "must": "INTEGER"}
 
 type Told = Callable[[str, int, int], None]

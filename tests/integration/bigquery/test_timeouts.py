@@ -55,7 +55,7 @@ def test_a_job_past_its_time_commits_nothing(
     with pytest.raises(GoogleAPICallError, match="Job timed out after") as caught:
         run(emulator, sql.format(table), milliseconds)
     assert caught.value.errors[0]["reason"] == "stopped"
-    assert classify(caught.value) is Failure.TRANSIENT
+    assert classify(caught.value) is Failure.TIMED_OUT
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
 
 

@@ -1,3 +1,4 @@
+import json
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,14 @@ from workers.entry import Entry, decode
 from workers.guard_rail import GuardRail
 from workers.outcome import Reason
 from workers.plan import MAX_TABLES, Column
-from workers.warehouse import OutcomeUnknown, WarehouseRejected, WarehouseUnavailable
+from workers.sql import Script
+from workers.warehouse import (
+    Fence,
+    OutcomeUnknown,
+    TimedOut,
+    WarehouseRejected,
+    WarehouseUnavailable,
+)
 
 
 def always() -> float:
@@ -363,3 +371,39 @@ async def test_a_received_at_without_an_offset_is_counted_as_utc(
 
     assert _reasons(await applier.settle([decode(foreign)], always)) == [None]
     assert len(warehouse.settled()) == 1
+
+
+async def test_a_batch_that_takes_too_long_is_halved_until_it_does_not_and_grows_again(
+    warehouse: FakeWarehouse, applier: Applier
+) -> None:
+    plain, slow_above = warehouse.commit, 6
+
+    async def commit(script: Script, fence: Fence) -> None:
+        if len(json.loads(script.parameters["ledger"])) > slow_above:
+            raise TimedOut("Job timed out after 40s")
+        await plain(script, fence)
+
+    warehouse.commit = commit  # type: ignore[method-assign]
+    warehouse.catalog["t"] = {"a": Column("a", "INT64", None, None)}
+    warehouse.rows["t"] = []
+    batch = [entry(insert("t", a=number(n))) for n in range(40)]
+    assert _reasons(await applier.settle(batch, always)) == [None] * 40
+    assert [row["a"] for row in warehouse.rows["t"]] == [str(n) for n in range(40)]
+    assert max(map(len, warehouse.commits)) <= slow_above
+
+    slow_above = 1_000
+    for first in range(40, 1_000, 40):
+        more = [entry(insert("t", a=number(n))) for n in range(first, first + 40)]
+        await applier.settle(more, always)
+    assert len(warehouse.commits[-1]) == 40
+
+
+async def test_a_transaction_that_takes_too_long_alone_is_held(
+    warehouse: FakeWarehouse, applier: Applier
+) -> None:
+    warehouse.failures.extend([TimedOut("Job timed out after 40s")] * 2)
+    batch = [entry(insert("t", a=number(n))) for n in range(3)]
+    with pytest.raises(TimedOut):
+        await applier.settle(batch, always)
+    assert _reasons(await applier.settle(batch, always)) == [None] * 3
+    assert len(warehouse.rows["t"]) == 3

@@ -1,5 +1,6 @@
 """The rule: what a transaction is, and how it travels. Pure: no I/O, no environment, no clock."""
 
+from schema.activity import Activity, Transaction
 from schema.faults import Fault, InvalidSchema
 from schema.message import (
     InvalidMessage,
@@ -10,7 +11,7 @@ from schema.message import (
     new_id,
     read,
 )
-from schema.payload import Activity, Transaction, check, check_body
+from schema.payload import check, check_body
 from schema.rules import RULES, Rule
 from schema.strict_json import InvalidJSON, loads
 from schema.types import BadValue, ColumnType, UnknownType, canonical, parse_type

@@ -1,11 +1,11 @@
 """A transaction as a Pub/Sub message, and back."""
 
 import hashlib
-import uuid
+import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from schema.payload import Transaction
+from schema.activity import Transaction
 
 # https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_DATA_BYTES = 10_000_000
@@ -99,7 +99,7 @@ def derive_id(source: str, idempotency_key: str) -> str:
 
 def new_id() -> str:
     """Make a fresh id for a transaction without an idempotency key: 32 hex digits."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def _digest(data: bytes) -> str:
@@ -107,6 +107,8 @@ def _digest(data: bytes) -> str:
 
 
 def _check_size(name: str, value: str, limit: int) -> None:
+    if len(value) <= limit and value.isascii():
+        return
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -5,12 +5,14 @@ voluptuous walks the payload: its mappings say which keys there are, and the lea
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import voluptuous as vol
 
 from schema import rules
+from schema.activity import Activity, Transaction
 from schema.faults import Fault, InvalidSchema, explain
+from schema.quick import accepted
 from schema.rules import Broken
 from schema.strict_json import InvalidJSON, loads
 from schema.types import BadValue, ColumnType
@@ -24,31 +26,8 @@ __all__ = [
     "Transaction",
     "check",
     "check_body",
+    "check_thoroughly",
 ]
-
-
-class Activity(NamedTuple):
-    """One insert or delete. `names`, `types` and `values` are of one length and not empty.
-
-    `values` holds canonical texts (see `schema.values`), None for null.
-    """
-
-    operation: str
-    table: str
-    names: tuple[str, ...]
-    types: tuple[ColumnType, ...]
-    values: tuple[str | None, ...]
-
-
-class Transaction(NamedTuple):
-    """What is applied whole or not at all: one or more activities, in order."""
-
-    activities: tuple[Activity, ...]
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The distinct tables, in the order in which they are first named."""
-        return tuple(dict.fromkeys(activity.table for activity in self.activities))
 
 
 def check_body(body: bytes) -> Transaction:
@@ -58,11 +37,17 @@ def check_body(body: bytes) -> Transaction:
 
 def check(payload: Any) -> Transaction:
     """Read the transaction in what `loads` returned. Raises InvalidSchema with all faults."""
+    transaction = accepted(payload)
+    return check_thoroughly(payload) if transaction is None else transaction
+
+
+def check_thoroughly(payload: Any) -> Transaction:
+    """Do as `check` does, with every payload going through voluptuous."""
     try:
-        accepted: dict[str, list[Activity]] = _PAYLOAD(payload)
+        found: dict[str, list[Activity]] = _PAYLOAD(payload)
     except vol.MultipleInvalid as broken:
         raise InvalidSchema(explain(payload, broken.errors)) from None
-    return Transaction(tuple(accepted["activities"]))
+    return Transaction(tuple(found["activities"]))
 
 
 def _related(structure: vol.Schema) -> Callable[[Any], dict[str, Any]]:

@@ -40,7 +40,7 @@ async def accept(request: web.Request) -> web.StreamResponse:
     if keys.faults:
         raise Refused(verdict.invalid_schema(keys.faults, b"null"))
     ingest = request.app[INGEST]
-    with request.app[GATE].batches.place(), tempfile.TemporaryFile() as file:
+    with request.app[GATE].batches, tempfile.TemporaryFile() as file:
         results = _Results(file)
         run = _Run(ingest, keys, request.get(SOURCE, ""), results)
         await _read_through(request, run, ingest.max_body_bytes)

@@ -1,17 +1,17 @@
 """What surrounds every request: its place, its errors, its numbers and its line in the log."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from prometheus_client import Counter, Histogram
 
 from ops.runtime import log, metrics
 from server import kinds, verdict
 from server.body import BYTES_READ
-from server.budget import BUDGET
+from server.budget import BUDGET, HELD
 from server.kinds import Kind
 from server.verdict import VERDICT, Fault, Refused, Verdict
 
@@ -25,21 +25,23 @@ logger = log.get(__name__)
 
 
 class Places:
-    """A bound: past it requests are shed rather than made to wait."""
+    """A bound: past it requests are shed rather than made to wait.
+
+    `with places:` holds one for the length of the block; Refused when none is free.
+    """
 
     def __init__(self, count: int) -> None:
         self._free = count
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place for the length of the block; Refused when none is free."""
+    def __enter__(self) -> None:
+        """Take a place."""
         if self._free <= 0:
             raise Refused(verdict.unavailable("too many requests at once", 1))
         self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self._free += 1
 
 
 class Gate:
@@ -64,6 +66,7 @@ async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
     gate = request.app[GATE]
     began = time.perf_counter()
     gate.under_way += 1
+    request[HELD] = 0
     metrics.REQUESTS_IN_FLIGHT.inc()
     try:
         response = await _answer(request, handler)
@@ -109,10 +112,23 @@ def _route(request: web.Request) -> str:
     return "unmatched" if resource is None else resource.canonical
 
 
+class _Series(NamedTuple):
+    requests: Counter
+    seconds: Histogram
+
+
+@cache  # labels are closed sets, and finding a series costs more than counting in it
+def _series(route: str, status: int) -> _Series:
+    return _Series(
+        metrics.REQUESTS.labels(route, str(status)), metrics.REQUEST_SECONDS.labels(route)
+    )
+
+
 def _record(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     route = _route(request)
-    metrics.REQUESTS.labels(route, str(response.status)).inc()
-    metrics.REQUEST_SECONDS.labels(route).observe(seconds)
+    series = _series(route, response.status)
+    series.requests.inc()
+    series.seconds.observe(seconds)
     answered = response.get(VERDICT)
     spooled = {"spooled": True} if answered is not None and answered.spooled else {}
     logger.info(

@@ -95,7 +95,7 @@ async def accept(request: web.Request) -> web.StreamResponse:
     """Answer 200 when Pub/Sub has confirmed the transaction, or the spool has it."""
     ingest = request.app[INGEST]
     payload, keys = await _read(request, ingest)
-    with request.app[GATE].requests.place():
+    with request.app[GATE].requests:
         transaction = await ingest.judge(payload, keys)
         source = request.get(SOURCE, "")
         outcome = ingest.hand_over(payload, transaction, keys, source)
@@ -106,7 +106,7 @@ async def validate(request: web.Request) -> web.StreamResponse:
     """Answer what `accept` would, and publish nothing; so there is no id."""
     ingest = request.app[INGEST]
     payload, keys = await _read(request, ingest)
-    with request.app[GATE].requests.place():
+    with request.app[GATE].requests:
         await ingest.judge(payload, keys)
     return verdict.valid(payload, None).response()
 

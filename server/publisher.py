@@ -230,18 +230,38 @@ class Publisher:
         return again
 
     async def _send(self, entries: list[Entry]) -> None:
+        again = self._worth_another()
+        began = self._loop.time()
+        try:
+            await self._call(entries)
+        except Exception as error:  # noqa: BLE001  # raised again there, or mended
+            await self._send_again(entries, error, again, self._loop.time() - began)
+        self._confirm(entries)
+
+    async def _send_again(
+        self,
+        entries: list[Entry],
+        error: Exception,
+        again: Callable[[BaseException], bool],
+        spent: float,
+    ) -> None:
+        """Go on after a first failure. A policy costs a fifth of a call: only now is one made."""
+        seconds = self._limits.seconds if self._spool is None else BUSY_SECONDS
         policy = retry.policy(
             "publish",
-            self._worth_another(),
+            again,
             attempts=_ATTEMPTS,
-            seconds=self._limits.seconds if self._spool is None else BUSY_SECONDS,
+            seconds=max(seconds - spent, 0),
             first_wait=0.05,
             longest_wait=1.0,
         )
+        first: Exception | None = error
         async for attempt in policy:
             with attempt:
+                if first is not None:
+                    failed, first = first, None
+                    raise failed
                 await self._call(entries)
-        self._confirm(entries)
 
     async def _call(self, entries: list[Entry]) -> None:
         timeout = self._time_left(entries[0])

@@ -12,9 +12,9 @@ from typing import Final
 from aiohttp import web
 
 from ops.runtime import log
+from server.accept import Acceptor
 from server.connection import Connection
 from server.gate import GATE
-from server.listen import BACKLOG
 
 IDLE_GRACE_SECONDS: Final = 5.0
 """How long a silent connection stays: clients in a stream of requests come back well within it."""
@@ -43,9 +43,7 @@ async def serve(
     server = runner.server
     assert server is not None  # noqa: S101  # setup() made it
     try:
-        accepting = await loop.create_server(
-            lambda: Connection(server, loop), sock=listener, backlog=BACKLOG
-        )
+        accepting = Acceptor(loop, listener, lambda: Connection(server, loop))
         host, port = listener.getsockname()[:2]
         logger.info("server_started", host=host, port=port)
         await stop.wait()

@@ -32,7 +32,8 @@ _OUT_OF_REACH: Final = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVA
 
 _MESSAGE = types.PubsubMessage.pb()
 _REQUEST = types.PublishRequest.pb()
-_RESPONSE = types.PublishResponse.pb()
+_MESSAGES_TAG = bytes([_REQUEST.DESCRIPTOR.fields_by_name["messages"].number << 3 | 2])
+"""Of a field of messages: its number, and 2 for "as long as the length says"."""
 _GET = types.GetTopicRequest.pb()
 _TOPIC = types.Topic.pb()
 _PUBLISH_PERMISSION = "pubsub.topics.publish"
@@ -81,17 +82,33 @@ def _routed(field: str, path: str) -> tuple[tuple[str, str], ...]:
     return (routing_header.to_grpc_metadata(((field, path),)),)  # type: ignore[no-untyped-call]
 
 
+def _messages_field(messages: Sequence[Any]) -> bytes:
+    """Write the field `messages` of a PublishRequest, each length-delimited under its tag.
+
+    As protobuf writes it (https://protobuf.dev/programming-guides/encoding/), without the copy of
+    every message that it takes to put them into a request first.
+    """
+    parts: list[bytes] = []
+    for message in messages:
+        body = message.SerializeToString()
+        length = len(body)
+        head = bytearray(_MESSAGES_TAG)
+        while length > 0x7F:  # noqa: PLR2004  # seven bits a byte, the highest says: more
+            head.append(length & 0x7F | 0x80)
+            length >>= 7
+        head.append(length)
+        parts += (bytes(head), body)
+    return b"".join(parts)
+
+
 class Topic:
     """One topic by way of a client's channel. Every call raises grpc.aio.AioRpcError."""
 
     def __init__(self, client: PublisherAsyncClient, path: str) -> None:
         self._path = path
         channel = client.transport.grpc_channel  # type: ignore[attr-defined]
-        self._publish = channel.unary_unary(
-            "/google.pubsub.v1.Publisher/Publish",
-            request_serializer=_REQUEST.SerializeToString,
-            response_deserializer=_RESPONSE.FromString,
-        )
+        self._publish = channel.unary_unary("/google.pubsub.v1.Publisher/Publish")
+        self._head = _REQUEST(topic=path).SerializeToString()
         self._get = channel.unary_unary(
             "/google.pubsub.v1.Publisher/GetTopic",
             request_serializer=_GET.SerializeToString,
@@ -106,8 +123,9 @@ class Topic:
 
     async def publish(self, messages: Sequence[Any], timeout: float) -> None:  # noqa: ASYNC109  # gRPC's own
         """Publish messages of one ordering key; when this returns they are durable."""
-        request = _REQUEST(topic=self._path, messages=messages)
-        await self._publish(request, timeout=timeout, metadata=self._metadata)
+        await self._publish(
+            self._head + _messages_field(messages), timeout=timeout, metadata=self._metadata
+        )
 
     async def check(self, timeout: float) -> None:  # noqa: ASYNC109  # gRPC's own
         """Return when the topic is there and may be published to; raise what a publish would.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 import schema
 from server import kinds
@@ -40,6 +41,9 @@ HEADERS: Final = {
     # The payload is the client's own text: no browser may take it for anything but JSON.
     "X-Content-Type-Options": "nosniff",
 }
+
+
+_HEADERS = CIMultiDict(HEADERS)
 
 
 class Fault(NamedTuple):
@@ -76,9 +80,9 @@ class Verdict(NamedTuple):
 
     def response(self) -> web.Response:
         """Make the HTTP answer; it carries the verdict under `VERDICT`."""
-        response = web.Response(
-            status=self.status, body=self.json(), headers={**HEADERS, **self.headers}
-        )
+        headers = _HEADERS.copy()
+        headers.update(self.headers)
+        response = web.Response(status=self.status, body=self.json(), headers=headers)
         response[VERDICT] = self
         return response
 

@@ -33,9 +33,10 @@ async def gather(
     size = 0
     closes_at: float | None = None
     while len(batch) < max_messages:
-        if not await inbox.wait(DRY_SECONDS if batch else None):
-            break
         head = inbox.peek()
+        if head is None:  # the wait costs as much as all the rest, also where there is none
+            await inbox.wait(DRY_SECONDS if batch else None)
+            head = inbox.peek()
         if head is None or (batch and size + len(head.data) > max_bytes):
             break
         batch.append(inbox.take())

@@ -48,6 +48,8 @@ class Made:
 
     def used_by(self, applied: Iterable[Entry]) -> None:
         """Strike what applied transactions have put to use."""
+        if not self.tables and not self.columns:
+            return  # as nearly always
         for entry in applied:
             for activity in entry.transaction.activities if entry.transaction else ():
                 self.tables.discard(activity.table)
@@ -140,8 +142,8 @@ class Catalog:
 
 def _tables(entries: Iterable[Entry]) -> set[str]:
     return {
-        table
+        activity.table
         for entry in entries
         if entry.transaction and not entry.rejection
-        for table in entry.transaction.tables
+        for activity in entry.transaction.activities
     }

@@ -59,6 +59,11 @@ def _shape(activity: Activity) -> _Shape:
     )
 
 
+class _Seen(NamedTuple):
+    types: tuple[ColumnType, ...]
+    shape: _Shape
+
+
 class _Table:
     """One table's pending rows and delete keys.
 
@@ -72,6 +77,7 @@ class _Table:
         self._pending: dict[int, tuple[Columns, Row]] = {}
         self._inserted = 0
         self._indexes: dict[Columns, dict[Row, list[int]]] = {}
+        self._places: dict[tuple[Columns, Columns], tuple[int, ...]] = {}
         self._delete_keys: dict[Columns, dict[Row, None]] = {}
 
     def insert(self, shape: _Shape, row: Row) -> None:
@@ -80,7 +86,8 @@ class _Table:
         self._shapes.setdefault(shape.columns, shape)
         self._pending[number] = (shape.columns, row)
         for columns, index in self._indexes.items():
-            index.setdefault(_key(columns, shape.columns, row), []).append(number)
+            key = row if columns == shape.columns else self._key(columns, shape.columns, row)
+            index.setdefault(key, []).append(number)
 
     def delete(self, shape: _Shape, key: Row) -> None:
         columns = shape.columns
@@ -95,8 +102,18 @@ class _Table:
     def _index(self, columns: Columns) -> dict[Row, list[int]]:
         index: dict[Row, list[int]] = {}
         for number, (own, row) in self._pending.items():
-            index.setdefault(_key(columns, own, row), []).append(number)
+            index.setdefault(self._key(columns, own, row), []).append(number)
         return index
+
+    def _key(self, columns: Columns, own: Columns, row: Row) -> Row:
+        """Return a row's values in `columns`; a column that it does not name is NULL."""
+        places = self._places.get((columns, own))
+        if places is None:
+            at = {column: place for place, column in enumerate(own)}
+            places = tuple([at.get(column, len(own)) for column in columns])
+            self._places[columns, own] = places
+        values = (*row, None)
+        return tuple([values[place] for place in places])
 
     def change(self, table: str) -> TableChange:
         inserts: dict[Columns, list[Row]] = {}
@@ -113,23 +130,16 @@ class _Table:
         return RowSet(shape.names, shape.types, rows)
 
 
-def _key(columns: Columns, own: Columns, row: Row) -> Row:
-    """Return a row's values in `columns`; a column that it does not name is NULL."""
-    if columns == own:
-        return row
-    values = dict(zip(own, row, strict=True))
-    return tuple([values.get(column) for column in columns])
-
-
 def fold(activities: Iterable[Activity]) -> list[TableChange]:
     """Return the net effect of activities in order: a change for each table, by first naming."""
     tables: dict[str, _Table] = {}
-    shapes: dict[tuple[tuple[str, ...], tuple[ColumnType, ...]], _Shape] = {}
+    # The shape that a tuple of names had last: hashing types costs more than comparing them.
+    shapes: dict[tuple[str, ...], _Seen] = {}
     for activity in activities:
-        seen_as = (activity.names, activity.types)
-        shape = shapes.get(seen_as)
-        if shape is None:
-            shape = shapes[seen_as] = _shape(activity)
+        seen = shapes.get(activity.names)
+        if seen is None or seen.types != activity.types:
+            seen = shapes[activity.names] = _Seen(activity.types, _shape(activity))
+        shape = seen.shape
         table = tables.get(activity.table)
         if table is None:
             table = tables[activity.table] = _Table()

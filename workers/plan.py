@@ -83,6 +83,8 @@ class _Overlay:
         self._accepted: dict[str, dict[str, Column]] = {}
         self._tentative: dict[str, dict[str, Column]] = {}
         self.added: list[tuple[str, str, ColumnType]] = []
+        self.fitting: dict[tuple[str, tuple[str, ...]], tuple[ColumnType, ...]] = {}
+        """Types that a table's columns are known to take; in a batch columns only come."""
 
     def columns(self, table: str) -> Columns | None:
         return self._tentative.get(table) or self._accepted.get(table) or self._catalog[table]
@@ -104,6 +106,9 @@ class _Overlay:
 
 
 def _check(activity: Activity, overlay: _Overlay) -> None:
+    columns_named = (activity.table, activity.names)
+    if overlay.fitting.get(columns_named) == activity.types:
+        return
     columns = overlay.columns(activity.table)
     inserting = activity.operation == "insert"
     if columns is None and not inserting:
@@ -122,10 +127,12 @@ def _check(activity: Activity, overlay: _Overlay) -> None:
                 Reason.TYPE_CONFLICT,
                 f"{activity.table}.{column.name} is {column.base}{own}, not {declared.bigquery}",
             )
+    if not overlay.added:  # what only this transaction brings may go with it
+        overlay.fitting[columns_named] = activity.types
 
 
 def _check_whole(transaction: Transaction, overlay: _Overlay) -> None:
-    if len(transaction.tables) > MAX_TABLES:
+    if len(transaction.activities) > MAX_TABLES and len(transaction.tables) > MAX_TABLES:
         raise _Refused(
             Reason.TOO_LARGE,
             f"{len(transaction.tables)} tables: a transaction may touch {MAX_TABLES}",

@@ -32,8 +32,11 @@ def sift(entries: Iterable[Entry], ledger: Mapping[str, Mapping[str, Settled]]) 
     seen: dict[str, set[str]] = {}
     for entry in entries:
         id_, sha256 = entry.key
-        outcome = ledger.get(id_, {}).get(sha256)
-        bodies = seen.setdefault(id_, set(ledger.get(id_, ())))
+        settled = ledger.get(id_, {}) if ledger else {}
+        outcome = settled.get(sha256)
+        bodies = seen.get(id_)
+        if bodies is None:
+            bodies = seen[id_] = set(settled)
         if outcome is not None:
             result.known.append((entry, outcome))
         elif sha256 in bodies:

@@ -14,11 +14,13 @@ import itertools
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import UTC
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, SubscriberAsyncClient
 
 from ops.runtime import log, metrics
@@ -154,13 +156,15 @@ class Subscription:
 
     def _delivery(self, received: Any) -> Delivery:
         message = received.message
+        attributes, published = message.attributes, message.publish_time
         return Delivery(
             ack_id=received.ack_id,
             message_id=message.message_id,
             data=message.data,
-            attributes=dict(message.attributes),
+            # `dict` goes through a map's abstract methods, which takes twice as long.
+            attributes={name: attributes[name] for name in attributes},
             ordering_key=message.ordering_key,
-            publish_time=message.publish_time.ToDatetime(UTC).isoformat(),
+            publish_time=_text(published.seconds, published.nanos),
             lease_until=time.monotonic() + self._lease_seconds,
         )
 
@@ -267,6 +271,13 @@ class Subscription:
                 if delivery.lost:
                     continue
                 delivery.lease_until = asked_at + self._lease_seconds
+
+
+@lru_cache(1_024)  # the messages of one Publish call share theirs
+def _text(seconds: int, nanos: int) -> str:
+    """Return a Timestamp as ISO 8601 text."""
+    moment: datetime = Timestamp(seconds=seconds, nanos=nanos).ToDatetime(UTC)
+    return moment.isoformat()
 
 
 def _chunks(deliveries: list[Delivery]) -> Iterator[list[str]]:

@@ -1,6 +1,13 @@
+import asyncio
+import errno
 import json
 import logging
+import sys
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +91,72 @@ def test_the_console_format_shows_a_traceback_under_its_line(
     assert first.endswith("ERROR   worker_03 failed id=ab12")
     assert trace[0].startswith("Traceback")
     assert trace[-1].startswith("ValueError")
+
+
+async def test_what_a_turn_of_the_loop_says_is_written_at_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.setup("worker_03", Settings.parse({}))
+
+    log.get("a.module").info("first")
+    log.get("a.module").info("second")
+    assert capsys.readouterr().err == ""
+    await asyncio.sleep(0)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["action"] for line in lines] == ["first", "second"]
+
+
+async def test_a_warning_is_written_at_once_behind_what_was_said_before_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.setup("worker_03", Settings.parse({}))
+
+    log.get("a.module").info("first")
+    log.get("a.module").warning("second")
+    logging.getLogger("some.library").warning("third")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line.get("action") or line["message"] for line in lines] == ["first", "second", "third"]
+
+
+def test_threads_lose_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup("worker_03", Settings.parse({}))
+
+    def say(number: int) -> None:
+        for _ in range(500):
+            log.get("a.module").info("said", by=number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(say, range(4)))
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert Counter(line["by"] for line in lines) == dict.fromkeys(range(4), 500)
+
+
+def test_every_kind_of_field_is_written_as_json_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup("worker_03", Settings.parse({}))
+    fields = {"text": 'a "b"\n\x00é\ud800', "whole": 3, "half": 0.5, "none": None, "yes": True}
+
+    log.get("a.module").info("many", **fields, held=[1, {"a": None}], path=Path("/x"))
+
+    line = json.loads(capsys.readouterr().err)
+    assert {name: line[name] for name in fields} == fields
+    assert (line["held"], line["path"]) == ([1, {"a": None}], "/x")
+    assert datetime.fromisoformat(line["time"]).tzinfo is not None
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.setup("worker_03", Settings.parse({}))
+
+    def full(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.stderr, "write", full)
+        log.get("a.module").info("lost")
+    log.get("a.module").info("written")
+
+    assert json.loads(capsys.readouterr().err)["action"] == "written"

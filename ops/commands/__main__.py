@@ -14,7 +14,9 @@ from ops.runtime.process import settings_or_exit
 
 # Command → what it does, as `gatekeeper --help` says it. Its module has the same name.
 COMMANDS = {
+    "audit": "compare what was accepted with what came of it; run a trial under faults",
     "apikey": "create, list or revoke the keys of those who may send",
+    "bench": "measure this machine, or work out the cost of a rate in the cloud",
     "deadletter": "list, show, replay or discard the transactions that were rejected for good",
     "doctor": "check settings, access, resources and this machine; say what mends each",
     "provision": "create the topics, subscriptions, dataset and ledger; safe to run twice",

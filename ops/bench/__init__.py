@@ -1,0 +1,1 @@
+"""Measures Gatekeeper beside what it is to be compared with: the parts of `gatekeeper bench`."""

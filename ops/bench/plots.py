@@ -1,0 +1,74 @@
+"""Draws a result's plots as SVG: the same numbers give the same bytes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ops.bench.results import BadRun, Plot
+
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "gatekeeper",  # ids that do not change from run to run
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+}
+_COLOURS = ("#1f6feb", "#d1642a", "#2a9d5c", "#8250df")
+_MARKED = 24
+"""A line of so many points or fewer has a dot at each."""
+
+
+def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
+    """Write one file for each plot and return them; raises BadRun without matplotlib."""
+    drawn = list(plots)
+    if not drawn:
+        return []
+    try:
+        import cycler  # noqa: PLC0415
+        import matplotlib as mpl  # noqa: PLC0415  # a second, and needed for drawing only
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ImportError:
+        raise BadRun("drawing needs matplotlib: pip install matplotlib") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    style = {**_STYLE, "axes.prop_cycle": cycler.cycler(color=_COLOURS)}
+    files = []
+    with mpl.rc_context(style):
+        for plot in drawn:
+            figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+            _draw(figure.subplots(), plot)
+            files.append(folder / f"{plot.name}.svg")
+            figure.savefig(files[-1], format="svg", metadata={"Date": None, "Creator": None})
+    return files
+
+
+def _draw(axes: Any, plot: Plot) -> None:
+    if plot.bars:
+        _bars(axes, plot)
+    else:
+        for name, points in plot.series.items():
+            dots = "o" if len(points) <= _MARKED else ""
+            x, y = [x for x, _ in points], [y for _, y in points]
+            axes.plot(x, y, label=name, marker=dots, markersize=4, linewidth=1.4)
+    if plot.logarithmic:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_title(plot.title, loc="left")
+    axes.set_xlabel(plot.x)
+    axes.set_ylabel(plot.y)
+    if len(plot.series) > 1:
+        axes.legend(frameon=False)
+
+
+def _bars(axes: Any, plot: Plot) -> None:
+    width = 0.8 / len(plot.series)
+    for number, (name, points) in enumerate(plot.series.items()):
+        left = [x - 0.4 + width * (number + 0.5) for x, _ in points]
+        axes.bar(left, [y for _, y in points], width * 0.92, label=name)
+    axes.set_xticks(range(len(plot.ticks)), plot.ticks)
+    axes.grid(visible=False, axis="x")

@@ -1,0 +1,50 @@
+"""`gatekeeper bench` at its smallest: that it measures, not what."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import ROOT
+
+
+def measured(bench: str, folder: Path) -> dict[str, Any]:
+    file = folder / "found.json"
+    words = ["bench", bench, "--quick", "--json", str(file), "--plots", str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.commands", *words],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    assert found["machine"]["cores"]
+    (result,) = found["results"]
+    assert result["title"] in done.stdout
+    for plot in result["plots"]:
+        assert (folder / f"{plot['name']}.svg").stat().st_size > 1_000
+    return result
+
+
+def test_ingest_sets_the_server_beside_its_rivals(tmp_path: Path) -> None:
+    (turns,) = measured("ingest", tmp_path)["data"].values()
+    assert list(turns) == ["gatekeeper", "null", "futures", "sketch"]
+    for rounds in turns.values():
+        for turn in rounds:
+            assert turn["rate"] > 0
+            assert turn["p99"] >= turn["p50"] > 0
+
+
+def test_apply_splits_a_transaction_into_its_stages(tmp_path: Path) -> None:
+    result = measured("apply", tmp_path)
+    names = {check["name"] for check in result["checks"]}
+    assert names == {"apply_cpu", "apply_statements", "apply_fold"}
+    for stages in result["data"]["stages"]:
+        assert all(stages[name] >= 0 for name in ("check", "decode", "plan", "fold", "sql"))
+    assert all(worker["rate"] > 0 for worker in result["data"]["workers"])

@@ -1,0 +1,64 @@
+import math
+
+import pytest
+
+from ops.bench.figures import Samples, from_buckets, growth, percentile, ratios
+
+
+def test_a_figure_is_its_median_with_the_range_behind() -> None:
+    samples = Samples((3.0, 1.0, 2.0))
+    assert (samples.low, samples.median, samples.high) == (1.0, 2.0, 3.0)
+    assert samples.text(1) == "2.0 (1.0 to 3.0)"
+
+
+def test_a_single_measurement_has_no_range() -> None:
+    assert Samples((1234.5,)).text() == "1,234"
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    assert ratios([1, 20], [2, 10]).values == (0.5, 2.0)
+
+
+def test_ratios_of_unequal_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        ratios([1, 2], [1])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_a_percentile_is_a_value_that_was_measured(share: float, expected: int) -> None:
+    assert percentile(range(1, 101), share) == expected
+
+
+def test_no_value_has_no_percentile() -> None:
+    with pytest.raises(ValueError, match="no value"):
+        percentile([], 0.5)
+
+
+def test_a_histogram_is_read_as_prometheus_reads_it() -> None:
+    cumulative = {1.0: 50.0, 2.0: 90.0, 3.0: 99.0, math.inf: 100.0}
+    assert from_buckets(cumulative, 0.5) == 1.0
+    assert from_buckets(cumulative, 0.7) == 1.5
+    assert from_buckets(cumulative, 0.99) == 3.0
+
+
+def test_past_the_last_bound_a_histogram_knows_no_more_than_that_bound() -> None:
+    assert from_buckets({1.0: 1.0, math.inf: 10.0}, 0.9) == 1.0
+
+
+def test_an_empty_histogram_has_no_percentile() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        from_buckets({1.0: 0.0, math.inf: 0.0}, 0.5)
+
+
+def test_what_goes_up_and_down_in_turns_does_not_grow() -> None:
+    saw = [(float(x), float(x % 4)) for x in range(80)]
+    assert growth(saw) == pytest.approx(0.0)
+
+
+def test_growth_is_told_in_y_for_each_x() -> None:
+    assert growth([(x / 2, 3.0 * x) for x in range(40)]) == pytest.approx(6.0)
+
+
+def test_too_few_points_do_not_grow() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        growth([(0.0, 0.0), (1.0, 1.0)])

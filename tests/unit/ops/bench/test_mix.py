@@ -1,0 +1,22 @@
+import json
+
+from google.pubsub_v1 import types
+
+import schema
+from ops.bench.feed import requests
+from ops.bench.mix import Mix
+
+
+def test_every_transaction_of_the_mix_meets_the_rule() -> None:
+    mix = Mix(seed=1)
+    for _ in range(200):
+        schema.check_body(json.dumps(mix.transaction()).encode())
+
+
+def test_a_call_holds_one_ordering_key_and_every_message_is_there_once() -> None:
+    calls = [
+        types.PublishRequest.pb().FromString(each) for each in requests("t", 50, ("a", "b"), 7)
+    ]
+    assert all(len({message.ordering_key for message in call.messages}) == 1 for call in calls)
+    messages = [message for call in calls for message in call.messages]
+    assert len({message.attributes["id"] for message in messages}) == len(messages) == 50

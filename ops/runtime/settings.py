@@ -120,7 +120,7 @@ RULES: dict[str, tuple[Callable[[str], Any], str | None]] = {
     "PUBSUB_EMULATOR_HOST": (_address, None),
     "BIGQUERY_EMULATOR_HOST": (_address, None),
     "STATE_DIR": (Path, ".gatekeeper"),
-    "BATCH_MAX_MESSAGES": (_whole(1, 10_000), "1000"),
+    "BATCH_MAX_MESSAGES": (_whole(1, 10_000), "5000"),
     "BATCH_MAX_BYTES": (_whole(1_000, 8_000_000), "4000000"),
     "BATCH_MAX_SECONDS": (_seconds(0, 60), "1"),
     "MAX_BODY_BYTES": (_whole(100, 5_000_000), "1000000"),

@@ -13,6 +13,7 @@ from workers.dead_letter import DeadLetters
 from workers.guard_rail import GuardRail
 from workers.outcome import Reason
 from workers.subscription import Subscription
+from workers.turns import Turns
 from workers.warehouse import Warehouse
 from workers.worker import Worker
 
@@ -50,15 +51,17 @@ async def main(settings: Settings) -> int:
     dead_letters = DeadLetters(
         publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
     )
-    claims = Claims.of(settings)
+    claims, turns = Claims.of(settings), Turns.of(settings)
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with Pusher(settings, "gatekeeper_worker", name).running():
         try:
-            await Worker(subscription, applier, dead_letters, claims, settings).run(stop)
+            worker = Worker(subscription, applier, dead_letters, claims, turns, settings)
+            await worker.run(stop)
         finally:
             await clients.close(subscriber, publisher)
             claims.close()
+            turns.close()
     logger.info("worker_stopped")
     return 0
 

@@ -17,6 +17,7 @@ from workers.delivery import Delivery
 from workers.entry import Entry, decode
 from workers.guard_rail import TooManyRejected
 from workers.subscription import Subscription
+from workers.turns import Turns, tables
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 
 DRAIN_SECONDS = 10.0
@@ -43,18 +44,20 @@ class Worker:
     would only bring it back, and is for a worker that leaves.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what it is made of
         self,
         subscription: Subscription,
         applier: Applier,
         dead_letters: DeadLetters,
         claims: Claims,
+        turns: Turns,
         settings: Settings,
     ) -> None:
         self._subscription = subscription
         self._applier = applier
         self._dead_letters = dead_letters
         self._claims = claims
+        self._turns = turns
         self._settings = settings
         self._stop_by = math.inf
 
@@ -120,7 +123,10 @@ class Worker:
         entries = await _decoded(batch)
         keys = {delivery.ordering_key or delivery.message_id for delivery in batch}
         try:
-            async with self._claims.held(keys, left) as claim:
+            async with (
+                self._claims.held(keys, left) as claim,
+                self._turns.held(tables(entries), left),
+            ):
 
                 def fence() -> float:
                     claim.note(lease_until())

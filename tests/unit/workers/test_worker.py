@@ -17,6 +17,7 @@ from workers.apply import Applier, Outcome
 from workers.claims import Claims
 from workers.guard_rail import LEAST, GuardRail
 from workers.subscription import Subscription
+from workers.turns import Turns
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 from workers.worker import Worker
 
@@ -47,7 +48,12 @@ class Stage:
         )
         self.applier = Applier(self.warehouse, "p.d", "w", GuardRail(share))
         self.worker = Worker(
-            self.subscription, self.applier, self.dead_letters, Claims(folder / "claims"), settings
+            self.subscription,
+            self.applier,
+            self.dead_letters,
+            Claims(folder / "claims"),
+            Turns(folder / "turns"),
+            settings,
         )
         self.stop = asyncio.Event()
 

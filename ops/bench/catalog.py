@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ops.bench import apply, cost, ingest, locust_run, memory, pace, pipeline, scale
+from ops.bench import apply, capacity, cost, ingest, locust_run, memory, pace, pipeline, scale
 from ops.bench.results import Result
 
 type Bench = Callable[[bool, Path | None], Result]
@@ -20,5 +20,5 @@ BENCHES: Final[dict[str, Bench]] = {
     "locust": lambda quick, reports: locust_run.run(
         locust_run.QUICK if quick else locust_run.Size(), reports
     ),
-    "cost": lambda _, __: cost.run(cost.Load()),
+    "cost": lambda _, __: cost.run(capacity.Load()),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops.bench import cost, document, machine, plots, report
+from ops.bench import capacity, cost, document, machine, plots, report
 from ops.bench.catalog import BENCHES
 from ops.bench.progress import say
 from ops.runtime.settings import Settings
@@ -25,7 +25,7 @@ def run_one(options: argparse.Namespace, settings: Settings, console: Console) -
         plots.draw(result.plots, options.plots)
 
 
-def _load(options: argparse.Namespace, settings: Settings) -> cost.Load:
+def _load(options: argparse.Namespace, settings: Settings) -> capacity.Load:
     given = {
         "rate": options.rate,
         "workers": options.workers,
@@ -33,7 +33,7 @@ def _load(options: argparse.Namespace, settings: Settings) -> cost.Load:
         "job_seconds": options.job_seconds,
         "table_bytes": None if options.table_gb is None else options.table_gb * 1e9,
     }
-    return cost.Load(
+    return capacity.Load(
         batch_max_messages=settings.batch_max_messages,
         batch_max_bytes=settings.batch_max_bytes,
         ledger_days=settings.ledger_days,

@@ -15,12 +15,10 @@ from ops.bench.stand import Stand
 _METHOD: Final = """\
 The locustfile's mix goes through one server, the embedded Pub/Sub, one worker and a stand-in for
 BigQuery that answers at once, no faster than the worker works it off. Memory is the proportional
-set size (PSS), sampled every few thousand transactions; early is the median of the samples around
-a tenth of the run, late that of its last twentieth. Then a worker that has 10,000 transactions
+set size (PSS), sampled twice a second; early is the median of the nine samples around a tenth of
+the run, late that of its last nine. Then a worker that has 10,000 transactions
 outstanding, before a warehouse that does not answer for a minute."""
-_SAMPLE_SECONDS: Final = 0.5
-_AROUND: Final = 0.25
-"""Early is a tenth of the run, a quarter of that more or less."""
+_TAKEN: Final = 9
 _MB: Final = 1e6
 
 
@@ -31,9 +29,10 @@ class Size(NamedTuple):
     high: int = 15_000
     """The backlog past which the server gets no more."""
     outstanding: int = 10_000
+    sample_seconds: float = 0.5
 
 
-QUICK: Final = Size(6_000, 2_000, 1_000)
+QUICK: Final = Size(3_000, 2_000, 1_000, 0.05)
 
 
 class Point(NamedTuple):
@@ -48,7 +47,7 @@ def run(size: Size) -> Result:
     """Send everything, then fill a worker."""
     began = time.monotonic()
     points = _through(size)
-    full = _outstanding(size.outstanding)
+    full = _outstanding(size)
     return _result(points, full, size, time.monotonic() - began)
 
 
@@ -63,7 +62,7 @@ def _through(size: Size) -> list[Point]:
         with Sender(stand.folder, server.address, 64, *options) as sender:
             sending, told = False, 0.0
             while True:
-                time.sleep(_SAMPLE_SECONDS)
+                time.sleep(size.sample_seconds)
                 stand.check()
                 backlog = stand.backlog()
                 report = sender.report()
@@ -81,8 +80,9 @@ def _through(size: Size) -> list[Point]:
     return points
 
 
-def _outstanding(count: int) -> Samples:
+def _outstanding(size: Size) -> Samples:
     """Return the memory of a worker that holds so many transactions, in MB."""
+    count = size.outstanding
     say(f"memory: a worker with {count:,} transactions outstanding")
     with Stand(METRICS_PUSH_SECONDS="0.2") as stand:
         stand.pubsub()
@@ -94,8 +94,8 @@ def _outstanding(count: int) -> Samples:
         with stand.worker("worker", settings={"BATCH_MAX_MESSAGES": str(batch)}) as worker:
             wait_until(lambda: _held(stand, worker) >= count, 60, f"{count:,} are outstanding")
             found = []
-            for _ in range(10):
-                time.sleep(_SAMPLE_SECONDS)
+            for _ in range(_TAKEN):
+                time.sleep(size.sample_seconds)
                 found.append(worker.memory() / _MB)
             worker.check()
             worker.opened.kill()  # it would wait for its job
@@ -109,13 +109,12 @@ def _held(stand: Stand, worker: Process) -> float:
 
 
 def early_and_late(points: list[Point], transactions: int) -> tuple[list[Point], list[Point]]:
-    """Pick the samples around a tenth of the run and those of its last twentieth."""
-    tenth = transactions / 10
-    early = [p for p in points if abs(p.transactions - tenth) <= tenth * _AROUND]
-    late = [p for p in points if p.transactions >= transactions * 0.95]
-    if not early or not late:
+    """Pick the samples around a tenth of the run, and the last ones."""
+    if len(points) < 2:  # noqa: PLR2004  # one of each
         raise BadRun("the run was too short to take samples early and late")
-    return early, late
+    tenth = transactions / 10
+    early = sorted(points, key=lambda point: abs(point.transactions - tenth))
+    return early[:_TAKEN], points[-_TAKEN:]
 
 
 def _result(points: list[Point], full: Samples, size: Size, seconds: float) -> Result:

@@ -1,4 +1,4 @@
-"""The load: inserts, deletes and mixed transactions over several tables, as locustfile.py sends.
+"""The load of locustfile.py and the benchmarks: inserts, deletes, mixed transactions; four tables.
 
 Of ten transactions six insert a row, two delete the rows of one id, and two are mixed: one to five
 pairs of an insert and a delete, each pair on a table of its own choice.

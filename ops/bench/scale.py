@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from ops.bench import cost
+from ops.bench import capacity
 from ops.bench.apply import check_log
 from ops.bench.figures import Samples, ratios
 from ops.bench.progress import say
@@ -126,7 +126,7 @@ def _result(
     checks = []
     if 8 in rounds:  # noqa: PLR2004  # the target's
         checks.append(Check("scale_8", ratios(rounds[8], [8 * each for each in one])))
-    best = cost.best_batch()
+    best = capacity.best_batch()
     return Result(
         bench="scale",
         title="Scale: a warehouse at BigQuery's speed",

@@ -1,36 +1,5 @@
-import pytest
-
 from ops.bench import cost
-from ops.bench.cost import Load, Sample
-
-WEIGHTS = Sample(body=400.0, message=600.0, script=300.0)
-
-
-def test_a_worker_s_batch_is_what_came_in_during_its_last_job() -> None:
-    found = cost.estimate(Load(rate=200, workers=2, job_seconds=2.5), WEIGHTS)
-    assert found.batch == 250
-    assert found.batches == pytest.approx(2 / 2.5)
-
-
-def test_a_trickle_is_applied_one_by_one() -> None:
-    found = cost.estimate(Load(rate=0.1, workers=2, job_seconds=2.5), WEIGHTS)
-    assert found.batch == 1
-    assert found.batches == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize(
-    ("settings", "batch"),
-    [
-        ({"batch_max_messages": 500}, 500),
-        ({"batch_max_messages": 10_000, "batch_max_bytes": 40_000}, 100),
-        ({"batch_max_messages": 10_000_000, "batch_max_bytes": 10**12}, 30_000),
-    ],
-)
-def test_a_batch_ends_at_its_messages_its_bytes_or_the_request(
-    settings: dict[str, int], batch: int
-) -> None:
-    found = cost.estimate(Load(rate=1e6, workers=1, **settings), WEIGHTS)
-    assert found.batch == batch
+from ops.bench.capacity import Load
 
 
 def test_past_its_capacity_a_fleet_is_told_how_many_workers_would_keep_up() -> None:
@@ -39,22 +8,9 @@ def test_past_its_capacity_a_fleet_is_told_how_many_workers_would_keep_up() -> N
     assert "4 would keep up" in result.notes[0]
 
 
-def test_statements_grow_with_tables_and_sets_of_columns_and_not_with_the_rate() -> None:
-    base = Load(rate=400, workers=1, tables=10)
-    assert cost.estimate(base, WEIGHTS).statements == 21
-    assert cost.estimate(base._replace(rate=800), WEIGHTS).statements == 21
-    assert cost.estimate(base._replace(column_sets=2), WEIGHTS).statements == 41
-
-
 def test_every_quota_has_the_page_that_says_it() -> None:
     result = cost.run(Load())
     marks = {row[-1] for grid in result.grids for row in grid.rows if row[-1]}
     listed = {note.partition(" ")[0]: note for note in result.notes if note.startswith("[")}
     assert marks <= listed.keys()
     assert all("https://" in note for note in listed.values())
-
-
-def test_the_best_batch_fits_a_request() -> None:
-    best = cost.best_batch(Sample(body=1_000, message=1_200, script=3_000))
-    assert best.messages == 3_000
-    assert best.bytes == 3_000_000

@@ -10,8 +10,8 @@ from ops.bench.results import Grid, Result
 
 DAY: Final = 86_400
 _CALLS_A_BATCH: Final = 4  # jobs.insert, jobs.get, jobs.getQueryResults, jobs.get
-_LEDGER_KEY_BYTES: Final = (2 + 32) + (2 + 64)
-"""Of a ledger row's `id` and `sha256`, which the guard reads."""
+_LEDGER_ID_BYTES: Final = 2 + 32
+"""Of a ledger row's `id`, which the guard reads."""
 _NEAR: Final = 0.5
 _METHOD: Final = """\
 Arithmetic from the settings and a rate, with no network. Transactions are of two activities, a
@@ -70,7 +70,7 @@ def dollars(load: Load, found: Estimate) -> list[Line]:
     own_tables = (found.statements - 1) / 2
     deletes = found.batches * own_tables * max(load.table_bytes, limits.LEAST_QUERY_BYTES.value)
     rows = done * DAY * load.ledger_days
-    guard = found.batches * max(rows * _LEDGER_KEY_BYTES, limits.LEAST_QUERY_BYTES.value)
+    guard = found.batches * max(rows * _LEDGER_ID_BYTES, limits.LEAST_QUERY_BYTES.value)
     scanned = limits.DOLLARS_A_TIB_SCANNED
     moved = limits.DOLLARS_A_TIB_PUBLISHED
     tib = 2**40

@@ -16,6 +16,7 @@ from ops.audit.fleet import NotRunning, TrialFleet
 from ops.bench import waiting
 from ops.bench.mix import Mix
 from ops.bench.processes import Running, wait_until
+from ops.bench.progress import say
 from ops.bench.results import BadRun
 from ops.runtime.supervisord import State
 
@@ -81,6 +82,8 @@ class Fleet:
         try:
             if kind is None:
                 self._fleet.command(sys.executable, "-m", "ops.fleet.down")
+            elif isinstance(error, BadRun):
+                say(f"the end of the fleet's logs:\n{self._fleet.logs()}")
         except NotRunning as failure:
             raise BadRun(str(failure)) from failure
         finally:

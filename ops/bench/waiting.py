@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ops.bench.processes import wait_until
+from ops.bench.results import BadRun
 from ops.runtime import backlog, clients
 from ops.runtime.settings import Settings
 
@@ -13,8 +14,11 @@ PATIENCE_SECONDS = 10.0
 
 
 def count(settings: Settings) -> int:
-    """Return how many messages are not acknowledged yet."""
-    return backlog.read(settings, PATIENCE_SECONDS).unacked
+    """Return how many messages are not acknowledged yet; raises BadRun when nobody can tell."""
+    try:
+        return backlog.read(settings, PATIENCE_SECONDS).unacked
+    except ConnectionError as error:
+        raise BadRun(str(error)) from error
 
 
 def drained(settings: Settings, seconds: float, check: Callable[[], None]) -> None:

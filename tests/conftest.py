@@ -1,6 +1,12 @@
-"""How the suite is dealt out when `ops/test` runs two processes of it side by side."""
+"""For the whole suite: its examples, and how `ops/test` deals it out to two processes."""
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run: what passes here passes there. `--hypothesis-profile=default`
+# looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

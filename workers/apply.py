@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ops.runtime import log, metrics
 from workers import ledger, sql
-from workers.catalog import Catalog, Made
+from workers.catalog import Catalog, Made, tables_of
 from workers.entry import Entry
 from workers.fold import TableChange, fold
 from workers.guard_rail import GuardRail
@@ -198,13 +198,13 @@ class Applier:
                 if not asked:
                     raise AlreadySettled  # ask the ledger first: a redelivery makes no tables
                 await self._make(lacking, made, fence)
-                await self._catalog.refresh(entries)
+                await self._catalog.refresh(lacking.creates.keys() | lacking.adds.keys())
                 self._catalog.note(lacking, made)
                 continue
             try:
                 await self._warehouse.commit(script, fence)
             except WarehouseRejected:
-                if await self._catalog.refresh(entries):
+                if await self._catalog.refresh(tables_of(entries)):
                     continue  # someone else changed a table: what failed was the old plan
                 raise
             self._count(plan, changes)

@@ -66,15 +66,15 @@ class Catalog:
 
     async def plan(self, entries: list[Entry], made: Made) -> Plan:
         """Plan a batch; every refusal in it is on what the warehouse says now."""
-        tables = _tables(entries)
-        remembered = tables & self._columns.keys()
-        await self._look_up(tables - remembered)
-        first = self._plan(entries, made)
-        doubtful = any(rejection.reason in _MAY_BE_STALE for _, rejection in first.rejected)
-        if not (doubtful or first.changes_the_catalog) or not remembered:
-            return first
-        await self._look_up(remembered)
-        return self._plan(entries, made)
+        doubtful = tables_of(entries) - self._columns.keys()
+        asked: set[str] = set()
+        while True:
+            await self._look_up(doubtful)
+            asked |= doubtful
+            found = self._plan(entries, made)
+            doubtful = _doubtful(found) - asked
+            if not doubtful:
+                return found
 
     def lacking(self, plan: Plan) -> Plan:
         """Return the part of a plan's DDL that is still to be done."""
@@ -117,15 +117,14 @@ class Catalog:
         own = self._columns.get(table, {}).get(name.casefold())
         return own is not None and own.made_as(declared)
 
-    async def refresh(self, entries: list[Entry]) -> bool:
-        """Look the tables of a batch up again, and tell whether anything had changed."""
-        tables = _tables(entries)
+    async def refresh(self, tables: Iterable[str]) -> bool:
+        """Look tables up again, and tell whether anything had changed."""
         before = {table: self._columns.get(table) for table in tables}
-        await self._look_up(tables)
-        return before != {table: self._columns.get(table) for table in tables}
+        await self._look_up(before)
+        return before != {table: self._columns.get(table) for table in before}
 
     def _plan(self, entries: list[Entry], made: Made) -> Plan:
-        known = {table: self._columns.get(table) for table in _tables(entries)}
+        known = {table: self._columns.get(table) for table in tables_of(entries)}
         return plan(entries, {table: made.hide(table, known[table]) for table in known})
 
     async def _look_up(self, tables: Iterable[str]) -> None:
@@ -140,10 +139,17 @@ class Catalog:
             self._columns[table] = columns
 
 
-def _tables(entries: Iterable[Entry]) -> set[str]:
+def tables_of(entries: Iterable[Entry]) -> set[str]:
+    """Return the tables that entries name which are not rejected beforehand."""
     return {
         activity.table
         for entry in entries
         if entry.transaction and not entry.rejection
         for activity in entry.transaction.activities
     }
+
+
+def _doubtful(plan: Plan) -> set[str]:
+    """Return the tables about which a plan may be wrong: those refused on, and those to change."""
+    refused = (entry for entry, rejection in plan.rejected if rejection.reason in _MAY_BE_STALE)
+    return tables_of(refused) | plan.creates.keys() | plan.adds.keys()

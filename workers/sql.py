@@ -6,7 +6,8 @@ quoted; nothing else of a payload reaches the text. Pure.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from schema import ColumnType
@@ -114,6 +115,17 @@ def _ledger_insert(table: str) -> str:
     )
 
 
+def _parameter(what: str, table: str, row_set: RowSet, taken: Container[str]) -> str:
+    """Name a set of rows by what it is: so its statement has the same text in every batch.
+
+    The local warehouse remembers what it has made of a text.
+    """
+    number = zlib.crc32(repr((table, row_set.names, row_set.types)).encode())
+    while (name := f"{what}_{number:x}") in taken:
+        number += 1
+    return name
+
+
 def _json(rows: object) -> str:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
@@ -137,30 +149,25 @@ def script(dataset: str, changes: Iterable[TableChange], settlement: Settlement)
     `dataset` is `project.dataset`.
     """
     ledger = f"`{dataset}.{LEDGER_TABLE}`"
-    parameters = {
-        "ids": _json(settlement.ids),
-        "conflicts": _json(settlement.conflicts),
-        "ledger": _json(settlement.rows),
-    }
+    parameters = {"ids": _json(settlement.ids), "ledger": _json(settlement.rows)}
     deletes: list[str] = []
     inserts: list[str] = []
     for change in changes:
         table = f"`{dataset}.{change.table}`"
         for row_set in change.deletes:
-            parameter = f"d{len(deletes)}"
+            parameter = _parameter("deleted", change.table, row_set, parameters)
             deletes.append(_delete(table, row_set, parameter))
             parameters[parameter] = _json(row_set.rows)
         for row_set in change.inserts:
-            parameter = f"i{len(inserts)}"
+            parameter = _parameter("inserted", change.table, row_set, parameters)
             bases = [declared.base for declared in row_set.types]
             inserts.append(_insert(table, row_set.names, bases, parameter))
             parameters[parameter] = _json(row_set.rows)
-    guard = (
-        f"ASSERT NOT EXISTS (SELECT 1 FROM {ledger} "
-        "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids)) "
-        "OR CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@conflicts))) "
-        f"AS '{SETTLED_TEXT}';"
-    )
+    settled = "id IN UNNEST(JSON_VALUE_ARRAY(@ids))"
+    if settlement.conflicts:  # only then: BigQuery charges for every column that a query names
+        settled += " OR CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@conflicts))"
+        parameters["conflicts"] = _json(settlement.conflicts)
+    guard = f"ASSERT NOT EXISTS (SELECT 1 FROM {ledger} WHERE {settled}) AS '{SETTLED_TEXT}';"
     statements = [
         "BEGIN TRANSACTION;",
         guard,

@@ -60,7 +60,6 @@ class Subscription:
         self._lease_seconds = lease_seconds
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._client_id = uuid.uuid4().hex
         self._outstanding: dict[str, Delivery] = {}
         self._copies: dict[str, list[Delivery]] = {}
         """Of messages being worked on, by message id: leased too, and acked with them."""
@@ -137,7 +136,10 @@ class Subscription:
             yield StreamingPullRequest(
                 subscription=self._path,
                 stream_ack_deadline_seconds=self._lease_seconds,
-                client_id=self._client_id,
+                # Another for each stream. The same one would pass the keys of a broken stream on to
+                # this at once, and with them what comes after messages that were lost on the way:
+                # those come back when their leases end, too late to be applied in order.
+                client_id=uuid.uuid4().hex,
                 max_outstanding_messages=self._max_messages,
                 max_outstanding_bytes=self._max_bytes,
             )

@@ -122,7 +122,10 @@ class Warehouse:
         """Return a table's columns as they are now, None when there is no such table."""
         try:
             found = await asyncio.to_thread(
-                self._client.get_table, f"{self._dataset}.{table}", timeout=REQUEST_SECONDS
+                self._client.get_table,
+                f"{self._dataset}.{table}",
+                retry=_ONCE,
+                timeout=REQUEST_SECONDS,
             )
         except NotFound:
             return None
@@ -197,7 +200,7 @@ class Warehouse:
         return list(job.result(retry=_ONCE, job_retry=None, timeout=timeout))
 
 
-# The loop in `_job` tries again, and knows when to stop.
+# Who calls tries again, and knows when to stop; the client's own retries outlive every lease.
 _ONCE = Retry(predicate=if_exception_type())
 # tables.get has the legacy names.
 _STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}

@@ -24,6 +24,8 @@ from schema.ledger import LEDGER_TABLE
 IDS_A_QUERY: Final = 10_000
 TABLES_AT_ONCE: Final = 4
 POLL_SECONDS: Final = 1.0
+POLL_SHARE: Final = 10
+"""Looking leaves the fleet so many times as much time for its own work."""
 JOB_SECONDS: Final = 300.0
 MANY_LETTERS: Final = 1_000_000
 _QUIET_SECONDS = 5.0
@@ -163,6 +165,7 @@ async def wait_until_settled(
     last: tuple[int, int] | None = None
     changed = time.monotonic()
     while True:
+        asked = time.monotonic()
         some = missing[:IDS_A_QUERY]
         there = {key[0] for key in await reader.settled(some)} if some else set()
         if there:
@@ -175,8 +178,8 @@ async def wait_until_settled(
             last, changed = (len(missing), waiting), time.monotonic()
         elif time.monotonic() - changed > patience:
             return
-        if not there:
-            await asyncio.sleep(POLL_SECONDS)
+        if len(there) < IDS_A_QUERY:
+            await asyncio.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - asked)))
 
 
 async def gather(

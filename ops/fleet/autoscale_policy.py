@@ -126,10 +126,16 @@ def _changed(policy: Policy, state: State, look: Look, decision: Decision) -> St
 
 
 def _judge_last_step(policy: Policy, state: State, look: Look) -> State:
-    """Remember a step down that has to be taken back; forget old ones when this is a new burst."""
+    """Remember a step down that has to be taken back, and the others until long after their hold.
+
+    One at a time is forgotten: a load just over the edge of n workers relapses as rarely as bursts
+    come, and would try all of the steps below n again each time.
+    """
     cool_down = policy.cool_down_seconds
     if look.at - state.changed_at > RELAPSE_COOL_DOWNS * cool_down:
-        return replace(state, too_few=0, retry_at=-math.inf, relapses=0)
+        if look.at - state.retry_at > LONGEST_HOLD_SECONDS:
+            return replace(state, relapses=max(state.relapses - 1, 0))
+        return state
     relapses = state.relapses + 1
     hold = min(cool_down * 2.0 ** min(relapses, 30), LONGEST_HOLD_SECONDS)
     return replace(state, too_few=look.workers, retry_at=look.at + hold, relapses=relapses)

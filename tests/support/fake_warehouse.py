@@ -15,9 +15,9 @@ from workers import sql
 from workers.plan import Column, Columns
 from workers.warehouse import AlreadySettled, Fence, OutcomeUnknown, WarehouseRejected
 
-_DELETE = re.compile(r"DELETE FROM `p\.d\.(\w+)` AS t WHERE EXISTS .*@(d\d+)")
+_DELETE = re.compile(r"DELETE FROM `p\.d\.(\w+)` AS t WHERE EXISTS .*@(deleted_\w+)")
 _KEY = re.compile(r"(?:t\.`(\w+)`\)?|TO_JSON_STRING\(t\.`(\w+)`\)) (?:IS NULL\) = \(k\.c(\d+)|=)")
-_INSERT = re.compile(r"INSERT INTO `p\.d\.(\w+)` \(([^)]*)\) .*@(i\d+)")
+_INSERT = re.compile(r"INSERT INTO `p\.d\.(\w+)` \(([^)]*)\) .*@(inserted_\w+)")
 
 type Row = dict[str, str | None]
 
@@ -28,6 +28,8 @@ class Lost:
 
 class FakeWarehouse:
     """Tables of text rows. `commits` holds each attempt's ledger ids; `ddl` what was made.
+
+    `lookups` counts the ledger's, `looked_at` are the tables whose columns were asked for.
 
     `failures` are used up one a commit: an exception raised before anything happens, None for none,
     or Lost. `refuses` is asked about the delete keys and rows of each commit.
@@ -40,6 +42,7 @@ class FakeWarehouse:
         self.commits: list[list[str]] = []
         self.ddl: list[tuple[str, str]] = []
         self.lookups = 0
+        self.looked_at: list[str] = []
         self.failures: deque[Exception | Lost | None] = deque()
         self.ddl_failures: deque[Exception | None] = deque()
         self.refuses: Callable[[list[tuple[str, Row]]], bool] = lambda _: False
@@ -72,7 +75,7 @@ class FakeWarehouse:
 
     def _guard(self, script: sql.Script) -> None:
         ids = set(json.loads(script.parameters["ids"]))
-        pairs = set(json.loads(script.parameters["conflicts"]))
+        pairs = set(json.loads(script.parameters.get("conflicts", "[]")))
         for row in self.ledger:
             if row["id"] in ids or f"{row['id']} {row['sha256']}" in pairs:
                 raise AlreadySettled
@@ -124,6 +127,7 @@ class FakeWarehouse:
             del self.catalog[table][column]
 
     async def columns(self, table: str) -> Columns | None:
+        self.looked_at.append(table)
         own = self.catalog.get(table)
         return None if own is None else dict(own)
 

@@ -16,8 +16,9 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import runner
 from local_bigquery.settings import settings as emulator_settings
 
-from ops.local.bigquery import patches, recovery
+from ops.local.bigquery import patches, recovery, translations
 from ops.local.bigquery.gate import Gate
+from ops.local.bigquery.translations import Translations
 from ops.local.bigquery.upkeep import Upkeep
 from ops.runtime import log
 
@@ -62,14 +63,14 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def serve(listener: socket.socket) -> None:
+async def serve(listener: socket.socket, memory: Translations) -> None:
     """Answer on the socket until SIGTERM; requests under way have `DRAIN_SECONDS`."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
     app.add_api_route("/healthz", health, include_in_schema=False)
     for chatty in ("uvicorn.error", "sqlglot"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     config = uvicorn.Config(
-        app,
+        translations.forgetting(app, memory),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -92,12 +93,13 @@ def run(
     """Serve the lake in this directory on this socket until SIGTERM or SIGINT."""
     gate = Gate()
     settled = open_database(directory, *dataset, gate)
+    memory = translations.remember()
     upkeep = Upkeep(gate, dataset, ledger_days)
     upkeep.prepare()
     upkeep.start()
     logger.info("local_bigquery_ready", address=listener.getsockname()[:2], settled=settled)
     try:
-        asyncio.run(serve(listener))
+        asyncio.run(serve(listener, memory))
     finally:
         upkeep.stop()
         close_database()

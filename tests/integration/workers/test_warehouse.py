@@ -229,6 +229,17 @@ async def test_a_lost_answer_is_asked_for_and_never_a_second_run(
     client.close()
 
 
+async def test_a_table_is_looked_up_once_and_its_caller_decides_whether_again(
+    local: Local, name: str
+) -> None:
+    adapter = Cutting("GET", 2)
+    client = _cut_client(local, adapter)
+    with pytest.raises(WarehouseUnavailable):
+        await Warehouse(client, local.settings).columns(name)
+    assert adapter.dropped == 1
+    client.close()
+
+
 async def test_a_commit_is_one_job_under_an_id_of_ours(local: Local, name: str) -> None:
     await _reasons(local, [entry(insert(name, a=number(1)))])
     before = {job.job_id for job in local.client.list_jobs()}

@@ -292,6 +292,21 @@ async def test_a_refusal_on_an_old_memory_of_the_catalog_is_not_believed(
     assert _reasons(outcomes) == [None]
 
 
+async def test_only_what_may_be_wrong_is_looked_up_again(
+    applier: Applier, warehouse: FakeWarehouse
+) -> None:
+    await applier.settle(_numbered(1, "t") + _numbered(1, "u") + _numbered(1, "v"), always)
+    warehouse.looked_at.clear()
+    batch = [
+        entry(insert("t", a=number(7))),
+        entry(delete("u", ghost=number(1))),
+        entry(insert("v", a=number(8), new=number(1))),
+    ]
+    assert _reasons(await applier.settle(batch, always)) == [None, Reason.COLUMN_MISSING, None]
+    assert "t" not in warehouse.looked_at
+    assert {"u", "v"} <= set(warehouse.looked_at)
+
+
 async def test_a_table_that_others_dropped_is_made_again(
     applier: Applier, warehouse: FakeWarehouse
 ) -> None:

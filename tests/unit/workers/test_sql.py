@@ -31,8 +31,8 @@ def test_a_thousand_deletes_and_inserts_on_a_table_are_two_data_statements() -> 
     assert script.statements == 2
     assert script.sql.count("DELETE FROM") == 1
     assert script.sql.count("INSERT INTO") == 2  # the rows and the ledger's
-    assert len(json.loads(script.parameters["d0"])) == 1000
-    assert len(json.loads(script.parameters["i0"])) == 1000
+    deleted, inserted = (json.loads(rows) for rows in _rows_of(script))
+    assert len(deleted) == len(inserted) == 1000
 
 
 def test_the_script_is_one_transaction_guard_first_then_deletes_inserts_and_the_ledger() -> None:
@@ -73,8 +73,22 @@ def test_no_value_reaches_the_sql_text(values: list[tuple[str, object]], id_: st
     # The text is the same whatever the values are, but for how a key that is NULL is compared.
     first, second = (_without_null_comparison(script.sql) for script in scripts)
     assert first == second
-    sent = json.loads(scripts[0].parameters["i0"])
-    assert sent[0][0] is not None
+    for rows in _rows_of(scripts[0]):
+        assert json.loads(rows)[0][0] is not None
+
+
+def test_the_same_change_has_the_same_text_in_every_batch() -> None:
+    first = _script(insert("t", a=number(1)), delete("t", a=number(7)), insert("u", a=number(2)))
+    second = _script(insert("v", b=text("x")), insert("u", a=number(3)), delete("t", a=number(8)))
+    lines = set(first.sql.splitlines()) & set(second.sql.splitlines())
+    assert sum(line.startswith(("DELETE FROM", "INSERT INTO")) for line in lines) == 3
+    assert "conflicts" not in first.parameters
+
+
+def _rows_of(script: Script) -> list[str]:
+    """Return what is sent for the deletes and inserts, in the script's order."""
+    kept = {"ids", "conflicts", "ledger"}
+    return [rows for name, rows in script.parameters.items() if name not in kept]
 
 
 def _without_null_comparison(text_: str) -> str:

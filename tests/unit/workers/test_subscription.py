@@ -87,6 +87,8 @@ async def test_a_broken_stream_gives_the_inbox_back_keeps_what_is_taken_and_open
 
     assert client.nacked == {"2", "3"}
     assert len(subscription.inbox) == 0
+    first, second = (request.client_id for request in client.opened)
+    assert first != second, "keys with messages lost on the way are not to be passed on"
     await subscription.ack([taken])
     assert client.all_acked == ["1"]
 

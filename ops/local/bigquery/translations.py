@@ -141,12 +141,13 @@ def _forget_at_changes(memory: Translations) -> None:
     execute, statement = runner._execute, query._statement  # noqa: SLF001
 
     def executed(job: Any, *rest: Any) -> None:
-        configuration = job.configuration
-        asked = configuration and configuration.query
+        asked = job.configuration.query if job.configuration else None
+        # Asked for by the client: afterwards a query's own result stands there.
+        changes = asked is None or asked.destinationTable is not None
         try:
             execute(job, *rest)
         finally:
-            if not asked or asked.destinationTable:
+            if changes:
                 memory.forget()
 
     def stated(cursor: Any, tree: Any, *rest: Any) -> Any:

@@ -83,3 +83,14 @@ def test_a_table_under_a_view_is_seen(emulator: Emulator) -> None:
         assert emulator.rows(f"SELECT a FROM `{other}`") == [(copied,)]
         emulator.run(f"DELETE FROM `{other}` WHERE TRUE")
     emulator.run(f"DROP VIEW `{view}`")
+
+
+def test_a_table_that_a_query_writes_anew_is_seen(emulator: Emulator) -> None:
+    table = f"{DATASET}.t_{uuid.uuid4().hex}"
+    with emulator.client() as client:
+        for number, wanted in ((1, "1"), ("one", '"one"')):
+            config = bigquery.QueryJobConfig(destination=table, write_disposition="WRITE_TRUNCATE")
+            client.query(f"SELECT {number!r} AS a", config).result()
+            text = f"DELETE FROM `{table}` AS t WHERE TO_JSON_STRING(t.a) = @key"
+            script = f"BEGIN TRANSACTION; {text}; COMMIT TRANSACTION;"
+            assert emulator.deleted(script, key=wanted) == 1

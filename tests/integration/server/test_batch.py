@@ -1,12 +1,16 @@
 """NDJSON in, a verdict a line out."""
 
 import asyncio
+import errno
 import gzip
 import json
 import random
+import tempfile
 from typing import Any
+from unittest.mock import ANY
 
 import grpc
+import pytest
 
 import schema
 from tests.support.gate import INSERT, VALID, FakeTopic, GateUnderTest, gate_under_test, rpc_error
@@ -149,3 +153,16 @@ async def test_too_many_batches_at_once_are_shed(gate: GateUnderTest) -> None:
     assert (await gate.post(VALID))[0] == 200
     release.set()
     assert {status for status, _ in await asyncio.gather(*waiting)} == {200}
+
+
+async def test_a_full_disk_is_an_answer_to_try_again_and_harms_no_small_batch(
+    gate: GateUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)  # where a spooled one goes when it grows
+    assert await post(gate, b"\n".join(map(line, range(3)))) == (200, ANY)
+    status, verdict = await post(gate, b"\n".join([b"{}"] * 3_000))
+    assert (status, verdict["error"][0]["rule"]) == (503, "unavailable")
+    assert "Idempotency-Key" in verdict["error"][0]["message"]

@@ -4,7 +4,9 @@ The same few statements come with every batch, with other parameters; to transla
 half of the time that a small transaction takes. Only INSERT, DELETE and conditions of scripts are
 remembered. A translation depends on its text, the project and dataset, the types of its parameters,
 and the catalog. A statement that makes, changes or drops a table forgets what names that table, and
-any other change of the catalog forgets all, before its client has the answer.
+any other change of the catalog forgets all, before its client has the answer. A change inside a
+transaction, which BigQuery refuses, is not visible to all at once: after one nothing is remembered
+any more.
 """
 
 import threading
@@ -22,6 +24,17 @@ REMEMBERED = 1_000
 CHANGED = 10_000
 """How many tables' last changes are remembered, before all is forgotten."""
 _SOURCE = "gatekeeper_source"
+# They leave the catalog as it is.
+_HARMLESS = (
+    exp.Insert,
+    exp.Delete,
+    exp.Update,
+    exp.Merge,
+    exp.Query,
+    exp.Transaction,
+    exp.Commit,
+    exp.Rollback,
+)
 _READ_METHODS = {"GET", "HEAD", "OPTIONS"}
 # They run as jobs, which are looked at one by one.
 _JOB_PATHS = ("/jobs", "/queries")
@@ -52,6 +65,7 @@ class Translations:
         self._changes = 0
         self._forgotten_at = 0
         self._changed_at: dict[Reference, int] = {}
+        self._given_up = False
 
     def forget(self, *changed: Reference) -> None:
         """Forget what names these tables, or all; also what is being translated now."""
@@ -63,10 +77,15 @@ class Translations:
                 self._changed_at.clear()
                 self._known.clear()
 
+    def give_up(self) -> None:
+        """Remember nothing from now on."""
+        self._given_up = True
+
     def translate(self, tree: Any, context: Any) -> tuple[str, dict[str, Any]]:
         """Do as `local_bigquery.sql.translate.translate` does."""
         source = tree.meta.get(_SOURCE)
-        if source is None or context.variables or context.temporary or context.functions:
+        own = context.variables or context.temporary or context.functions
+        if source is None or own or self._given_up:
             return self._anew(tree, context)
         key = (source, context.project_id, context.dataset_id)
         with self._lock:
@@ -136,23 +155,37 @@ def _name_sources() -> None:
     script._select = selected  # noqa: SLF001
 
 
-def _forget_at_changes(memory: Translations) -> None:
-    """Forget whenever a job is more than reading, inserting or deleting."""
-    execute, statement = runner._execute, query._statement  # noqa: SLF001
+class _Here(threading.local):
+    """What the job of this thread is in."""
 
-    def executed(job: Any, *rest: Any) -> None:
+    in_session = False
+    in_transaction = False
+
+
+def _forget_at_changes(memory: Translations) -> None:
+    """Forget whenever a job changes the catalog."""
+    execute, statement = runner._execute, query._statement  # noqa: SLF001
+    here = _Here()
+
+    def executed(job: Any, job_type: str, session: Any, *rest: Any) -> None:
+        # A session may have a transaction open from one job to the next.
+        here.in_session = here.in_transaction = session is not None
         asked = job.configuration.query if job.configuration else None
         # Asked for by the client: afterwards a query's own result stands there.
         changes = asked is None or asked.destinationTable is not None
         try:
-            execute(job, *rest)
+            execute(job, job_type, session, *rest)
         finally:
             if changes:
                 memory.forget()
 
     def stated(cursor: Any, tree: Any, *rest: Any) -> Any:
-        if isinstance(tree, exp.Insert | exp.Delete | exp.Query):
+        if isinstance(tree, exp.Transaction | exp.Commit | exp.Rollback):
+            here.in_transaction = here.in_session or isinstance(tree, exp.Transaction)
+        if isinstance(tree, _HARMLESS):
             return statement(cursor, tree, *rest)
+        if here.in_transaction:
+            memory.give_up()
         changed = _tables_of(tree, rest[0])
         try:
             return statement(cursor, tree, *rest)

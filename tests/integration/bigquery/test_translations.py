@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from google.api_core.exceptions import GoogleAPICallError
@@ -94,3 +95,17 @@ def test_a_table_that_a_query_writes_anew_is_seen(emulator: Emulator) -> None:
             text = f"DELETE FROM `{table}` AS t WHERE TO_JSON_STRING(t.a) = @key"
             script = f"BEGIN TRANSACTION; {text}; COMMIT TRANSACTION;"
             assert emulator.deleted(script, key=wanted) == 1
+
+
+def test_a_table_made_in_a_transaction_is_seen_when_it_is_there(tmp_path: Path) -> None:
+    table = f"{DATASET}.t"
+    insert = f"INSERT INTO `{table}` (a) SELECT @a"
+    with Emulator(tmp_path) as emulator:
+        made = f"BEGIN TRANSACTION; CREATE TABLE `{table}` (a STRING)"
+        emulator.run(f"{made}; ROLLBACK TRANSACTION;")
+        with pytest.raises(GoogleAPICallError, match=r"[Nn]ot found"):
+            emulator.run(insert, a="x")
+        emulator.run(f"{made}; COMMIT TRANSACTION;")
+        for _ in range(2):
+            emulator.run(insert, a="x")
+        assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(2,)]

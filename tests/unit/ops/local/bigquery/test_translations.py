@@ -107,6 +107,12 @@ def test_a_change_of_a_table_forgets_what_names_it_and_nothing_else(
     assert memory.translate(_tree(), _context("[1]"))[0] == "translation 4"
 
 
+def test_nothing_is_remembered_after_giving_up(memory: Translations) -> None:
+    memory.translate(_tree(), _context("[1]"))
+    memory.give_up()
+    assert memory.translate(_tree(), _context("[1]"))[0] == "translation 2"
+
+
 def test_it_holds_so_many_and_no_more(
     memory: Translations, monkeypatch: pytest.MonkeyPatch
 ) -> None:

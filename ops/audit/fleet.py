@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,22 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops.fleet.config import ROOT, Fleet
+from ops.fleet.ports import free_ports
 from ops.runtime.settings import RULES, Settings
 from ops.runtime.supervisord import State, Supervisord
 
 COMMAND_SECONDS = 200
 _COMMAND = "command=python -m ops.fleet.child "
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return so many different ports that nobody listens on now."""
-    with contextlib.ExitStack() as open_sockets:
-        ports = []
-        for _ in range(count):
-            listener = open_sockets.enter_context(socket.socket())
-            listener.bind((host, 0))
-            ports.append(int(listener.getsockname()[1]))
-        return ports
 
 
 class NotRunning(Exception):

@@ -195,7 +195,7 @@ KINDS: dict[str, tuple[float, Callable[[Stream, int], Iterator[Step]]]] = {
     "many_rows": (2, _usual("many_rows")),
     "several_tables": (12, _several_tables),
     "wide": (0.5, _wide),
-    "poison": (0.1, _poison),
+    "poison": (0.3, _poison),
     "refused": (3, _refused),
     "table_missing": (1, _table_missing),
     "column_missing": (1, _column_missing),
@@ -209,8 +209,20 @@ KINDS: dict[str, tuple[float, Callable[[Stream, int], Iterator[Step]]]] = {
     "idempotency_conflict": (1, _idempotency_conflict),
     "batch": (1.5, _batch),
 }
-RARE = frozenset({"fresh", "late", "new_column", "poison", "too_large"})
-"""Kinds that cost the warehouse a job or more for each: what they show, a dozen of them show."""
+RARE = frozenset(
+    {
+        "fresh",
+        "late",
+        "new_column",
+        "poison",
+        "too_large",
+        "table_missing",
+        "column_missing",
+        "type_conflict",
+    }
+)
+"""Kinds that cost the warehouse a job, or a look at each table, every time: what they show, some
+dozens of them show."""
 ALONE = (
     "insert",
     "delete",

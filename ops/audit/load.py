@@ -7,7 +7,7 @@ from ops.audit.kinds import ALONE, KINDS, RARE
 from ops.audit.stream import COLUMNS, SHARED, SOURCES, Step, Stream, Values, activity, body
 
 MOST_STREAMS = 36
-RARE_IN = 50
+RARE_IN = 150
 """In a stream of more transactions, rare kinds do not come more often than in one of so many."""
 
 

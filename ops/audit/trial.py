@@ -15,13 +15,14 @@ from ops.audit import load
 from ops.audit.compare import compare
 from ops.audit.evidence import Reader, gather, wait_until_settled
 from ops.audit.faults import CLOCKED, KINDS, Missed, Strike, Target, schedule
-from ops.audit.fleet import TrialFleet, free_ports
+from ops.audit.fleet import TrialFleet
 from ops.audit.journal import Journal
 from ops.audit.proxy_bigquery import BigQueryProxy
 from ops.audit.proxy_pubsub import PubSubProxy
 from ops.audit.sender import Sender, Tally
 from ops.audit.stream import SOURCES, STRICT
 from ops.audit.verdict import Verdict
+from ops.fleet.ports import free_ports
 from server.keys import mint
 
 AT_ONCE = 4
@@ -251,7 +252,9 @@ class Trial:
         def told(settled: int, waiting: int) -> None:
             self._told(f"settled ({waiting:,} in the subscription)", settled, len(ids))
 
-        ids = {key[0] for key in accepted}
+        # As they were sent, more or less: those at the front are settled first.
+        in_order = sorted(accepted.items(), key=lambda item: item[1].number)
+        ids = list(dict.fromkeys(key[0] for key, _ in in_order))
         await wait_until_settled(reader, ids, patience=self._plan.settle_seconds, told=told)
         self._outcome.settle_seconds = time.monotonic() - started
         evidence = await gather(

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from ops.bench.results import BadRun
 from ops.fleet.config import ROOT
+from ops.fleet.ports import listening
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.02
@@ -29,16 +30,6 @@ def wait_until[T](condition: Callable[[], T], seconds: float, what: str) -> T:
             raise BadRun(f"not within {seconds:g} s: {what}")
         time.sleep(_POLL_SECONDS)
     return value
-
-
-def listening(address: str) -> bool:
-    """Tell whether something accepts connections at `host:port`."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Running:

@@ -13,11 +13,11 @@ from typing import NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.audit.fleet import free_ports
 from ops.bench import waiting
 from ops.bench.processes import Process
 from ops.bench.results import BadRun
 from ops.commands import provision_pubsub, provision_warehouse
+from ops.fleet.ports import free_ports
 from ops.runtime.settings import RULES, Settings
 from server import listen
 

@@ -10,7 +10,6 @@ For example:
 
 import argparse
 import asyncio
-import socket
 import time
 
 from google.api_core.exceptions import GoogleAPICallError
@@ -19,6 +18,7 @@ from rich.console import Console
 
 from ops.commands import provision_pubsub, provision_warehouse
 from ops.commands.failure import CommandFailed, pubsub_failure, report, warehouse_failure
+from ops.fleet.ports import listening
 from ops.runtime.settings import Settings
 
 console = Console(highlight=False, soft_wrap=True)
@@ -73,16 +73,7 @@ def _wait_for_emulators(settings: Settings, seconds: float) -> None:
         ("Pub/Sub", settings.pubsub_emulator_host),
         ("BigQuery", settings.bigquery_emulator_host),
     ):
-        while address and not _listening(address):
+        while address and not listening(address):
             if time.monotonic() >= deadline:
                 raise CommandFailed(f"{service} does not answer at {address}: ops/up starts it")
             time.sleep(0.1)
-
-
-def _listening(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Who listens on a port."""
+"""Ports: which are free, and who listens on one."""
 
 import contextlib
 import socket
@@ -15,6 +15,27 @@ def free(host: str, port: int) -> bool:
             probe.bind((host, port))
         except OSError:
             return False
+    return True
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Return so many different ports that nobody listens on now."""
+    with contextlib.ExitStack() as open_sockets:
+        ports = []
+        for _ in range(count):
+            listener = open_sockets.enter_context(socket.socket())
+            listener.bind((host, 0))
+            ports.append(int(listener.getsockname()[1]))
+        return ports
+
+
+def listening(address: str) -> bool:
+    """Tell whether something accepts connections at `host:port`."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
     return True
 
 

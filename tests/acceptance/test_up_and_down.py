@@ -1,7 +1,8 @@
 import socket
 
+from ops.fleet.ports import listening
 from tests.support.fleet import FleetUnderTest
-from tests.support.processes import ROOT, listening, wait_until
+from tests.support.processes import ROOT, wait_until
 from tests.support.stream import insert, transaction
 
 COUNT = "SELECT COUNT(*) AS n FROM kept"

@@ -5,7 +5,6 @@ import contextlib
 import inspect
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ops.fleet.ports import free_ports, listening
+
 ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.05
 
@@ -23,27 +24,6 @@ _POLL_SECONDS = 0.05
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that nobody listens on now."""
     return free_ports(1, host)[0]
-
-
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return so many different free ports."""
-    with contextlib.ExitStack() as open_sockets:
-        ports = []
-        for _ in range(count):
-            listener = open_sockets.enter_context(socket.socket())
-            listener.bind((host, 0))
-            ports.append(int(listener.getsockname()[1]))
-        return ports
-
-
-def listening(address: str) -> bool:
-    """Say whether something accepts connections at `host:port`."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def wait_until[T](condition: Callable[[], T], deadline: float = 10, what: str = "") -> T:

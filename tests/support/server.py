@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ops.fleet.ports import free_ports
 from ops.runtime.settings import RULES
 from server import listen
 from tests.support.gate import NOWHERE
-from tests.support.processes import ROOT, Service, free_ports
+from tests.support.processes import ROOT, Service
 
 LIMIT = 100_000
 """Bytes of a body, where a test has it small."""

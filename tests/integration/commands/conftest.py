@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.fleet.ports import free_ports
 from ops.runtime.settings import Settings
-from tests.support.processes import Service, free_ports
+from tests.support.processes import Service
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.fleet.ports import listening
 from server import listen
 from tests.support.gate import NOWHERE
-from tests.support.processes import ROOT, Service, free_port, listening, wait_until
+from tests.support.processes import ROOT, Service, free_port, wait_until
 
 VARIABLES = {
     "PROJECT_ID": "",

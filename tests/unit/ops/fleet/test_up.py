@@ -8,11 +8,11 @@ import pytest
 
 from ops.fleet import ports
 from ops.fleet.config import Fleet
+from ops.fleet.ports import free_ports
 from ops.fleet.up import check_ports, needed_ports, summary
 from ops.fleet.watch import NotUp
 from ops.runtime.settings import Settings
 from schema import check_body
-from tests.support.processes import free_ports
 
 CLOUD = {"PROJECT_ID": "a-project", "DATASET_ID": "d", "TOPIC_ID": "ttt", "SUBSCRIPTION_ID": "sss"}
 

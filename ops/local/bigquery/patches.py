@@ -5,6 +5,7 @@ They bind to that exact version, which `apply` checks.
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import sys
 import threading
@@ -51,7 +52,7 @@ def apply(gate: Gate) -> None:
     run_jobs_through(gate)
     refuse_twin_jobs()
     honour_job_timeouts()
-    keep_parameters_out_of_the_job_table()
+    keep_the_job_table_small()
     report_conflicts_as_bigquery_does()
     report_storage_failures_as_bigquery_does()
     keep_bignumeric_digits()
@@ -123,19 +124,45 @@ def honour_job_timeouts() -> None:
     query._statement = timed_statement  # noqa: SLF001
 
 
-def keep_parameters_out_of_the_job_table() -> None:
-    """Store jobs without their parameters: a batch of 4 MB was written a dozen times over."""
-    save = store.save
+def keep_the_job_table_small() -> None:
+    """Store jobs without their parameters, and a script's statements with it, without its text.
 
-    def save_without_parameters(job: Any) -> Any:
-        lean = job.model_copy(deep=False)
+    A batch of 4 MB was written a dozen times over, and each of its statements took a commit and the
+    whole script once more: two fifths of the time of a batch.
+    """
+    here = threading.local()
+
+    def save(job: Any) -> Any:
+        lean, parent = job.model_copy(deep=False), job.statistics.parentJobId
         if job.configuration and job.configuration.query:
-            bare = job.configuration.query.model_copy(update={"queryParameters": None})
+            left_out = {"queryParameters": None, **({"query": None} if parent else {})}
+            bare = job.configuration.query.model_copy(update=left_out)
             lean.configuration = job.configuration.model_copy(update={"query": bare})
-        save(lean)
+        waiting = [*getattr(here, "statements", ()), lean]
+        here.statements = waiting if parent else []
+        if not parent:
+            _store(waiting)
         return job
 
-    store.save = save_without_parameters
+    store.save = save
+
+
+def _store(jobs: list[Any]) -> None:
+    rows = [
+        [
+            job.jobReference.projectId,
+            job.jobReference.jobId,
+            job.statistics.parentJobId,
+            job.status.state,
+            int(job.statistics.creationTime),
+            json.dumps(job.dump()),
+        ]
+        for job in jobs
+    ]
+    with database.cursor() as cursor:
+        cursor.begin()
+        cursor.executemany("INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)", rows)
+        cursor.commit()
 
 
 def report_conflicts_as_bigquery_does() -> None:

@@ -179,9 +179,12 @@ async def test_no_client_notices_an_outage_and_all_arrives_in_order(
     await load.more()
     around.pubsub.kill()
     await load.more(300)
-    status, answer, _ = await asyncio.to_thread(one.ask, "/readyz")
-    assert status == 503
-    assert "the spool takes it" in answer["error"][0]["message"]
+
+    async def not_ready() -> str:
+        status, answer, _ = await asyncio.to_thread(one.ask, "/readyz")
+        return answer["error"][0]["message"] if status == 503 else ""
+
+    assert "the spool takes it" in await eventually(not_ready, 20, "the server says so")
 
     around.pubsub_returns()
     await around.emptied()  # under load

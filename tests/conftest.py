@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import settings
 
-# The same examples in every run: what passes here passes there. `--hypothesis-profile=default`
-# looks for new ones.
-settings.register_profile("repeatable", derandomize=True)
+# The same examples in every run: what passes here passes there, and a slow machine is no fault.
+# `--hypothesis-profile=default` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +147,8 @@ Try it, after `source .venv/bin/activate`:
 
 def main() -> int:
     """Bring the fleet up; exit status 1 with the reason when it does not come."""
+    # `ops/up | head` has seen enough: end as any command does; the fleet goes on starting.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     settings = settings_or_exit()
     fleet = Fleet.read()
     try:

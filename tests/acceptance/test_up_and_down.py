@@ -34,6 +34,7 @@ def test_up_with_the_fleet_up_changes_nothing(fleet: FleetUnderTest) -> None:
     before = [(state.name, state.pid) for state in fleet.states()]
     assert "Gatekeeper is up" in fleet.up()
     assert [(state.name, state.pid) for state in fleet.states()] == before
+    assert fleet.command("bash", "-c", f"{ROOT}/ops/up | true").stderr == ""
 
 
 def test_up_starts_what_somebody_stopped(fleet: FleetUnderTest) -> None:

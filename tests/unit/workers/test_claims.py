@@ -1,34 +1,15 @@
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Service, eventually, wait_until
+from tests.support.holder import forever, never, start_holder
+from tests.support.processes import Service, eventually
 from workers.claims import LONGEST_SECONDS, Claims, Unclaimed
-
-HOLDER = """
-import asyncio, pathlib, sys, time
-from workers.claims import Claims
-async def main():
-    async with Claims(pathlib.Path(sys.argv[1])).held(["a", "b"], lambda: 10) as claim:
-        claim.note(time.monotonic() + float(sys.argv[2]))
-        pathlib.Path(sys.argv[1] + ".held").touch()
-        await asyncio.sleep(600)
-asyncio.run(main())
-"""
-
-
-def forever() -> float:
-    return 60.0
-
-
-def never() -> float:
-    return 0.0
 
 
 @pytest.fixture
@@ -40,10 +21,9 @@ def claims(tmp_path: Path) -> Iterator[Claims]:
 
 def holder(tmp_path: Path, job_seconds: float) -> Service:
     """Return another process that holds the keys a and b; its job runs so long."""
-    arguments = [str(tmp_path / "claims"), str(job_seconds)]
-    running = Service([sys.executable, "-c", HOLDER, *arguments]).start()
-    wait_until(lambda: Path(f"{arguments[0]}.held").exists(), 20, "the holder holds")
-    return running
+    held = "Claims(pathlib.Path(path)).held(['a', 'b'], lambda: 10)"
+    note = "claim.note(time.monotonic() + float(words[0]))"
+    return start_holder(tmp_path / "claims", held, str(job_seconds), then=note)
 
 
 async def fail(claims: Claims, until: float) -> None:

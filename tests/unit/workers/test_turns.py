@@ -1,34 +1,15 @@
 import asyncio
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.deliveries import delete, delivery, entry, insert, number
-from tests.support.processes import Service, wait_until
+from tests.support.holder import forever, never, start_holder
+from tests.support.processes import Service
 from workers.claims import Unclaimed
 from workers.entry import decode
 from workers.turns import Turns, tables
-
-HOLDER = """
-import asyncio, pathlib, sys
-from workers.turns import Turns
-async def main():
-    changed = {name: alone == "alone" for name, alone in (a.split(":") for a in sys.argv[2:])}
-    async with Turns(pathlib.Path(sys.argv[1])).held(changed, lambda: 10):
-        pathlib.Path(sys.argv[1] + ".held").touch()
-        await asyncio.sleep(600)
-asyncio.run(main())
-"""
-
-
-def forever() -> float:
-    return 60.0
-
-
-def never() -> float:
-    return 0.0
 
 
 @pytest.fixture
@@ -40,10 +21,9 @@ def turns(tmp_path: Path) -> Iterator[Turns]:
 
 def holder(tmp_path: Path, *changed: str) -> Service:
     """Return another process that has its turn at tables: `name:alone` or `name:shared`."""
-    path = str(tmp_path / "turns")
-    running = Service([sys.executable, "-c", HOLDER, path, *changed]).start()
-    wait_until(lambda: Path(f"{path}.held").exists(), 20, "the other has its turn")
-    return running
+    changes = "{name: alone == 'alone' for name, alone in (a.split(':') for a in words)}"
+    held = f"Turns(pathlib.Path(path)).held({changes}, lambda: 10)"
+    return start_holder(tmp_path / "turns", held, *changed)
 
 
 async def test_a_table_that_another_worker_deletes_from_is_waited_for(

@@ -170,6 +170,8 @@ class Applier:
             return tail
         if failing[0].rejection:  # it touches nothing but the ledger: that is what fails
             raise WarehouseUnavailable(str(failure))
+        # Before the rejection is settled: a worker that dies after that leaves nothing behind.
+        await self._drop_unused(made, fence)
         reason = Reason.TOO_LARGE if isinstance(failure, _TooLarge) else Reason.WAREHOUSE_REJECTED
         return [replace(failing[0], rejection=Rejection(reason, str(failure))), *tail]
 
@@ -249,12 +251,15 @@ class Applier:
             made.add(table, columns)
 
     async def _drop_unused(self, made: Made, fence: Fence) -> None:
-        """Leave no table and no column behind that only rejected transactions asked for."""
+        """Leave no table and no column behind that no applied transaction has asked for."""
+        touched = made.tables | {table for table, _ in made.columns}
         for table in sorted(made.tables):
             await self._drop(table, None, fence)
         for table, column in sorted(made.columns):
             if table not in made.tables:
                 await self._drop(table, column, fence)
+        made.clear()
+        await self._catalog.refresh(touched)
 
     async def _drop(self, table: str, column: str | None, fence: Fence) -> None:
         logger.info("unused_dropped", table=table, column=column)

@@ -46,6 +46,11 @@ class Made:
         self.tables.discard(table)
         self.columns = {key for key in self.columns if key[0] != table}
 
+    def clear(self) -> None:
+        """Strike everything."""
+        self.tables.clear()
+        self.columns.clear()
+
     def used_by(self, applied: Iterable[Entry]) -> None:
         """Strike what applied transactions have put to use."""
         if not self.tables and not self.columns:

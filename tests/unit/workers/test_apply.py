@@ -175,6 +175,31 @@ async def test_what_the_offender_alone_asked_for_is_dropped_and_the_rest_is_kept
     assert columns == {"old": {"a", "both"}, "shared": {"a"}}
 
 
+async def test_a_worker_that_dies_after_a_rejection_leaves_nothing_that_it_asked_for(
+    applier: Applier, warehouse: FakeWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [
+        entry(insert("t", a=number(1)), id="good"),
+        entry(insert("spoilt", a=number(13)), insert("t", a=number(13), new=number(1)), id="bad"),
+        entry(insert("u", a=number(2)), id="behind"),
+    ]
+    warehouse.refuses = _refuses("13")
+    commit = warehouse.commit
+
+    async def commit_and_die(script: Script, fence: Fence) -> None:
+        await commit(script, fence)
+        if warehouse.settled().get(batch[1].key):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(warehouse, "commit", commit_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        await applier.settle(batch, always)
+    assert "spoilt" not in warehouse.catalog
+    assert "new" not in warehouse.catalog["t"]
+    assert _values(warehouse) == ["1"]
+    assert _values(warehouse, "u") == ["2"]
+
+
 async def test_no_ddl_is_made_for_a_transaction_that_the_plan_rejects(
     applier: Applier, warehouse: FakeWarehouse
 ) -> None:

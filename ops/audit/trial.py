@@ -31,7 +31,9 @@ SETTLE_SECONDS = 60.0
 """Without any progress after the load, what is missing counts as lost."""
 BATCH_MAX_MESSAGES = 500
 """Smaller batches than usual, in a short trial: more commits for faults to meet."""
-LARGEST_BATCH_MESSAGES = 1_000
+LARGEST_BATCH_MESSAGES = 2_000
+LEASE_SECONDS = 10, 20
+"""Of usual batches and of larger ones. Short, as what a killed worker had comes back only then."""
 STRICT_COLUMNS = {"stream": "TEXT", "n": "INTEGER", "must": "INTEGER"}
 
 type Told = Callable[[str, int, int], None]
@@ -55,6 +57,12 @@ class Plan(NamedTuple):
         """The largest batch of the trial's workers."""
         by_size = max(BATCH_MAX_MESSAGES, self.transactions // 50)
         return self.batch_max_messages or min(by_size, LARGEST_BATCH_MESSAGES)
+
+    @property
+    def lease_seconds(self) -> int:
+        """The leases of the trial's workers: a batch of its size must fit in."""
+        usual, larger = LEASE_SECONDS
+        return larger if self.batch > BATCH_MAX_MESSAGES else usual
 
 
 class Struck(NamedTuple):
@@ -148,6 +156,7 @@ class Trial:
             variables={"server": proxied, "worker": proxied},
             API_KEYS_FILE=str(keys_file),
             BATCH_MAX_MESSAGES=str(plan.batch),
+            LEASE_SECONDS=str(plan.lease_seconds),
         )
         settings = self.fleet.settings
         self._pubsub = PubSubProxy(

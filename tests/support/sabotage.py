@@ -13,13 +13,16 @@ from typing import Any
 
 
 def ack_before_commit() -> None:
-    """A worker acknowledges its batch before it settles it."""
+    """A worker acknowledges its batch before it settles it, and takes its time in between."""
+    import asyncio
+
     from workers.worker import Worker
 
     plain = Worker._work
 
     async def work(self: Worker, batch: list[Any]) -> None:
         await self._subscription.ack(batch)
+        await asyncio.sleep(0.5)
         await plain(self, batch)
 
     Worker._work = work  # type: ignore[method-assign]

@@ -33,6 +33,8 @@ VERSION = "0.3.2"
 _OPTIONAL_MODULES = ("pandas", "polars", "ipywidgets", "torch", "tensorflow")
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 _NUMERIC_WHOLE_DIGITS = 29
+_UNSIZED = {(38, 9), (38, 18)}
+"""How NUMERIC and BIGNUMERIC are stored that were declared without a size."""
 EXIT_DATABASE = 70  # sysexits.h: EX_SOFTWARE; supervisord starts it again
 # How DuckDB tells of a full disk inside other errors, such as that of a commit.
 _STORAGE_FAILURES = ("Could not write file", "File too large", "No space left on device")
@@ -228,9 +230,11 @@ def tell_decimal_types_exactly() -> None:
     """Report a decimal column as it was declared, and read all its digits.
 
     BIGNUMERIC(38,0) came back as NUMERIC and its longer values could not be read at all; a column
-    that ALTER TABLE added came back without precision and scale.
+    that ALTER TABLE added came back without precision and scale, and so did all columns of a table
+    that was made just before a kill: what is declared is written down in a second commit.
     """
     scalar, overlay, alteration = types._scalar, tables._overlay, ddl._alteration  # noqa: SLF001
+    plain_field = types.field
 
     def uncut_scalar(kind: Any) -> tuple[str, str]:
         name, stored = scalar(kind)
@@ -238,12 +242,20 @@ def tell_decimal_types_exactly() -> None:
             return name, str(kind)
         return name, stored
 
-    def named_overlay(*arguments: Any) -> list[Any]:
+    def sized_field(name: str, kind: Any, required: bool = False) -> Any:  # noqa: FBT001, FBT002  # as it is there
+        found = plain_field(name, kind, required)
+        if kind.id != "decimal":
+            return found
+        precision, scale = (value for _, value in kind.children)
+        if (precision, scale) in _UNSIZED:
+            return found
+        return found.replace(precision=str(precision), scale=str(scale))
+
+    def named_overlay(found: list[Any], extras: list[Any], *rest: Any) -> list[Any]:
+        declared = {extra.name.casefold(): extra for extra in extras}
         return [
-            field.replace(type="BIGNUMERIC")
-            if field.type == "NUMERIC" and _is_wide(field.precision or 0, field.scale or 0)
-            else field
-            for field in overlay(*arguments)
+            _named(field, declared.get(field.name.casefold()))
+            for field in overlay(found, extras, *rest)
         ]
 
     def declared_alteration(
@@ -263,7 +275,17 @@ def tell_decimal_types_exactly() -> None:
         return {"schema": {"fields": fields}}
 
     types._scalar, tables._overlay = uncut_scalar, named_overlay  # noqa: SLF001
+    types.field = sized_field
     ddl._alteration = declared_alteration  # noqa: SLF001
+
+
+def _named(field: Any, declared: Any) -> Any:
+    """Return a column with the size that it was declared with, or else is stored with."""
+    if declared is not None and declared.precision:
+        field = field.replace(precision=declared.precision, scale=declared.scale)
+    if field.type == "NUMERIC" and _is_wide(field.precision or 0, field.scale or 0):
+        return field.replace(type="BIGNUMERIC")
+    return field
 
 
 def _is_wide(precision: int | str, scale: int | str) -> bool:

@@ -71,6 +71,10 @@ def facts() -> dict[str, Any]:
     digits = database.fetch(f"SELECT max(d) FROM {database.quote(PROJECT, DATASET, 't')}")
     run("CREATE TABLE raced (n INT64)")
     run("INSERT INTO raced (n) VALUES (1)")
+    # As a kill leaves it between its two commits: made, and not written down as it was declared.
+    cut = database.quote(PROJECT, DATASET, "cut")
+    database.execute(f"CREATE TABLE {cut} (s DECIMAL(12,2), n DECIMAL(38,9), b DECIMAL(38,18))")
+    sizes = [field.precision for field in tables.fields(tables.get(PROJECT, DATASET, "cut"))]
     fields = {field.name: field for field in tables.fields(tables.get(PROJECT, DATASET, "t"))}
     (kept,) = database.fetch(
         "SELECT count(*) FROM emulator.jobs WHERE contains(resource::VARCHAR, ?)", [WIDE]
@@ -80,6 +84,7 @@ def facts() -> dict[str, Any]:
         "wide_refused": wide is not None,
         "wide_type": fields["w"].type,
         "added_precision": fields["a"].precision,
+        "undeclared_precisions": sizes,
         "conflict": conflict(),
         "parameters_kept": kept[0] > 0,
     }

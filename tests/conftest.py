@@ -1,4 +1,4 @@
-"""For the whole suite: its examples, and how `ops/test` deals it out to two processes."""
+"""For the whole suite: its examples, and how `ops/test` deals it out to its processes."""
 
 import pytest
 from hypothesis import settings

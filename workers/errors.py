@@ -94,6 +94,8 @@ def _told(error: gapi.GoogleAPICallError) -> Failure | None:
     reasons = _reasons(error)
     if reasons & _TIMED_OUT_REASONS:
         return Failure.TIMED_OUT
+    if reasons and isinstance(error, gapi.ServerError):
+        return Failure.TRANSIENT  # a job's end, whatever the reason: to ask again changes nothing
     return Failure.TRANSIENT if reasons & _TRANSIENT_REASONS else None
 
 

@@ -261,8 +261,9 @@ def tell_decimal_types_exactly() -> None:
     def declared_alteration(
         stored: Any, action: exp.Expr, reference: tuple[str, str, str], evaluate: Any
     ) -> dict[str, Any]:
-        declared = ddl._parameters(action.args.get("kind"))  # noqa: SLF001
-        if not isinstance(action, exp.ColumnDef) or "precision" not in declared:
+        is_added = isinstance(action, exp.ColumnDef)
+        declared = ddl._parameters(action.args.get("kind")) if is_added else {}  # noqa: SLF001
+        if "precision" not in declared:
             found: dict[str, Any] = alteration(stored, action, reference, evaluate)
             return found
         size = min(int(declared["precision"]), 38), int(declared.get("scale", 0))

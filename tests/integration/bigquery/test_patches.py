@@ -36,6 +36,7 @@ def test_as_it_comes_it_needs_every_change(tmp_path: Path) -> None:
     assert found["wide_type"] == "NUMERIC"
     assert found["added_precision"] is None
     assert found["undeclared_precisions"] == [None, None, None]
+    assert found["dropping"] is None
     assert found["conflict"] == "Failed to commit: Failed to commit DuckLake transaction."
     assert found["parameters_kept"]
 
@@ -47,6 +48,7 @@ def test_with_the_changes_it_does_as_bigquery_does(tmp_path: Path) -> None:
     assert found["wide_type"] == "BIGNUMERIC"
     assert found["added_precision"] == "5"
     assert found["undeclared_precisions"] == ["12", None, None]
+    assert found["dropping"] is None
     assert found["conflict"].startswith("Transaction is aborted due to concurrent update: ")
     assert not found["parameters_kept"]
 

@@ -76,6 +76,7 @@ def facts() -> dict[str, Any]:
     database.execute(f"CREATE TABLE {cut} (s DECIMAL(12,2), n DECIMAL(38,9), b DECIMAL(38,18))")
     sizes = [field.precision for field in tables.fields(tables.get(PROJECT, DATASET, "cut"))]
     fields = {field.name: field for field in tables.fields(tables.get(PROJECT, DATASET, "t"))}
+    dropping = run("ALTER TABLE t DROP COLUMN a")
     (kept,) = database.fetch(
         "SELECT count(*) FROM emulator.jobs WHERE contains(resource::VARCHAR, ?)", [WIDE]
     )
@@ -85,6 +86,7 @@ def facts() -> dict[str, Any]:
         "wide_type": fields["w"].type,
         "added_precision": fields["a"].precision,
         "undeclared_precisions": sizes,
+        "dropping": dropping,
         "conflict": conflict(),
         "parameters_kept": kept[0] > 0,
     }

@@ -271,13 +271,18 @@ async def test_what_the_warehouse_itself_refuses_is_found_and_leaves_nothing(
     local.rows(f"CREATE TABLE {name}_strict (a INT64 NOT NULL, b STRING)")
     entries = [
         entry(insert(f"{name}_a", a=number(1))),
-        entry(insert(f"{name}_b", a=number(1)), insert(f"{name}_strict", b=text("no a"))),
+        entry(
+            insert(f"{name}_a", a=number(1), new=number(1)),
+            insert(f"{name}_b", a=number(1)),
+            insert(f"{name}_strict", b=text("no a")),
+        ),
         entry(insert(f"{name}_a", a=number(2))),
     ]
 
     assert await _reasons(local, entries) == [None, Reason.WAREHOUSE_REJECTED, None]
 
     assert local.tables(name) == {f"{name}_strict", f"{name}_a"}
+    assert list(local.rows(f"SELECT * FROM {name}_a")[0].keys()) == ["a"]
     assert _values(local, f"{name}_a") == [1, 2]
 
 

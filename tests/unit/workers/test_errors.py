@@ -8,8 +8,9 @@ from google.auth.exceptions import TransportError
 from workers.errors import SETTLED_TEXT, Failure, classify, is_transient_rpc
 
 
-def _job_error(reason: str, message: str = "no") -> gapi.GoogleAPICallError:
-    return gapi.BadRequest(message, errors=[{"reason": reason, "message": message}])
+def _job_error(reason: str, message: str = "no", code: int = 400) -> gapi.GoogleAPICallError:
+    errors = [{"reason": reason, "message": message}]
+    return gapi.from_http_status(code, message, errors=errors)
 
 
 def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
@@ -37,6 +38,7 @@ def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
         (_job_error("invalidQuery", "Could not convert string 'zz' to INT64"), Failure.PERMANENT),
         (_job_error("invalid"), Failure.PERMANENT),
         (_job_error("backendError"), Failure.TRANSIENT),
+        (_job_error("dontRetry", code=500), Failure.TRANSIENT),
         (_answer(500, "backendError"), Failure.UNKNOWN),
         (_answer(503, "internalError"), Failure.UNKNOWN),
         (_answer(401, "authError"), Failure.TRANSIENT),

@@ -7,10 +7,15 @@ import xmlrpc.client
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from xml.parsers.expat import ExpatError
 
 from supervisor.xmlrpc import Faults
 
 TIMEOUT_SECONDS = 5.0
+
+
+# What a call raises when supervisord is away, or dies while it answers: half an answer is no XML.
+_AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError, ExpatError)
 
 
 class SupervisordUnreachable(ConnectionError):
@@ -87,7 +92,7 @@ class Supervisord:
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             try:
                 return getattr(proxy, method)(*arguments)
-            except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            except _AWAY as error:
                 raise SupervisordUnreachable(
                     f"supervisord does not answer at {self._path}: {error}"
                 ) from error

@@ -56,7 +56,7 @@ def test_every_kind_of_fault_loses_nothing_and_doubles_nothing(tmp_path: Path) -
         (("worker", "ack_before_commit"), "lost", ("kill_worker",), 4, 50),
         (("worker", "no_ledger"), "duplicated", ("pause_pushgateway",), 1, 10),
         (("worker", "no_job_id"), "duplicated", ("bigquery_reset",), 24, 3),
-        (("server", "spool_unordered"), "out_of_order", ("pubsub_refuse",), 4, None),
+        (("server", "spool_unordered"), "out_of_order", ("pubsub_refuse",), 1, None),
     ],
 )
 def test_a_fleet_without_one_of_its_protections_is_caught(  # noqa: PLR0913, PLR0917  # a table

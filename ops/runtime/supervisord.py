@@ -13,7 +13,6 @@ from supervisor.xmlrpc import Faults
 
 TIMEOUT_SECONDS = 5.0
 
-
 # What a call raises when supervisord is away, or dies while it answers: half an answer is no XML.
 _AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError, ExpatError)
 

@@ -183,8 +183,11 @@ class Store:
             return Totals(*next(found))
 
     def shrink(self) -> None:
-        """Give what an empty spool leaves behind back to the disk, as long as it stays empty."""
-        with self._failing():
+        """Give what an empty spool leaves behind back to the disk, as long as it stays empty.
+
+        It makes way for a server that stores something: the next emptying gives that back too.
+        """
+        with self._failing(), _making_way():
             while self._flag.state == EMPTY and self._value("PRAGMA freelist_count") > 0:
                 self._db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -229,8 +232,7 @@ class Store:
             try:
                 return call()
             except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > give_up:
+                if not _is_busy(error) or time.monotonic() > give_up:
                     raise
             time.sleep(_POLL_SECONDS)
 
@@ -250,3 +252,16 @@ class Store:
             " refused_bytes = refused_bytes + ?",
             (messages, size, refused),
         )
+
+
+@contextlib.contextmanager
+def _making_way() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if not _is_busy(error):
+            raise
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY

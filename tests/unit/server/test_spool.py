@@ -253,6 +253,20 @@ def test_an_emptied_spool_gives_its_room_back(opened: Open, tmp_path: Path) -> N
     assert store.append([waiting("1")]) == [1]
 
 
+def test_giving_room_back_makes_way_for_a_process_that_stores(opened: Open, tmp_path: Path) -> None:
+    store = opened()
+    store.append([waiting(*("x" * 10_000 for _ in range(300)))])
+    store.settle([row.sequence for row in store.read(1_000, BIG)], [])
+    store.clear_if_empty()
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.shrink()
+        assert other.execute("PRAGMA freelist_count").fetchone()[0] > 0
+        other.execute("ROLLBACK")
+    store.shrink()
+    assert (tmp_path / FILE).stat().st_size < 100_000
+
+
 _WRITER = """
 import sys
 from pathlib import Path

@@ -1,19 +1,53 @@
 """For the whole suite: its examples, and how `ops/test` deals it out to its processes."""
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # The same examples in every run: what passes here passes there, and a slow machine is no fault.
 # `--hypothesis-profile=default` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
+# Files that share a service which is dear to start; any other file is a piece of its own.
+_PIECES = (
+    "tests/integration/bigquery/",
+    "tests/integration/commands/",
+    "tests/integration/gate/",
+    "tests/integration/pubsub/",
+    "tests/integration/workers/",
+)
+# They have a fleet of their own for each test.
+_ALONE = ("tests/acceptance/test_audit.py", "tests/acceptance/test_autoscaling.py")
+_ONE_FLEET = "tests/acceptance/"
+
+
+def piece(nodeid: str) -> str:
+    """Name the piece of the suite that a test is in: one process runs all of a piece."""
+    if nodeid.startswith(_ALONE):
+        return nodeid
+    shared = (each for each in (_ONE_FLEET, *_PIECES) if nodeid.startswith(each))
+    return next(shared, nodeid.partition("::")[0])
+
+
+class Pieces(LoadScopeScheduling):
+    """Deals the suite out by pieces, in the order in which they were collected.
+
+    pytest-xdist's own groups are lost with pytest 9.2, without a word (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return piece(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:
+    """Have pytest-xdist use it."""
+    config.option.loadscopereorder = False
+    return Pieces(config, log)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a fixture in one process: a file's tests, and those of the one fleet.
-
-    pytest-xdist deals groups out in this order: the longest of them come first by their folders.
-    """
-    for item in items:
-        shared = "shared_fleet" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("fleet" if shared else str(item.path)))
+    """Put the longest piece first: nothing is left to run beside it at the end."""
+    items.sort(key=lambda item: piece(item.nodeid) != _ONE_FLEET)

@@ -15,7 +15,12 @@ def fleet(shared_fleet: FleetUnderTest) -> FleetUnderTest:
 
 
 @pytest.fixture(scope="session")
-def shared_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetUnderTest]:
+def shared_fleet(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[FleetUnderTest]:
+    if worker_id != "master":
+        # Fails in a second process of the suite: its pieces would not be dealt out as they are to.
+        (tmp_path_factory.getbasetemp().parent / "the-one-fleet").mkdir()
     running = FleetUnderTest(tmp_path_factory.mktemp("fleet"))
     try:
         running.up()

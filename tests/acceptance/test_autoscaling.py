@@ -95,11 +95,3 @@ async def test_a_backlog_brings_workers_and_they_go_when_it_is_gone(
     counts = applied(fleet, "scaled")
     assert set(counts) == set(range(TRANSACTIONS))
     assert set(counts.values()) == {1}
-
-
-def test_without_a_target_it_says_so_once_and_does_nothing(fleet: FleetUnderTest) -> None:
-    (state,) = fleet.states("autoscale")
-    assert state.state == "RUNNING"
-    lines = (fleet.run / "autoscale.log").read_text().splitlines()
-    assert "autoscale_off" in [json.loads(line)["action"] for line in lines]
-    assert decisions(fleet) == []

@@ -18,7 +18,6 @@ HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='r
 @pytest.fixture
 async def page(fleet: FleetUnderTest) -> AsyncIterator[Page]:
     """The console, with its first numbers, in a browser of its own."""
-    fleet.up()
     async with Browser() as chromium, chromium.page() as page:
         await page.open(f"http://{fleet.address}/")
         await page.until("document.querySelector('#live').textContent.startsWith('live')")
@@ -54,14 +53,16 @@ async def test_every_process_is_shown_with_its_state_and_its_push(
     fleet: FleetUnderTest, page: Page
 ) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
+    names = ("server_00", "server_01", "worker_00", "worker_01")
+    for name in names:
+        state = f"document.querySelector('#processes tr[data-key={name}]').children[1].textContent"
+        await page.until(f"{state}.startsWith('running')", 30)
     rows: dict[str, list[str]] = await page.run(
         "Object.fromEntries([...document.querySelectorAll('#processes tr')]"
         ".map(row => [row.dataset.key, [...row.children].map(cell => cell.textContent)]))"
     )
     assert set(rows) >= {state.name for state in fleet.states()}
-    for name in ("server_00", "server_01", "worker_00", "worker_01"):
-        assert rows[name][1].startswith("running")
-        assert rows[name][5].endswith("ago")
+    assert all(rows[name][5].endswith("ago") for name in names)
     assert rows["provision"][1] == "done"
 
 

@@ -141,6 +141,17 @@ def test_provisioning_again_changes_nothing(fleet: FleetUnderTest) -> None:
     assert all(line.endswith("already there") for line in lines), lines
 
 
+def test_without_a_target_the_autoscaler_says_so_once_and_does_nothing(
+    fleet: FleetUnderTest,
+) -> None:
+    (state,) = fleet.states("autoscale")
+    assert state.state == "RUNNING"
+    events = map(json.loads, (fleet.run / "autoscale.log").read_text().splitlines())
+    actions = [event.get("action") for event in events]
+    assert "autoscale_off" in actions
+    assert "scaled" not in actions
+
+
 def test_locust_runs_headless_without_a_failure(fleet: FleetUnderTest) -> None:
     words = ["--headless", "-u", "20", "-r", "20", "-t", "4s", "--only-summary"]
     host = f"http://{fleet.address}"

@@ -28,7 +28,7 @@ from server.keys import mint
 AT_ONCE = 4
 """Faults that overlap at most."""
 SETTLE_SECONDS = 60.0
-"""Without any progress after the load, what is missing counts as lost."""
+"""Without any progress after the load, the trial waits no longer and counts."""
 BATCH_MAX_MESSAGES = 500
 """Smaller batches than usual, in a short trial: more commits for faults to meet."""
 LARGEST_BATCH_MESSAGES = 2_000

@@ -26,6 +26,7 @@ def test_an_answer_that_breaks_off_is_no_answer(answer: bytes) -> None:
         path = Path(folder) / "s.sock"  # short: a socket's path has some 100 characters
         listening.bind(str(path))
         listening.listen()
+        listening.settimeout(30)
 
         def serve() -> None:
             connection, _ = listening.accept()

@@ -14,6 +14,7 @@ from workers.guard_rail import GuardRail
 from workers.outcome import Reason
 from workers.subscription import Subscription
 from workers.turns import Turns
+from workers.unused import Unused
 from workers.warehouse import Warehouse
 from workers.worker import Worker
 
@@ -45,9 +46,8 @@ async def main(settings: Settings) -> int:
         max_bytes=OUTSTANDING_BATCHES * settings.batch_max_bytes,
     )
     warehouse = Warehouse(clients.warehouse(settings), settings)
-    applier = Applier(
-        warehouse, settings.dataset_path, name, GuardRail(settings.dead_letter_max_share)
-    )
+    guard_rail, unused = GuardRail(settings.dead_letter_max_share), Unused.of(settings)
+    applier = Applier(warehouse, settings.dataset_path, name, guard_rail, unused)
     dead_letters = DeadLetters(
         publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
     )
@@ -62,6 +62,7 @@ async def main(settings: Settings) -> int:
             await clients.close(subscriber, publisher)
             claims.close()
             turns.close()
+            unused.close()
     logger.info("worker_stopped")
     return 0
 

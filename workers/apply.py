@@ -5,7 +5,8 @@ in the batch. Applied and rejected ones are settled in the same warehouse transa
 was decided on the tables as its neighbours left them, and must not be decided again later.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,6 +19,7 @@ from workers.guard_rail import GuardRail
 from workers.outcome import Reason, Rejection
 from workers.plan import MAX_TABLES, Plan, before_ddl
 from workers.sift import sift
+from workers.unused import Unused
 from workers.warehouse import (
     AlreadySettled,
     Fence,
@@ -52,16 +54,20 @@ class Applier:
     """Applies batches, one at a time."""
 
     def __init__(
-        self, warehouse: Warehouse, dataset: str, worker: str, guard_rail: GuardRail
+        self,
+        warehouse: Warehouse,
+        dataset: str,
+        worker: str,
+        guard_rail: GuardRail,
+        unused: Unused,
     ) -> None:
         self._warehouse = warehouse
         self._guard_rail = guard_rail
         self._catalog = Catalog(warehouse)
         self._dataset = dataset
         self._worker = worker
+        self._unused = unused
         self._at_once = MOST_AT_ONCE
-        # What an unfinished `settle` had made: trying again must decide as it did.
-        self._unfinished: tuple[list[ledger.Key], Made] = ([], Made())
 
     async def settle(self, entries: list[Entry], fence: Fence) -> list[Outcome]:
         """Settle every entry of a batch, in order, and return what came of each.
@@ -71,9 +77,8 @@ class Applier:
         same entries is then safe. Raises TooManyRejected, which is for a person to look at.
         """
         known: dict[str, dict[str, ledger.Settled]] | None = None
-        keys = [entry.key for entry in entries]
-        made = self._unfinished[1] if self._unfinished[0] == keys else Made()
-        self._unfinished = (keys, made)
+        # What an unfinished `settle` has made, here or elsewhere: this must decide as it did.
+        made = await self._on_disk(lambda: self._unused.take(tables_of(entries)))
         while True:
             sifted = sift(entries, known or {})
             # What a commit with a lost answer has put to use is there for those behind it.
@@ -91,7 +96,6 @@ class Applier:
         outcomes |= {entry.key: rejection for entry, rejection in rejected}
         made.used_by(entry for entry in entries if outcomes[entry.key] is None)
         await self._drop_unused(made, fence)
-        self._unfinished = ([], Made())
         metrics.SKIPPED.inc(len(sifted.known) + len(sifted.repeats))
         return [Outcome(entry, outcomes[entry.key]) for entry in entries]
 
@@ -202,6 +206,7 @@ class Applier:
                 await self._make(lacking, made, fence)
                 await self._catalog.refresh(lacking.creates.keys() | lacking.adds.keys())
                 self._catalog.note(lacking, made)
+                await self._keep(made)
                 continue
             try:
                 await self._warehouse.commit(script, fence)
@@ -211,6 +216,7 @@ class Applier:
                 raise
             self._count(plan, changes)
             made.used_by(plan.accepted)
+            await self._keep(made)
             return plan.rejected
         raise WarehouseUnavailable("the tables keep changing under the batch")
 
@@ -240,6 +246,7 @@ class Applier:
         return script
 
     async def _make(self, lacking: Plan, made: Made, fence: Fence) -> None:
+        await self._keep(made.with_those_of(lacking))
         for table, column in self._catalog.misfits(lacking, made):
             await self._drop(table, column, fence)
             made.forget(table, column)
@@ -259,7 +266,18 @@ class Applier:
             if table not in made.tables:
                 await self._drop(table, column, fence)
         made.clear()
+        await self._keep(made)
         await self._catalog.refresh(touched)
+
+    async def _keep(self, made: Made) -> None:
+        await self._on_disk(lambda: self._unused.keep(made))
+
+    @staticmethod
+    async def _on_disk[T](call: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(call)
+        except OSError as error:
+            raise WarehouseUnavailable(f"the note of what is made: {error}") from error
 
     async def _drop(self, table: str, column: str | None, fence: Fence) -> None:
         logger.info("unused_dropped", table=table, column=column)

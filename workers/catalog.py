@@ -6,6 +6,7 @@ memory: a refusal counts only against columns that were looked up for it.
 
 import asyncio
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from schema import ColumnType
 from workers.entry import Entry
@@ -16,6 +17,9 @@ from workers.warehouse import Warehouse
 _MAY_BE_STALE = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING, Reason.TYPE_CONFLICT}
 LOOK_UPS_AT_ONCE = 8
 
+type Part = tuple[str, str | None]
+"""A table's column by its name without case, or with None the table itself."""
+
 
 class Made:
     """The tables and columns that a batch made and that no applied transaction has used yet.
@@ -24,9 +28,22 @@ class Made:
     of it: a delete is refused on a table that only a later transaction of the batch asked for.
     """
 
-    def __init__(self) -> None:
-        self.tables: set[str] = set()
-        self.columns: set[tuple[str, str]] = set()
+    def __init__(self, parts: AbstractSet[Part] = frozenset()) -> None:
+        self.tables = {table for table, column in parts if column is None}
+        self.columns = {(table, column) for table, column in parts if column is not None}
+
+    @property
+    def parts(self) -> AbstractSet[Part]:
+        """All of it."""
+        return {*self.columns, *((table, None) for table in self.tables)}
+
+    def with_those_of(self, lacking: Plan) -> "Made":
+        """Return this, and what a plan lacks."""
+        made = Made(self.parts)
+        made.tables |= lacking.creates.keys()
+        for table, columns in [*lacking.creates.items(), *lacking.adds.items()]:
+            made.add(table, columns)
+        return made
 
     def hide(self, table: str, columns: Columns | None) -> Columns | None:
         """Return the columns of a table without those that were made."""
@@ -93,17 +110,17 @@ class Catalog:
                 lacking.adds[table] = missing
         return lacking
 
-    def misfits(self, lacking: Plan, made: Made) -> list[tuple[str, str | None]]:
+    def misfits(self, lacking: Plan, made: Made) -> list[Part]:
         """Return what a failed transaction had made, and is now needed in another shape."""
-        tables: list[tuple[str, str | None]] = [
-            (table, None) for table in lacking.creates if table in made.tables
-        ]
-        return tables + [
+        parts: list[Part] = [(table, None) for table in lacking.creates if table in made.tables]
+        parts += [
             (table, name.casefold())
             for table, columns in lacking.adds.items()
             for name, _ in columns
             if (table, name.casefold()) in made.columns
         ]
+        # It may have been noted, and then not made.
+        return [part for part in parts if self._there(part)]
 
     def note(self, lacking: Plan, made: Made) -> None:
         """Correct `made` after DDL: what others have made in another shape is not ours."""
@@ -116,6 +133,10 @@ class Catalog:
             for name, _ in columns:
                 made.forget(table, name.casefold())
             made.add(table, (each for each in columns if self._has(table, each)))
+
+    def _there(self, part: Part) -> bool:
+        table, column = part
+        return table in self._columns and (column is None or column in self._columns[table])
 
     def _has(self, table: str, column: tuple[str, ColumnType]) -> bool:
         name, declared = column

@@ -19,6 +19,7 @@ from tests.support.processes import wait_until
 from workers.apply import Applier
 from workers.claims import Claims
 from workers.guard_rail import GuardRail
+from workers.unused import Unused
 from workers.warehouse import Warehouse
 
 ROUNDS = 4
@@ -36,7 +37,7 @@ async def main() -> None:
     folder, name, table, file = Path(sys.argv[1]), *sys.argv[2:5]
     settings = Settings.load()
     warehouse = Warehouse(clients.warehouse(settings), settings)
-    applier = Applier(warehouse, settings.dataset_path, name, GuardRail())
+    applier = Applier(warehouse, settings.dataset_path, name, GuardRail(), Unused(folder))
     claims = None if file == "-" else Claims(Path(file))
     give_up = time.monotonic() + _SECONDS
 

@@ -14,6 +14,7 @@ from ops.runtime.settings import Settings
 from tests.support.processes import Service, free_port
 from workers.apply import Applier
 from workers.guard_rail import GuardRail
+from workers.unused import Unused
 from workers.warehouse import Warehouse
 
 
@@ -42,7 +43,8 @@ class Local:
     def applier(self, client: bigquery.Client | None = None, worker: str = "a worker") -> Applier:
         """Return an applier of this warehouse, through a client of its own where one is given."""
         warehouse = Warehouse(client or self.client, self.settings)
-        return Applier(warehouse, self.settings.dataset_path, worker, GuardRail())
+        unused = Unused.of(self.settings)
+        return Applier(warehouse, self.settings.dataset_path, worker, GuardRail(), unused)
 
     def rows(self, sql: str, **parameters: str) -> list[bigquery.Row]:
         """Run a query in the dataset."""

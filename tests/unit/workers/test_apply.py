@@ -1,6 +1,8 @@
+import errno
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from workers.guard_rail import GuardRail
 from workers.outcome import Reason
 from workers.plan import MAX_TABLES, Column
 from workers.sql import Script
+from workers.unused import Unused
 from workers.warehouse import (
     Fence,
     OutcomeUnknown,
@@ -32,8 +35,18 @@ def warehouse() -> FakeWarehouse:
 
 
 @pytest.fixture
-def applier(warehouse: FakeWarehouse) -> Applier:
-    return Applier(warehouse, "p.d", "a worker", GuardRail())
+def unused(tmp_path: Path) -> Unused:
+    return Unused(tmp_path)
+
+
+@pytest.fixture
+def applier(warehouse: FakeWarehouse, unused: Unused) -> Applier:
+    return Applier(warehouse, "p.d", "a worker", GuardRail(), unused)
+
+
+def _another(warehouse: FakeWarehouse, folder: Path) -> Applier:
+    """Return a second worker of the same machine, or of another where the folder is another."""
+    return Applier(warehouse, "p.d", "another worker", GuardRail(), Unused(folder))
 
 
 def _reasons(outcomes: list[Outcome]) -> list[Reason | None]:
@@ -222,7 +235,7 @@ async def test_a_delete_before_the_insert_that_makes_its_table_is_still_rejected
 
 @pytest.mark.parametrize("column", [None, "b"])
 async def test_a_worker_that_dies_after_the_ddl_leaves_no_earlier_refusal_undecided(
-    applier: Applier, warehouse: FakeWarehouse, column: str | None
+    applier: Applier, warehouse: FakeWarehouse, tmp_path: Path, column: str | None
 ) -> None:
     """Where the table or column is there, another worker would decide otherwise."""
     if column is None:
@@ -244,8 +257,53 @@ async def test_a_worker_that_dies_after_the_ddl_leaves_no_earlier_refusal_undeci
     assert [row["id"] for row in warehouse.ledger[ledger:]] == ["before", "early"]
     assert warehouse.ddl[-1] == ("create" if column is None else "add", "t")
 
-    another = Applier(warehouse, "p.d", "another worker", GuardRail())
+    another = _another(warehouse, tmp_path / "another machine")
     assert _reasons(await another.settle(entries, always)) == [None, reason, None]
+
+
+@pytest.mark.parametrize("machine", ["the same", "another"])
+async def test_who_follows_a_worker_that_died_between_ddl_and_commit_decides_as_it_would_have(
+    applier: Applier, warehouse: FakeWarehouse, unused: Unused, tmp_path: Path, machine: str
+) -> None:
+    await applier.settle([entry(insert("old", a=number(1)))], always)
+    batch = [
+        entry(insert("spoilt", a=number(13)), insert("old", a=number(13), new=number(1))),
+        entry(delete("old", new=number(1))),
+    ]
+    warehouse.refuses = _refuses("13")
+    warehouse.failures.append(WarehouseUnavailable("the worker dies"))
+    with pytest.raises(WarehouseUnavailable):
+        await applier.settle(batch, always)
+    assert [made for made in warehouse.ddl if made[0] != "drop"][-2:] == [
+        ("create", "spoilt"),
+        ("add", "old"),
+    ]
+    unused.close()
+
+    noted = machine == "the same"
+    another = _another(warehouse, tmp_path if noted else tmp_path / "nothing is noted")
+    reasons = _reasons(await another.settle(batch, always))
+
+    right = [Reason.WAREHOUSE_REJECTED, Reason.COLUMN_MISSING]
+    assert (reasons == right) is noted
+    assert ("spoilt" not in warehouse.catalog) is noted
+    assert ("new" not in warehouse.catalog["old"]) is noted
+
+
+async def test_a_worker_that_cannot_note_what_it_makes_makes_nothing(
+    applier: Applier, warehouse: FakeWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    batch = [entry(insert("new", a=number(1)))]
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.unused._write", full)
+        with pytest.raises(WarehouseUnavailable, match="No space left"):
+            await applier.settle(batch, always)
+    assert warehouse.ddl == []
+
+    assert _reasons(await applier.settle(batch, always)) == [None]
 
 
 async def test_an_outage_after_the_ddl_does_not_change_what_is_decided(
@@ -294,15 +352,15 @@ async def test_a_lost_answer_drops_nothing_that_was_put_to_use(
     assert "null" in warehouse.catalog["t"]
 
 
-async def test_a_redelivery_makes_no_tables(applier: Applier, warehouse: FakeWarehouse) -> None:
+async def test_a_redelivery_makes_no_tables(
+    applier: Applier, warehouse: FakeWarehouse, tmp_path: Path
+) -> None:
     batch = _numbered(1)
     await applier.settle(batch, always)
     del warehouse.catalog["t"]  # by an operator, since then
     warehouse.ddl.clear()
 
-    assert _reasons(
-        await Applier(warehouse, "p.d", "another", GuardRail()).settle(batch, always)
-    ) == [None]
+    assert _reasons(await _another(warehouse, tmp_path).settle(batch, always)) == [None]
     assert warehouse.ddl == []
 
 

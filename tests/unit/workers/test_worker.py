@@ -18,6 +18,7 @@ from workers.claims import Claims
 from workers.guard_rail import LEAST, GuardRail
 from workers.subscription import Subscription
 from workers.turns import Turns
+from workers.unused import Unused
 from workers.warehouse import Fence, OutcomeUnknown, WarehouseUnavailable
 from workers.worker import Worker
 
@@ -46,7 +47,9 @@ class Stage:
         self.subscription = Subscription(
             self.client, "path", lease_seconds=60, max_messages=100, max_bytes=10**6
         )
-        self.applier = Applier(self.warehouse, "p.d", "w", GuardRail(share))
+        self.applier = Applier(
+            self.warehouse, "p.d", "w", GuardRail(share), Unused(folder / "unused")
+        )
         self.worker = Worker(
             self.subscription,
             self.applier,

@@ -37,7 +37,9 @@ async def main() -> None:
     folder, name, table, file = Path(sys.argv[1]), *sys.argv[2:5]
     settings = Settings.load()
     warehouse = Warehouse(clients.warehouse(settings), settings)
-    applier = Applier(warehouse, settings.dataset_path, name, GuardRail(), Unused(folder))
+    applier = Applier(
+        warehouse, settings.dataset_path, name, GuardRail(), Unused(folder / "unused")
+    )
     claims = None if file == "-" else Claims(Path(file))
     give_up = time.monotonic() + _SECONDS
 

@@ -93,8 +93,8 @@ def schedule(transactions: int, faults: int, seed: int, kinds: Sequence[str]) ->
 # Signals.
 
 
-async def _victim(target: Target, group: str, chance: random.Random) -> State:
-    """Return a running process of a program; wait for one that is just starting."""
+async def _living(target: Target, group: str) -> list[State]:
+    """Return a program's processes, at least one of which runs; wait for one that is starting."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     why = f"no {group} runs"
     while time.monotonic() < give_up:
@@ -103,11 +103,16 @@ async def _victim(target: Target, group: str, chance: random.Random) -> State:
         except SupervisordUnreachable as error:
             why = str(error)
         else:
-            running = [each for each in states if each.state == "RUNNING" and each.pid]
-            if running:
-                return chance.choice(running)
+            if any(each.state == "RUNNING" and each.pid for each in states):
+                return [each for each in states if each.pid]
         await asyncio.sleep(0.2)
     raise Missed(why)
+
+
+async def _victim(target: Target, group: str, chance: random.Random) -> State:
+    """Return a running process of a program; wait for one that is just starting."""
+    living = await _living(target, group)
+    return chance.choice([each for each in living if each.state == "RUNNING"])
 
 
 def _signal(pid: int, *numbers: int) -> None:
@@ -247,9 +252,7 @@ def _proxied(name: str, fault: str) -> Fault:
 def _full_disk(group: str) -> Fault:
     async def strike(target: Target, chance: random.Random) -> str:
         seconds = chance.uniform(*_SHORT)
-        await _victim(target, group, chance)
-        states = await asyncio.to_thread(target.fleet.states, group)
-        pids = {each.pid: each.name for each in states if each.pid}
+        pids = {each.pid: each.name for each in await _living(target, group)}
         hit = [name for pid, name in pids.items() if full_disk.survives(pid)]
         if not hit:
             raise Missed(f"no {group} would outlive it")

@@ -1,6 +1,12 @@
+import random
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from ops.audit.faults import KINDS, schedule
+from ops.audit.faults import KINDS, Missed, schedule
+from ops.runtime.supervisord import State, SupervisordUnreachable
+from tests.support.processes import Service
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -22,3 +28,20 @@ def test_strikes_come_in_order_within_the_load_and_from_the_seed() -> None:
 def test_few_transactions_and_few_kinds_have_a_schedule_too() -> None:
     assert [strike.kind for strike in schedule(1, 2, 1, ("kill_worker",))] == ["kill_worker"] * 2
     assert schedule(10, 0, 1, ("kill_worker",)) == []
+
+
+@pytest.mark.parametrize("away_at", [0, 1])
+async def test_a_supervisord_that_another_fault_kills_breaks_no_strike(away_at: int) -> None:
+    asked = 0
+    with Service(["sleep", "60"]) as sleeper:  # which writes nothing, and so is not hit
+
+        def states(group: str) -> list[State]:
+            nonlocal asked
+            asked += 1
+            if asked - 1 == away_at:
+                raise SupervisordUnreachable("gone")
+            return [State(group, "server_00", "RUNNING", sleeper.pid, 1.0, 0, "")]
+
+        target: Any = SimpleNamespace(fleet=SimpleNamespace(states=states))
+        with pytest.raises(Missed, match="would outlive it"):
+            await KINDS["full_disk_server"](target, random.Random(1))

@@ -40,18 +40,25 @@ def _load(options: argparse.Namespace, settings: Settings) -> capacity.Load:
     )._replace(**{name: value for name, value in given.items() if value is not None})
 
 
-def run(file: Path, console: Console, *, quick: bool, json: Path | None) -> None:
+def run(
+    file: Path, console: Console, *, quick: bool, resume: bool, measurements: Path | None
+) -> None:
     """Run every benchmark and write the document, its plots beside it and the measurements."""
     _warn_of_others()
     folder = file.with_suffix("")
-    described = machine.describe()
-    results = []
+    measurements = measurements or folder / "measurements.json"
+    described = {**machine.describe(), "size": "small: no figures" if quick else "full"}
+    results = report.read_json(described, measurements) if resume else []
+    kept = {result.bench for result in results}
     for name, bench in BENCHES.items():
+        if name in kept:
+            say(f"{name}: kept")
+            continue
         say(f"{name}:")
         results.append(bench(quick, folder / "locust"))
         report.show(results[-1], console)
         # After each, so that what was measured is kept when a later one fails.
-        report.write_json(results, described, json or folder / "measurements.json")
+        report.write_json(results, described, measurements)
         plots.draw(results[-1].plots, folder)
     file.write_text(document.write(results, described, folder.name))
     say(f"wrote {file}")

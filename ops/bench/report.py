@@ -1,7 +1,7 @@
 """Prints results for people, and writes them for machines."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -45,8 +45,25 @@ def show(result: Result, console: Console) -> None:
     console.print(printed(result))
 
 
-def write_json(results: Iterable[Result], machine: dict[str, str], file: Path) -> None:
+def write_json(results: Iterable[Result], machine: Mapping[str, str], file: Path) -> None:
     """Write results, all measurements included, and the machine that they are of."""
     found = {"machine": machine, "results": [result.to_json() for result in results]}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def read_json(machine: Mapping[str, str], file: Path) -> list[Result]:
+    """Read the results of an earlier run; none where they are of another machine or commit."""
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
+        return []
+    if _same(found["machine"]) != _same(machine):
+        return []
+    return [Result.from_json(each) for each in found["results"]]
+
+
+def _same(machine: Mapping[str, str]) -> dict[str, str]:
+    """Return what must not differ: the run itself may make the commit dirty by its document."""
+    kept = {name: value for name, value in machine.items() if name != "date"}
+    return kept | {"commit": kept["commit"].removesuffix("-dirty")}

@@ -54,6 +54,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="all: write the report there, its plots beside it (%(default)s)",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="all: keep what a run that broke off has measured, on this machine and commit",
+    )
     load = parser.add_argument_group("cost", "the load and the settings to reckon with")
     load.add_argument("--rate", type=float, help="transactions a second (200)")
     load.add_argument("--workers", type=int, help="worker processes (2)")
@@ -71,7 +76,13 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     console = Console(highlight=False)
     try:
         if options.bench == "all":
-            everything.run(options.document, console, quick=options.quick, json=options.json)
+            everything.run(
+                options.document,
+                console,
+                quick=options.quick,
+                resume=options.resume,
+                measurements=options.json,
+            )
         else:
             everything.run_one(options, settings, console)
     except BadRun as reason:

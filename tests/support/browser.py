@@ -170,7 +170,9 @@ class Browser:
         self._folder = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         self._port_file = Path(self._folder.name) / "DevToolsActivePort"
         profile = f"--user-data-dir={self._folder.name}"
-        self._process = Service([CHROMIUM, *_FLAGS, profile, "about:blank"])
+        # TMPDIR: what it leaves in there goes with the folder.
+        command = [CHROMIUM, *_FLAGS, profile, "about:blank"]
+        self._process = Service(command, TMPDIR=self._folder.name)
 
     async def __aenter__(self) -> Self:
         self._process.start()

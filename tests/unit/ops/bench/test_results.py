@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
-from ops.bench import document, plots
+import pytest
+
+from ops.bench import document, plots, report
 from ops.bench.figures import Samples
 from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.targets import TARGETS
@@ -44,6 +46,23 @@ def test_a_target_from_above_is_reached_from_below() -> None:
 
 def test_a_result_survives_json() -> None:
     assert Result.from_json(json.loads(json.dumps(result().to_json()))) == result()
+
+
+@pytest.mark.parametrize(
+    ("machine", "kept"),
+    [
+        ({"cores": "2", "commit": "abc-dirty", "date": "later"}, 1),
+        ({"cores": "2", "commit": "def", "date": "now"}, 0),
+        ({"cores": "4", "commit": "abc", "date": "now"}, 0),
+    ],
+)
+def test_what_was_measured_is_kept_for_the_same_machine_and_commit(
+    tmp_path: Path, machine: dict[str, str], kept: int
+) -> None:
+    file = tmp_path / "folder" / "measurements.json"
+    assert report.read_json(machine, file) == []
+    report.write_json([result()], {"cores": "2", "commit": "abc", "date": "now"}, file)
+    assert report.read_json(machine, file) == [result()] * kept
 
 
 def test_the_document_sets_every_figure_beside_its_target_and_says_what_falls_short() -> None:

@@ -4,10 +4,10 @@ import random
 from collections.abc import Iterator
 
 from ops.audit.kinds import ALONE, KINDS, RARE
-from ops.audit.stream import COLUMNS, SHARED, SOURCES, Step, Stream, Values, activity, body
+from ops.audit.stream import COLUMNS, LONG, SHARED, SOURCES, Step, Stream, Values, activity, body
 
 MOST_STREAMS = 36
-RARE_IN = 150
+RARE_IN = LONG
 """In a stream of more transactions, rare kinds do not come more often than in one of so many."""
 
 

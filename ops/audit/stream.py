@@ -13,6 +13,8 @@ SOURCES = ("billing", "orders", "stock")
 SHARED = tuple(f"shared_{number}" for number in range(3))
 STRICT = "strict"
 """A table with a column that takes no NULL, which the rule knows nothing of: the poison."""
+LONG = 150
+"""Transactions of a stream past which it is to strain a trial less: see `load.RARE_IN`."""
 FOREIGN = "foreign_"
 """How the columns start that someone else adds."""
 COLUMNS = {
@@ -95,6 +97,7 @@ class Stream:
         self.tables = (self.own,) if alone else tuple(self.chance.sample(SHARED, 2))
         self.born: list[str] = []
         """Tables that it has made on the way."""
+        self.long = transactions > LONG
         self.sent: list[Step] = []
         """Its latest requests, all of whose bodies the gate takes."""
         self._rows = 0
@@ -139,8 +142,13 @@ class Stream:
         return f"{chance.getrandbits(64):x}"
 
     def table(self) -> str:
-        """Return a table that is there."""
-        return self.chance.choice((*self.tables, *self.born[-3:]))
+        """Return a table that is there.
+
+        A long stream goes on with one table of its own making: each has statements of its own in
+        every batch, and the embedded warehouse takes its time for each of hundreds.
+        """
+        born = self.born[-1:] if self.long else self.born[-3:]
+        return self.chance.choice((*self.tables, *born))
 
     def insert(self, table: str, *, all_columns: bool = False, k: int | None = None) -> Activity:
         """Insert a new row, that may be deleted later; with this `k`, where one is given."""

@@ -270,7 +270,8 @@ class Applier:
         await self._catalog.refresh(touched)
 
     async def _keep(self, made: Made) -> None:
-        await self._on_disk(lambda: self._unused.keep(made))
+        if not self._unused.says(made):
+            await self._on_disk(lambda: self._unused.keep(made))
 
     @staticmethod
     async def _on_disk[T](call: Callable[[], T]) -> T:

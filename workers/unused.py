@@ -72,6 +72,10 @@ class Unused:
                     path.unlink()
         return Made(taken)
 
+    def says(self, made: Made) -> bool:
+        """Tell whether the note says just that, as nearly always: nothing in both."""
+        return self._noted == made.parts
+
     def keep(self, made: Made) -> None:
         """Note what is made and unused now, instead of what was."""
         self._write(made.parts)
@@ -108,7 +112,7 @@ class Unused:
                 for entry in entries
                 if entry.name != self._path.name
                 and not entry.name.endswith(_WRITTEN_ANEW)
-                and entry.stat().st_size
+                and _size(entry)
             ]
 
     def _tidy(self) -> None:
@@ -127,6 +131,14 @@ class Unused:
             path.touch(0o600)
             file = _lock(path)
         return path, file
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Return a file's bytes; 0 when another worker has removed it."""
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _lock(path: Path) -> int | None:

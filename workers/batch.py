@@ -2,7 +2,8 @@
 
 It closes when it is full (messages or bytes), when it is old, or when the inbox has run dry. A
 worker gathers while its last transaction is in flight, so batches are small when there is little
-to do (low latency) and grow by themselves as the load does (high throughput).
+to do (low latency) and grow by themselves as the load does (high throughput). One that has waited
+for another worker takes along what has come in meanwhile, as far as it fits what it waited for.
 """
 
 import time
@@ -46,3 +47,25 @@ async def gather(
         elif clock() >= closes_at:
             break
     return batch
+
+
+def join(
+    batch: list[Delivery],
+    inbox: Inbox,
+    fits: Callable[[Delivery], bool],
+    *,
+    max_messages: int,
+    max_bytes: int,
+) -> None:
+    """Add to a batch what waits in the inbox, in order, up to the first delivery that has no place.
+
+    That is one that does not fit, or one more than the batch may hold. Nothing once the inbox is
+    closed: a worker that stops finishes what it has in hand.
+    """
+    size = sum(len(delivery.data) for delivery in batch)
+    while len(batch) < max_messages and not inbox.closed:
+        head = inbox.peek()
+        if head is None or size + len(head.data) > max_bytes or not fits(head):
+            return
+        batch.append(inbox.take())
+        size += len(head.data)

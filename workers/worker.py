@@ -3,14 +3,14 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container, Mapping
 
 from google.api_core.exceptions import GoogleAPICallError
 
 from ops.runtime import log, metrics
 from ops.runtime.settings import Settings
 from workers.apply import Applier
-from workers.batch import gather
+from workers.batch import gather, join
 from workers.claims import Claims, Unclaimed
 from workers.dead_letter import DeadLetters
 from workers.delivery import Delivery
@@ -122,11 +122,13 @@ class Worker:
 
         entries = await _decoded(batch)
         keys = {delivery.ordering_key or delivery.message_id for delivery in batch}
+        changed = tables(entries)
         try:
             async with (
                 self._claims.held(keys, left) as claim,
-                self._turns.held(tables(entries), left),
+                self._turns.held(changed, left),
             ):
+                entries += await self._joined(batch, keys, changed)
 
                 def fence() -> float:
                     claim.note(lease_until())
@@ -147,6 +149,38 @@ class Worker:
                 reason=outcome.rejection.reason if outcome.rejection else None,
                 source=outcome.entry.message.source,
             )
+
+    async def _joined(
+        self, batch: list[Delivery], keys: Container[str], changed: Mapping[str, bool]
+    ) -> list[Entry]:
+        """Let what has come in since the batch closed join it, where it has the keys and tables.
+
+        What came in during the wait for a turn would otherwise wait for a second one.
+        """
+        joined: list[Entry] = []
+
+        def fits(delivery: Delivery) -> bool:
+            if (delivery.ordering_key or delivery.message_id) not in keys:
+                return False
+            entry = decode(delivery)
+            for table, alone in tables([entry]).items():
+                if table not in changed or (alone and not changed[table]):
+                    return False
+            joined.append(entry)
+            return True
+
+        before = -1
+        while len(batch) != before:
+            before = len(batch)
+            join(
+                batch,
+                self._subscription.inbox,
+                fits,
+                max_messages=min(before + DECODED_AT_A_TIME, self._settings.batch_max_messages),
+                max_bytes=self._settings.batch_max_bytes,
+            )
+            await asyncio.sleep(0)  # as in `_decoded`
+        return joined
 
     async def _hold[T](self, action: Callable[[], Awaitable[T]], fence: Fence) -> T:
         """Try an action until it succeeds or the fence falls; raises _GivenUp."""

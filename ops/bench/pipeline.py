@@ -29,7 +29,9 @@ class Size(NamedTuple):
     rounds: int = 3
     ingest_seconds: float = 6.0
     pipeline_seconds: float = 20.0
-    hold_seconds: float = 25.0
+    settle_seconds: float = 15.0
+    """At a rate, before it is judged: the batches grow until they keep up with it."""
+    hold_seconds: float = 40.0
     half_seconds: float = 30.0
     connections: int = 64
     high: int = 20_000
@@ -38,7 +40,7 @@ class Size(NamedTuple):
     """The backlog stays level when it grows by no more than this share of the offered rate."""
 
 
-QUICK: Final = Size(1, 1.0, 2.0, 2.0, 3.0, 8, level=1.0)
+QUICK: Final = Size(1, 1.0, 2.0, 1.0, 2.0, 3.0, 8, level=1.0)
 
 
 class Lag(NamedTuple):
@@ -128,7 +130,7 @@ def _held(fleet: Fleet, size: Size, found: float) -> Lag:
         say(f"pipeline: holding {rate:,.0f} transactions/s")
         with Sender(fleet.folder, fleet.address, size.connections) as sender:
             sender.rate(rate)
-            time.sleep(size.hold_seconds / 5)
+            time.sleep(size.settle_seconds)
             held = _observe(fleet, sender, size.hold_seconds, None)
         fleet.drained()
         if held.growth <= size.level * rate:

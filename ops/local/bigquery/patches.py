@@ -150,21 +150,22 @@ def keep_the_job_table_small() -> None:
 
 
 def _store(jobs: list[Any]) -> None:
-    rows = [
-        [
-            job.jobReference.projectId,
-            job.jobReference.jobId,
+    """Write jobs in one statement: one for each takes three times as long."""
+    rows = {
+        (job.jobReference.projectId, job.jobReference.jobId): (
             job.statistics.parentJobId,
             job.status.state,
             int(job.statistics.creationTime),
             json.dumps(job.dump()),
-        ]
-        for job in jobs
-    ]
+        )
+        for job in jobs  # of the same one the last
+    }
+    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(rows))
     with database.cursor() as cursor:
-        cursor.begin()
-        cursor.executemany("INSERT OR REPLACE INTO emulator.jobs VALUES (?, ?, ?, ?, ?, ?)", rows)
-        cursor.commit()
+        cursor.execute(
+            f"INSERT OR REPLACE INTO emulator.jobs VALUES {values}",  # noqa: S608  # placeholders
+            [field for key, fields in rows.items() for field in (*key, *fields)],
+        )
 
 
 def report_conflicts_as_bigquery_does() -> None:

@@ -2,7 +2,7 @@ import asyncio
 import itertools
 
 from tests.support.deliveries import delivery
-from workers.batch import gather
+from workers.batch import gather, join
 from workers.delivery import Delivery
 from workers.inbox import Inbox
 
@@ -93,3 +93,57 @@ async def test_a_drained_inbox_is_waited_for_again() -> None:
     assert inbox.drain() == deliveries
     assert not await inbox.wait(0)
     assert inbox.peek() is None
+
+
+def _join(
+    batch: list[Delivery],
+    inbox: Inbox,
+    misfit: Delivery | None = None,
+    max_messages: int = 100,
+    max_bytes: int = 100,
+) -> None:
+    join(
+        batch,
+        inbox,
+        lambda head: head is not misfit,
+        max_messages=max_messages,
+        max_bytes=max_bytes,
+    )
+
+
+def test_what_waits_joins_a_batch_in_order() -> None:
+    batch = [delivery(b"x")]
+    inbox, deliveries = _inbox(1, 1)
+    _join(batch, inbox)
+
+    assert batch[1:] == deliveries
+    assert len(inbox) == 0
+
+
+def test_nothing_joins_past_one_that_does_not_fit() -> None:
+    batch = [delivery(b"x")]
+    inbox, deliveries = _inbox(1, 1, 1)
+    _join(batch, inbox, misfit=deliveries[1])
+
+    assert batch[1:] == deliveries[:1]
+    assert inbox.peek() is deliveries[1]
+
+
+def test_a_batch_that_is_joined_stays_within_its_bounds() -> None:
+    batch = [delivery(b"x" * 98)]
+    inbox, deliveries = _inbox(1, 1, 1)
+    _join(batch, inbox, max_messages=2)
+    assert batch[1:] == deliveries[:1]
+
+    _join(batch, inbox)
+    assert batch[1:] == deliveries[:2]
+    assert inbox.peek() is deliveries[2]
+
+
+def test_nothing_joins_the_batch_of_a_worker_that_stops() -> None:
+    batch = [delivery(b"x")]
+    inbox, _ = _inbox(1)
+    inbox.close()
+    _join(batch, inbox)
+
+    assert len(batch) == len(inbox) == 1

@@ -11,6 +11,7 @@ from ops.runtime.settings import Settings
 from tests.support.deliveries import body, delete, insert, number
 from tests.support.fake_subscriber import FakeSubscriber, response
 from tests.support.fake_warehouse import FakeWarehouse
+from tests.support.holder import start_holder
 from tests.support.processes import eventually
 from workers import worker as module
 from workers.apply import Applier, Outcome
@@ -92,6 +93,32 @@ async def test_what_is_delivered_is_applied_in_order_and_then_acked(stage: Stage
     assert [row["a"] for row in stage.warehouse.rows["t"]] == [str(i) for i in range(7)]
     assert stage.client.all_acked == [str(i) for i in range(7)]
     assert stage.client.nacked == set()
+
+
+async def test_a_batch_that_waits_for_its_turn_takes_along_what_comes_in(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    take = Turns._take
+
+    def counted(turns: Turns, slot: int, *, alone: bool) -> bool:
+        asked.append(slot)
+        return take(turns, slot, alone=alone)
+
+    monkeypatch.setattr(Turns, "_take", counted)
+    held = "Turns(pathlib.Path(path)).held({'t': True}, lambda: 10)"
+    other = start_holder(tmp_path / "turns", held)
+    async with stage.running():
+        stage.send(("1", _insert(1)))
+        await eventually(lambda: asked)
+        stage.send(("2", _insert(2)), ("u", body(insert("u", a=number(1)))), ("3", _insert(3)))
+        await eventually(lambda: len(stage.subscription.inbox) == 3)
+        other.kill()
+        await eventually(lambda: len(stage.client.all_acked) == 4)
+
+    assert stage.warehouse.commits[0] == ["1", "2"], "what is behind another table's stays behind"
+    assert stage.client.all_acked == ["1", "2", "u", "3"]
+    assert [row["a"] for row in stage.warehouse.rows["t"]] == ["1", "2", "3"]
 
 
 async def test_a_rejected_transaction_is_dead_lettered_before_the_ack(stage: Stage) -> None:

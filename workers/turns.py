@@ -19,7 +19,7 @@ import fcntl
 import os
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,10 @@ def tables(entries: Iterable[Entry]) -> dict[str, bool]:
     return found
 
 
+async def _nothing() -> None:
+    pass
+
+
 class Turns:
     """One process's turns."""
 
@@ -67,12 +71,15 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def held(
-        self, changed: Mapping[str, bool], left: Callable[[], float]
+        self,
+        changed: Mapping[str, bool],
+        left: Callable[[], float],
+        meanwhile: Callable[[], Awaitable[None]] = _nothing,
     ) -> AsyncIterator[None]:
         """Have the tables during the block; `changed` is as `tables` tells it.
 
         Waits for them while there is time `left`, in seconds, and raises Unclaimed when it is over;
-        goes on without after PATIENCE_SECONDS.
+        goes on without after PATIENCE_SECONDS. Awaits `meanwhile` again and again as it waits.
         """
         slots: dict[int, bool] = {}
         for table, alone in changed.items():
@@ -89,6 +96,7 @@ class Turns:
                         logger.warning("turn_given_up", tables=len(changed))
                         break
                     await asyncio.sleep(_POLL_SECONDS)
+                    await meanwhile()
                 else:
                     taken.append(slot)
             yield

@@ -123,12 +123,16 @@ class Worker:
         entries = await _decoded(batch)
         keys = {delivery.ordering_key or delivery.message_id for delivery in batch}
         changed = tables(entries)
+
+        async def take_along() -> None:
+            entries.extend(await self._joined(batch, keys, changed))
+
         try:
             async with (
                 self._claims.held(keys, left) as claim,
-                self._turns.held(changed, left),
+                self._turns.held(changed, left, take_along),
             ):
-                entries += await self._joined(batch, keys, changed)
+                await take_along()
 
                 def fence() -> float:
                     claim.note(lease_until())
@@ -153,9 +157,9 @@ class Worker:
     async def _joined(
         self, batch: list[Delivery], keys: Container[str], changed: Mapping[str, bool]
     ) -> list[Entry]:
-        """Let what has come in since the batch closed join it, where it has the keys and tables.
+        """Let what has come in since the batch closed join it, if it is of its keys and tables.
 
-        What came in during the wait for a turn would otherwise wait for a second one.
+        What comes in during the wait for a turn would otherwise wait for a second one.
         """
         joined: list[Entry] = []
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ class Settled(NamedTuple):
     """Counters that must stay at 0, those that do not, by name."""
     end_to_end: Buckets
     """Cumulative: upper bound in seconds → transactions."""
+    pushed_at: float
+    """When the worker pushed that has not for longest; Unix seconds."""
 
 
 _FAULTS = (
@@ -163,6 +166,18 @@ class Fleet:
         with urllib.request.urlopen(f"http://{gateway}/metrics", timeout=10) as answer:
             return read_settled(answer.read().decode())
 
+    def current(self) -> Settled:
+        """Return what is told once every worker has pushed anew."""
+        asked_at = time.time()
+
+        def pushed() -> Settled | None:
+            now = self.settled()
+            return now if now.pushed_at > asked_at else None
+
+        found = wait_until(pushed, 20.0, "every worker pushes its metrics")
+        assert found is not None  # noqa: S101  # wait_until has seen to it
+        return found
+
     def fresh(self, applied: float) -> Settled:
         """Return what was pushed once so many are told as applied; raises BadRun for a fault."""
         found = self._told(applied)
@@ -186,11 +201,14 @@ def read_settled(text: str) -> Settled:
     """Read the Pushgateway's page."""
     totals: dict[str, float] = {}
     buckets: Buckets = {}
+    pushes: list[float] = []
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "gatekeeper_end_to_end_seconds_bucket":
                 bound = float(sample.labels["le"])
                 buckets[bound] = buckets.get(bound, 0.0) + sample.value
+            elif sample.name == "push_time_seconds" and sample.labels["job"] == "gatekeeper_worker":
+                pushes.append(sample.value)
             else:
                 totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
     return Settled(
@@ -199,6 +217,7 @@ def read_settled(text: str) -> Settled:
         applied=totals.get("gatekeeper_applied_total", 0.0),
         faults={name: totals[name] for name in _FAULTS if totals.get(name)},
         end_to_end=buckets,
+        pushed_at=min(pushes, default=0.0),
     )
 
 

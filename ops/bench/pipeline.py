@@ -29,7 +29,7 @@ class Size(NamedTuple):
     rounds: int = 3
     ingest_seconds: float = 6.0
     pipeline_seconds: float = 20.0
-    settle_seconds: float = 15.0
+    settle_seconds: float = 20.0
     """At a rate, before it is judged: the batches grow until they keep up with it."""
     hold_seconds: float = 40.0
     half_seconds: float = 30.0
@@ -133,6 +133,7 @@ def _held(fleet: Fleet, size: Size, found: float) -> Lag:
             time.sleep(size.settle_seconds)
             held = _observe(fleet, sender, size.hold_seconds, None)
         fleet.drained()
+        say(f"pipeline: the backlog grew by {held.growth:,.0f} transactions/s")
         if held.growth <= size.level * rate:
             return held
     raise BadRun(f"the backlog grew even at {_HOLDS[-1]:.0%} of {found:,.0f} transactions/s")
@@ -141,8 +142,7 @@ def _held(fleet: Fleet, size: Size, found: float) -> Lag:
 def _half(fleet: Fleet, size: Size, rate: float) -> tuple[Lag, dict[float, float]]:
     """Offer a rate; return the stretch and its end-to-end histogram."""
     say(f"pipeline: half of it, {rate:,.0f} transactions/s")
-    time.sleep(2)  # the last pushes of what came before
-    before = fleet.fresh(0)
+    before = fleet.current()
     with Sender(fleet.folder, fleet.address, size.connections) as sender:
         sender.rate(rate)
         half = _observe(fleet, sender, size.half_seconds, None)

@@ -54,6 +54,9 @@ def open_database(directory: Path, project_id: str, dataset_id: str, gate: Gate)
     emulator_settings.default_dataset_id = dataset_id
     patches.apply(gate)
     database.execute("SET autoinstall_known_extensions = false")  # nothing is ever downloaded
+    # Jobs run side by side, each small: a second thread for one costs more than it brings, a third
+    # of a batch's time where workers and servers want the same cores.
+    database.execute("SET threads = 1")
     return recovery.settle_unfinished_jobs()
 
 

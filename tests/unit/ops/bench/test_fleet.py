@@ -18,6 +18,10 @@ gatekeeper_end_to_end_seconds_bucket{instance="worker_01",job="gatekeeper_worker
 gatekeeper_end_to_end_seconds_bucket{instance="worker_00",job="gatekeeper_worker",le="+Inf"} 7
 gatekeeper_end_to_end_seconds_sum{instance="worker_00",job="gatekeeper_worker"} 7
 gatekeeper_end_to_end_seconds_count{instance="worker_00",job="gatekeeper_worker"} 7
+# TYPE push_time_seconds gauge
+push_time_seconds{instance="server_00",job="gatekeeper_server"} 1e+09
+push_time_seconds{instance="worker_00",job="gatekeeper_worker"} 1.7e+09
+push_time_seconds{instance="worker_01",job="gatekeeper_worker"} 1.6e+09
 """
 
 
@@ -25,6 +29,11 @@ def test_counts_and_histograms_of_all_processes_are_summed() -> None:
     found = read_settled(PAGE)
     assert (found.accepted, found.applied) == (7, 7)
     assert found.end_to_end == {1.0: 6.0, math.inf: 7.0}
+
+
+def test_the_worker_that_has_not_pushed_for_longest_dates_what_is_told() -> None:
+    assert read_settled(PAGE).pushed_at == 1.6e9
+    assert read_settled("").pushed_at == 0
 
 
 def test_a_counter_that_must_stay_at_0_is_a_fault_when_it_does_not() -> None:

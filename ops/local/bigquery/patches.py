@@ -17,6 +17,7 @@ from local_bigquery.catalog import ddl, metadata, tables
 from local_bigquery.engine import database, types
 from local_bigquery.jobs import query, runner, store
 from local_bigquery.sql import translate
+from local_bigquery.sql.dialect import BigQueryDialect
 from sqlglot import exp
 
 from ops.local import steady
@@ -58,6 +59,7 @@ def apply(gate: Gate) -> None:
     report_conflicts_as_bigquery_does()
     report_storage_failures_as_bigquery_does()
     keep_bignumeric_digits()
+    look_lists_up_in_a_table()
     tell_decimal_types_exactly()
 
 
@@ -222,6 +224,26 @@ def keep_bignumeric_digits() -> None:
             for cast in list(tree.find_all(exp.Cast)):
                 if cast.to.this == exp.DataType.Type.BIGDECIMAL and not cast.to.expressions:
                     cast.replace(cast.this)
+        return tree
+
+    translate.STATEMENT_RULES.insert(0, rule)
+
+
+def look_lists_up_in_a_table() -> None:
+    """Make a join of `IN UNNEST(list)`, where the list is the same for every row.
+
+    DuckDB got a search through the whole list for each row: the ledger's guard took half a second
+    for 1,500 ids among 200,000 rows, and takes a tenth of that as a join.
+    """
+    listed = "SELECT listed FROM UNNEST({}) AS listed"
+
+    def rule(tree: exp.Expr, _context: Any) -> exp.Expr:
+        for found in list(tree.find_all(exp.In)):
+            unnest = found.args.get("unnest")
+            if unnest is not None and not unnest.find(exp.Column):
+                text = listed.format(unnest.expressions[0].sql(dialect=BigQueryDialect))
+                (rows,) = translate.parse(text)
+                found.replace(exp.In(this=found.this, query=exp.Subquery(this=rows)))
         return tree
 
     translate.STATEMENT_RULES.insert(0, rule)

@@ -14,6 +14,13 @@ from tests.support.processes import ROOT
 
 SCRIPT = Path(__file__).with_name("unpatched.py")
 
+IN_LISTS = {
+    '["a","b"]': [True, False, None],
+    "[]": [False, False, False],
+    '["a",null]': [True, None, None],
+}
+"""Whether 'a', 'z' and NULL are in each."""
+
 
 def facts(directory: Path, *arguments: str) -> dict[str, Any]:
     run = subprocess.run(
@@ -39,6 +46,8 @@ def test_as_it_comes_it_needs_every_change(tmp_path: Path) -> None:
     assert found["dropping"] is None
     assert found["conflict"] == "Failed to commit: Failed to commit DuckLake transaction."
     assert found["parameters_kept"]
+    assert found["in_lists"] == IN_LISTS
+    assert found["lists_searched"]
 
 
 def test_with_the_changes_it_does_as_bigquery_does(tmp_path: Path) -> None:
@@ -51,6 +60,8 @@ def test_with_the_changes_it_does_as_bigquery_does(tmp_path: Path) -> None:
     assert found["dropping"] is None
     assert found["conflict"].startswith("Transaction is aborted due to concurrent update: ")
     assert not found["parameters_kept"]
+    assert found["in_lists"] == IN_LISTS
+    assert not found["lists_searched"]
 
 
 def test_another_version_than_the_one_they_are_made_for_is_refused(

@@ -63,6 +63,21 @@ def conflict() -> str:
     return "no conflict"
 
 
+def in_lists() -> dict[str, list[Any]]:
+    """Return whether 'a', 'z' and NULL are in each of some lists."""
+    answers = {}
+    for values in ('["a","b"]', "[]", '["a",null]'):
+        failed = run(
+            "CREATE OR REPLACE TABLE looked_up AS SELECT i, s IN UNNEST(JSON_VALUE_ARRAY(@v)) AS a "
+            "FROM (SELECT 1 AS i, 'a' AS s UNION ALL SELECT 2, 'z' UNION ALL SELECT 3, NULL)",
+            v=values,
+        )
+        table = database.quote(PROJECT, DATASET, "looked_up")
+        found = database.fetch(f"SELECT a FROM {table} ORDER BY i")
+        answers[values] = [failed] if failed else [answer for (answer,) in found]
+    return answers
+
+
 def facts() -> dict[str, Any]:
     run("CREATE TABLE t (d BIGNUMERIC(38,30), w BIGNUMERIC(38,0))")
     run("ALTER TABLE t ADD COLUMN a NUMERIC(5,2)")
@@ -89,6 +104,9 @@ def facts() -> dict[str, Any]:
         "dropping": dropping,
         "conflict": conflict(),
         "parameters_kept": kept[0] > 0,
+        "in_lists": in_lists(),
+        "lists_searched": "ARRAY_CONTAINS"
+        in query.translate_view(PROJECT, DATASET, "SELECT n IN UNNEST([1, 2]) FROM raced"),
     }
 
 

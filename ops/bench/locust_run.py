@@ -45,7 +45,7 @@ def run(size: Size, reports: Path | None = None) -> Result:
     """Let the users loose; CSV and HTML go to `reports`, where that is given."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary, Fleet() as fleet:
-        folder = reports or Path(temporary)
+        folder = (reports or Path(temporary)).absolute()  # locust runs in it
         folder.mkdir(parents=True, exist_ok=True)
         fleet.make_tables()
         say(f"locust: {size.users:,} users for {size.seconds} s")

@@ -10,9 +10,9 @@ from typing import Any
 from tests.support.processes import ROOT
 
 
-def measured(bench: str, folder: Path) -> dict[str, Any]:
+def measured(bench: str, folder: Path, *more: str) -> dict[str, Any]:
     file = folder / "found.json"
-    words = ["bench", bench, "--quick", "--json", str(file), "--plots", str(folder)]
+    words = ["bench", bench, "--quick", "--json", str(file), "--plots", str(folder), *more]
     done = subprocess.run(
         [sys.executable, "-m", "ops.commands", *words],
         cwd=ROOT,
@@ -48,3 +48,11 @@ def test_apply_splits_a_transaction_into_its_stages(tmp_path: Path) -> None:
     for stages in result["data"]["stages"]:
         assert all(stages[name] >= 0 for name in ("check", "decode", "plan", "fold", "sql"))
     assert all(worker["rate"] > 0 for worker in result["data"]["workers"])
+
+
+def test_locust_leaves_its_reports_where_it_is_told_to(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    relative = os.path.relpath(reports, ROOT)
+    result = measured("locust", tmp_path, "--reports", relative)
+    assert [check["name"] for check in result["checks"]] == ["locust_failures"]
+    assert (reports / "locust.html").stat().st_size > 1_000

@@ -72,3 +72,4 @@ def _bars(axes: Any, plot: Plot) -> None:
         axes.bar(left, [y for _, y in points], width * 0.92, label=name)
     axes.set_xticks(range(len(plot.ticks)), plot.ticks)
     axes.grid(visible=False, axis="x")
+    axes.margins(y=0.25)  # room for the legend

@@ -23,7 +23,7 @@ KEEP_FILES = "INTERVAL 60 SECOND"
 SMALL_FILE_BYTES = 1_000_000
 MEDIUM_FILE_BYTES = 32_000_000
 ROUNDS_UNTIL_MEDIUM = 25
-REWRITE_FROM_DELETED = 0.05  # the part of a file's rows; a file with less is merged with none
+REWRITE_FROM_DELETED = 0.05  # of a file's rows; one with fewer deleted stays, and merges with none
 PATIENCE_SECONDS = (0.1, 0.3, 1.0, 2.0)  # with every attempt that found jobs running, more
 
 

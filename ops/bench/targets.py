@@ -32,7 +32,7 @@ _INGEST_64: Final = """\
 what comes on top of null is a Publish call, which takes Python's gRPC client about as long as a
 whole request takes aiohttp, and which several transactions share; an ordering key is in one call at
 a time. Tried and left: some milliseconds between calls, or between those of one key, so that more
-gather (half as many calls, the same rate: what is left is per transaction); the client without its
+gather (a third fewer calls, the same rate within the noise); the client without its
 logging interceptor (an eighth of a call, for a private attribute)."""
 _INGEST_P99_512: Final = """\
 a request that comes just after its ordering key's call has begun waits for two calls, and null's

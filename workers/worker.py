@@ -167,11 +167,11 @@ class Worker:
             if (delivery.ordering_key or delivery.message_id) not in keys:
                 return False
             entry = decode(delivery)
-            for table, alone in tables([entry]).items():
-                if table not in changed or (alone and not changed[table]):
-                    return False
-            joined.append(entry)
-            return True
+            wanted = tables([entry]).items()
+            has_all = all(table in changed and changed[table] >= alone for table, alone in wanted)
+            if has_all:
+                joined.append(entry)
+            return has_all
 
         before = -1
         while len(batch) != before:

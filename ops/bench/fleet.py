@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -169,14 +169,7 @@ class Fleet:
     def current(self) -> Settled:
         """Return what is told once every worker has pushed anew."""
         asked_at = time.time()
-
-        def pushed() -> Settled | None:
-            now = self.settled()
-            return now if now.pushed_at > asked_at else None
-
-        found = wait_until(pushed, 20.0, "every worker pushes its metrics")
-        assert found is not None  # noqa: S101  # wait_until has seen to it
-        return found
+        return self._once(lambda now: now.pushed_at > asked_at, "every worker pushes its metrics")
 
     def fresh(self, applied: float) -> Settled:
         """Return what was pushed once so many are told as applied; raises BadRun for a fault."""
@@ -187,12 +180,15 @@ class Fleet:
         return found
 
     def _told(self, applied: float) -> Settled:
+        what = f"{applied:,.0f} transactions are told as applied"
+        return self._once(lambda now: now.applied >= applied, what)
 
+    def _once(self, ready: Callable[[Settled], bool], what: str) -> Settled:
         def told() -> Settled | None:
             now = self.settled()
-            return now if now.applied >= applied else None
+            return now if ready(now) else None
 
-        found = wait_until(told, 20.0, f"{applied:,.0f} transactions are told as applied")
+        found = wait_until(told, 20.0, what)
         assert found is not None  # noqa: S101  # wait_until has seen to it
         return found
 

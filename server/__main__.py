@@ -11,8 +11,8 @@ from ops.runtime import log, process
 from ops.runtime.settings import Settings
 from server import exposure, listen, reload
 from server.app import create_app
-from server.keys import InvalidKeys
-from server.serve import serve
+from server.http.auth import InvalidKeys
+from server.lifecycle import serve
 
 _HELP = """\
 Takes transactions over HTTP and hands those that meet the rule to Pub/Sub.

@@ -11,19 +11,24 @@ from aiohttp.typedefs import Handler
 from ops.runtime import clients, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from server import batch, console, cors, health, ingest, ledger, openapi, spooling, status
-from server.body import no_invitation
-from server.budget import BUDGET, Budget
-from server.console import CONSOLE, Console
-from server.gate import GATE, Gate, attend
-from server.health import READINESS, Readiness
-from server.ingest import INGEST, Ingest
-from server.keys import KEYS, KeyRing, authenticate
-from server.ledger import Ledger
-from server.openapi import DOCUMENT, written
-from server.publisher import Destination, Publisher
-from server.status import LEDGER
-from server.topic import Topic
+from server.api import activities as ingest
+from server.api import batch, health, openapi, status
+from server.api import settlements as ledger
+from server.api.activities import INGEST, Ingest
+from server.api.health import READINESS, Readiness
+from server.api.openapi import DOCUMENT, written
+from server.api.settlements import Ledger
+from server.api.status import LEDGER
+from server.console import app as console
+from server.console.app import CONSOLE, Console
+from server.http import cors
+from server.http.auth import KEYS, KeyRing, authenticate
+from server.http.body import no_invitation
+from server.http.limits import BUDGET, Budget
+from server.http.middleware import GATE, Gate, attend
+from server.publish.publisher import Destination, Publisher
+from server.publish.topic import Topic
+from server.spool import assembly as spooling
 
 ROUTES: Final = (
     *ingest.ROUTES,

@@ -15,13 +15,13 @@ settings.load_profile("repeatable")
 _PIECES = (
     "tests/integration/bigquery/",
     "tests/integration/commands/",
-    "tests/integration/gate/",
+    "tests/integration/api/",
     "tests/integration/pubsub/",
     "tests/integration/workers/",
 )
 # They have a fleet of their own for each test.
-_ALONE = ("tests/acceptance/test_audit.py", "tests/acceptance/test_autoscaling.py")
-_ONE_FLEET = "tests/acceptance/"
+_ALONE = ("tests/system/test_audit.py", "tests/system/test_autoscaling.py")
+_ONE_FLEET = "tests/system/"
 
 
 def piece(nodeid: str) -> str:

@@ -9,10 +9,10 @@ import schema
 from ops.bench.batches import batch, deliveries, known_tables
 from ops.bench.figures import Samples
 from ops.bench.machine import Cores
-from ops.bench.processes import Process, wait_until
 from ops.bench.progress import say
 from ops.bench.results import BadRun, Check, Grid, Plot, Result
-from ops.bench.stand import Stand
+from ops.rig.environment import Stand
+from ops.rig.processes import Process, wait_until
 from ops.runtime import clients
 from workers import ledger, sql
 from workers.entry import decode

@@ -9,13 +9,13 @@ from ops.bench.machine import Cores
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.sender import Sender
-from ops.bench.stand import Served, Stand
+from ops.rig.environment import Served, Stand
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "gatekeeper": ("server",),
-    "null": ("ops.bench.rivals", "null"),
-    "futures": ("ops.bench.rivals", "futures"),
-    "sketch": ("ops.bench.sketch",),
+    "null": ("ops.bench.baselines", "null"),
+    "futures": ("ops.bench.baselines", "futures"),
+    "sketch": ("ops.bench.minimal_server",),
 }
 _METHOD: Final = """\
 One server process takes the locustfile's mix of transactions, each answered before the connection

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ops.bench.figures import Samples
-from ops.bench.fleet import Fleet
 from ops.bench.progress import say
 from ops.bench.results import BadRun, Check, Grid, Plot, Result
 from ops.fleet.config import ROOT
+from ops.rig.bench_fleet import Fleet
 
 _METHOD: Final = """\
 `locust --headless` with the repository's locustfile.py against the fleet of supervisord.conf as

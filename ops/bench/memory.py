@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 from ops.bench.apply import check_log
 from ops.bench.figures import Samples
 from ops.bench.mix import TABLES
-from ops.bench.processes import Process, wait_until
 from ops.bench.progress import say
 from ops.bench.results import BadRun, Check, Grid, Plot, Result
 from ops.bench.sender import Sender
-from ops.bench.stand import Stand
+from ops.rig.environment import Stand
+from ops.rig.processes import Process, wait_until
 
 _METHOD: Final = """\
 The locustfile's mix goes through one server, the embedded Pub/Sub, one worker and a stand-in for

@@ -12,7 +12,7 @@ from ops.bench.figures import Samples
 from ops.bench.mix import COLUMNS, TYPES
 from ops.bench.progress import say
 from ops.bench.results import BadRun, Check, Grid, Plot, Result
-from ops.bench.stand import Stand
+from ops.rig.environment import Stand
 from ops.runtime import clients
 from schema import parse_type
 from workers import ledger, sql

@@ -4,10 +4,10 @@ import time
 from typing import Final, NamedTuple
 
 from ops.bench.figures import Samples, from_buckets, growth, ratios
-from ops.bench.fleet import Fleet, since
 from ops.bench.progress import say
 from ops.bench.results import BadRun, Check, Grid, Plot, Result
 from ops.bench.sender import Report, Sender
+from ops.rig.bench_fleet import Fleet, since
 
 _METHOD: Final = """\
 The fleet of supervisord.conf as committed (2 servers, 2 workers, the embedded services), with ports

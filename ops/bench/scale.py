@@ -12,7 +12,7 @@ from ops.bench.apply import check_log
 from ops.bench.figures import Samples, ratios
 from ops.bench.progress import say
 from ops.bench.results import BadRun, Check, Grid, Plot, Result
-from ops.bench.stand import Stand
+from ops.rig.environment import Stand
 
 _METHOD: Final = """\
 Real workers pull from the embedded Pub/Sub and commit to a stand-in for BigQuery whose jobs take

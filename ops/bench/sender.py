@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ops.bench.processes import Process, wait_until
 from ops.bench.results import BadRun
+from ops.rig.processes import Process, wait_until
 
 PATIENCE_SECONDS = 20.0
 """For the first answer."""
@@ -48,7 +48,7 @@ class Sender(Process):
         *options: str,
         cores: Collection[int] = (),
     ) -> None:
-        words = ("ops.bench.load", address, "--connections", str(connections), *options)
+        words = ("ops.rig.load_client", address, "--connections", str(connections), *options)
         super().__init__(folder, "load", *words, variables={}, cores=cores, piped=True)
 
     def _say(self, line: str) -> None:

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when it failed, 2 when it is misused."""
     given = list(sys.argv[1:] if argv is None else argv)
     name = _parser().parse_args(given[:1]).command
-    module = importlib.import_module(f"ops.commands.{name}")
+    module = importlib.import_module(f"ops.commands.{name}.command")
     parser = argparse.ArgumentParser(
         prog=f"gatekeeper {name}",
         description=module.__doc__,

@@ -82,7 +82,7 @@ class Pusher:
     async def running(self) -> AsyncIterator[None]:
         """Push now and then while the block runs, and once more at its end.
 
-        When the process is scaled away, supervisord deletes the group (`ops.fleet.forget`).
+        When the process is scaled away, `ops.fleet.scaling.metrics_cleanup` deletes its group.
         """
         stop = asyncio.Event()
         task = asyncio.create_task(self._push_until(stop), name="metrics-push")

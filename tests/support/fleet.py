@@ -13,7 +13,7 @@ from typing import Any
 
 from google.cloud import bigquery
 
-from ops.audit.fleet import TrialFleet
+from ops.rig.trial_fleet import TrialFleet
 from ops.runtime import clients
 from tests.support.processes import ROOT
 

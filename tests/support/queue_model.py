@@ -4,7 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
-from ops.fleet.autoscale_policy import Look, Policy, State, decide
+from ops.fleet.autoscale.policy import Look, Policy, State, decide
 
 TICK_SECONDS = 5.0
 STEP_SECONDS = 1.0

@@ -67,7 +67,7 @@ def no_job_id() -> None:
 
 def spool_unordered() -> None:
     """What waits in the spool is published last come, first served."""
-    from server import spool_replay
+    from server.spool import replayer as spool_replay
 
     plain = spool_replay._by_key
 

@@ -14,8 +14,8 @@ from typing import Any
 from ops.fleet.ports import free_ports
 from ops.runtime.settings import RULES
 from server import listen
-from tests.support.gate import NOWHERE
 from tests.support.processes import ROOT, Service
+from tests.support.server_in_process import NOWHERE
 
 LIMIT = 100_000
 """Bytes of a body, where a test has it small."""
@@ -24,13 +24,13 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Server(Service):
-    """`python -m ops.fleet.child server` on a socket that is open before it starts."""
+    """`python -m ops.fleet.entrypoint server` on a socket that is open before it starts."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._listener = listen.opened("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "ops.fleet.child", "server"]
+        command = [sys.executable, "-m", "ops.fleet.entrypoint", "server"]
         environ = {**os.environ, **dict.fromkeys(RULES, ""), **variables}
         super().__init__(command, environ=environ, stdin=self._listener.fileno())
 

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.gate import VALID
 from tests.support.server import services, serving
+from tests.support.server_in_process import VALID
 
 SLOW = 50
 _HEAD = (

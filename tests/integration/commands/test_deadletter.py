@@ -9,8 +9,8 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PubsubMessage
 
 from ops.commands.__main__ import main
-from ops.commands.deadletter_queue import Queue
-from ops.commands.deadletter_replay import Replay
+from ops.commands.deadletter.dead_letter_queue import Queue
+from ops.commands.deadletter.replay import Replay
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from schema.ledger import LEDGER_TABLE

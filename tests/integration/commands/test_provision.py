@@ -3,8 +3,8 @@ import asyncio
 import pytest
 from google.cloud import bigquery
 
-from ops.commands import provision_warehouse
 from ops.commands.__main__ import main
+from ops.commands.provision import dataset as provision_warehouse
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from schema.ledger import LEDGER_TABLE

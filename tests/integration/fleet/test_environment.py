@@ -76,7 +76,7 @@ def test_a_command_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path)
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     module = tmp_path / "waits.py"
     module.write_text("import os, sys, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
-    command = f"{sys.executable} -m ops.fleet.child waits & wait"
+    command = f"{sys.executable} -m ops.fleet.entrypoint waits & wait"
     search_path = os.pathsep.join((str(ROOT), str(tmp_path)))
     with Service(["/bin/bash", "-c", command], PYTHONPATH=search_path) as parent:
 
@@ -92,7 +92,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text("import time\nopen('begun', 'w').close()\ntime.sleep(60)\n")
     # What starts it has ended by the time it looks for its parent.
-    orphan = f"(sleep 0.2; cd {tmp_path}; exec {sys.executable} -m ops.fleet.child waits)"
+    orphan = f"(sleep 0.2; cd {tmp_path}; exec {sys.executable} -m ops.fleet.entrypoint waits)"
     search_path = os.pathsep.join((str(ROOT), str(tmp_path)))
     output = tmp_path / "output"
     script = f"{orphan} >{output} 2>&1 & echo $!"
@@ -109,7 +109,7 @@ def test_a_child_may_open_more_files_than_its_parent(tmp_path: Path) -> None:
     (tmp_path / "limit.py").write_text(
         "import resource, sys\nprint(sys.argv, *resource.getrlimit(resource.RLIMIT_NOFILE))\n"
     )
-    script = f"ulimit -S -n 256; exec {sys.executable} -m ops.fleet.child limit --quick"
+    script = f"ulimit -S -n 256; exec {sys.executable} -m ops.fleet.entrypoint limit --quick"
     search_path = os.pathsep.join((str(ROOT), str(tmp_path)))
     done = bash(script, tmp_path, PYTHONPATH=search_path)
     arguments, soft, hard = done.stdout.rsplit(maxsplit=2)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ops.runtime import pushgateway
-from tests.support.gate import FakeTopic, GateUnderTest, gate_under_test
+from tests.support.server_in_process import FakeTopic, GateUnderTest, gate_under_test
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ import pytest
 
 from ops.runtime.settings import InvalidSettings, Settings
 from server import exposure
-from server.keys import mint
-from tests.support.gate import VALID, FakeTopic, gate_under_test
+from server.http.auth import mint
 from tests.support.processes import Service, free_port
+from tests.support.server_in_process import VALID, FakeTopic, gate_under_test
 
 CREATED = "2026-01-01T00:00:00+00:00"
 ORIGIN = "https://console.example.com"

@@ -13,7 +13,14 @@ import grpc
 import pytest
 
 import schema
-from tests.support.gate import INSERT, VALID, FakeTopic, GateUnderTest, gate_under_test, rpc_error
+from tests.support.server_in_process import (
+    INSERT,
+    VALID,
+    FakeTopic,
+    GateUnderTest,
+    gate_under_test,
+    rpc_error,
+)
 
 BATCH = "/api/activities/batch"
 

@@ -3,8 +3,8 @@
 import asyncio
 import gzip
 
-from tests.support.gate import VALID, FakeTopic, gate_under_test
 from tests.support.processes import eventually
+from tests.support.server_in_process import VALID, FakeTopic, gate_under_test
 
 BODY = VALID + b" " * (2_000_000 - len(VALID))
 ZIPPED = gzip.compress(BODY)

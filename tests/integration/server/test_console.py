@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from server import keys
+from server.http import auth as keys
 from tests.support import browser
 from tests.support.browser import Browser
-from tests.support.gate import NOWHERE, FakeTopic, GateUnderTest, gate_under_test
+from tests.support.server_in_process import NOWHERE, FakeTopic, GateUnderTest, gate_under_test
 
 NOBODY = {
     "PUBSUB_EMULATOR_HOST": NOWHERE,

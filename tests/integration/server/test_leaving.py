@@ -17,8 +17,8 @@ import pytest
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server import listen
-from tests.support.gate import NOWHERE, VALID, FakeTopic, GateUnderTest
 from tests.support.processes import ROOT, Service, eventually, free_port
+from tests.support.server_in_process import NOWHERE, VALID, FakeTopic, GateUnderTest
 
 REQUEST = (
     b"POST /api/activities HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(VALID) + VALID

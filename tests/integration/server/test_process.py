@@ -12,8 +12,8 @@ import pytest
 
 from ops.fleet.ports import listening
 from server import listen
-from tests.support.gate import NOWHERE
 from tests.support.processes import ROOT, Service, free_port, wait_until
+from tests.support.server_in_process import NOWHERE
 
 VARIABLES = {
     "PROJECT_ID": "",

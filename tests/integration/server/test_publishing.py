@@ -9,11 +9,11 @@ import pytest
 
 from ops.runtime.settings import Settings
 from schema import Message
+from server.api.health import Readiness
 from server.app import topic as connected
-from server.backlog import Backlog
-from server.health import Readiness
-from server.publisher import Limits, Publisher, PublishFailed
-from server.topic import Topic
+from server.publish.publisher import Limits, Publisher, PublishFailed
+from server.publish.queue import Backlog
+from server.publish.topic import Topic
 from tests.integration.pubsub.conftest import emulator_command, local_server
 from tests.support.processes import Service, eventually, free_port
 from tests.support.pubsub import Client

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from server import body
-from tests.support.gate import VALID, GateUnderTest
+from server.http import body
+from tests.support.server_in_process import VALID, GateUnderTest
 
 HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 

@@ -15,13 +15,13 @@ import pytest
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from server.spool_file import FILE
-from server.spool_flag import EMPTY, Flag
-from server.spooling import folder
-from tests.support.gate import INSERT, NOWHERE
+from server.spool.assembly import folder
+from server.spool.database import FILE
+from server.spool.state import EMPTY, Flag
 from tests.support.processes import Service, eventually, free_port
 from tests.support.pubsub import Client
 from tests.support.server import Server
+from tests.support.server_in_process import INSERT, NOWHERE
 
 KEYS = 4
 

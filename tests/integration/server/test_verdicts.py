@@ -11,8 +11,15 @@ import pytest
 
 import schema
 from ops.runtime.settings import Settings
-from tests.support.gate import INSERT, VALID, FakeTopic, GateUnderTest, gate_under_test, rpc_error
 from tests.support.processes import eventually
+from tests.support.server_in_process import (
+    INSERT,
+    VALID,
+    FakeTopic,
+    GateUnderTest,
+    gate_under_test,
+    rpc_error,
+)
 
 LIMIT = 10_000
 

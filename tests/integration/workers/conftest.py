@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.cloud import bigquery
 
-from ops.commands import provision_warehouse
+from ops.commands.provision import dataset as provision_warehouse
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from tests.support.processes import Service, free_port

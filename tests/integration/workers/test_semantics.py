@@ -5,8 +5,8 @@ import uuid
 
 from hypothesis import HealthCheck, Phase, given, settings
 
-from ops.audit import readback
-from ops.audit.model import Model
+from ops.trial import readback
+from ops.trial.model import Model
 from tests.integration.workers.conftest import Local, a_while
 from tests.support.deliveries import delivery
 from tests.support.strategies import cut, cuts, messages

@@ -8,8 +8,8 @@ import pytest
 import requests
 from google.cloud import bigquery
 
-from ops.audit import readback
 from ops.runtime import clients
+from ops.trial import readback
 from schema import parse_type
 from tests.integration.workers.conftest import Local, a_while
 from tests.support.deliveries import delete, entry, insert, number, text

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.audit.model import Model
+from ops.trial.model import Model
 from schema import Activity
 from tests.support.deliveries import delivery
 from tests.support.fake_warehouse import FakeWarehouse, Lost, Row

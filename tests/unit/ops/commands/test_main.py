@@ -15,7 +15,7 @@ def test_every_command_teaches_by_example(name: str, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_declares_its_arguments_and_runs(name: str) -> None:
-    module = importlib.import_module(f"ops.commands.{name}")
+    module = importlib.import_module(f"ops.commands.{name}.command")
     module.arguments(ArgumentParser())
     assert callable(module.run)
 

@@ -1,0 +1,157 @@
+"""How dead letters are shown: tables for people, JSON for programs."""
+
+import base64
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ops.commands.deadletter.letter import Letter
+from ops.commands.deadletter.replay import Action, Decision
+from ops.commands.duration import duration
+
+_NO_TABLE = "(none)"
+
+
+def console() -> Console:
+    """Return the console for tables; it colours nothing by itself."""
+    return Console(highlight=False)
+
+
+def printable(text: str) -> str:
+    """Return text that cannot steer a terminal: control characters are escaped."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )
+
+
+def counts(letters: Iterable[Letter]) -> list[tuple[str, str, int]]:
+    """Count letters by reason and table, the most first; one with two tables counts for both."""
+    found = Counter(
+        (letter.reason, table) for letter in letters for table in letter.tables or (_NO_TABLE,)
+    )
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return [(reason, table, count) for (reason, table), count in ordered]
+
+
+def print_list(letters: Sequence[Letter], newest: int, now: datetime) -> None:
+    """Print the counts, and the newest letters."""
+    out = console()
+    if not letters:
+        out.print("no dead letters")
+        return
+    summary = Table("reason", "table", header_style="bold")
+    summary.add_column("dead letters", justify="right")
+    for reason, table, count in counts(letters):
+        summary.add_row(Text(printable(reason)), Text(printable(table)), f"{count:,}")
+    out.print(summary)
+    entries = Table(header_style="bold")
+    for name in ("id", "reason", "error", "tables"):
+        entries.add_column(name, overflow="fold")
+    entries.add_column("age", justify="right", no_wrap=True)
+    for letter in letters[::-1][:newest]:
+        texts = (letter.id, letter.reason, letter.error, ", ".join(letter.tables))
+        entries.add_row(
+            *(Text(printable(text)) for text in texts), duration(letter.age_seconds(now))
+        )
+    out.print(entries)
+    shown = min(newest, len(letters))
+    out.print(f"{len(letters):,} dead letters, the newest {shown:,} shown: --newest N shows more")
+
+
+def print_list_json(letters: Sequence[Letter], newest: int, now: datetime, *, more: bool) -> None:
+    """Write one JSON object: the counts, and the newest letters."""
+    by_reason = Counter(letter.reason for letter in letters)
+    document = {
+        "dead_letters": len(letters),
+        "more": more,
+        "by_reason": dict(by_reason.most_common()),
+        "counts": [
+            {"reason": reason, "table": None if table == _NO_TABLE else table, "dead_letters": n}
+            for reason, table, n in counts(letters)
+        ],
+        "newest": [described(letter, now) for letter in letters[::-1][:newest]],
+    }
+    print_json(document)
+
+
+def described(letter: Letter, now: datetime) -> dict[str, Any]:
+    """Return a letter without its body, as JSON has it."""
+    return {
+        "id": letter.id,
+        "reason": letter.reason,
+        "error": letter.error,
+        "tables": list(letter.tables),
+        "age_seconds": round(letter.age_seconds(now), 1),
+        "source": letter.source,
+        "ordering_key": letter.ordering_key,
+        "received_at": letter.received_at,
+        "sha256": letter.sha256,
+        "copies": len(letter.ack_ids),
+    }
+
+
+def print_letter(letter: Letter, now: datetime) -> None:
+    """Print a letter whole, its body as it was sent."""
+    facts = described(letter, now)
+    facts |= {"tables": ", ".join(letter.tables), "age": duration(facts.pop("age_seconds"))}
+    for name, value in facts.items():
+        sys.stdout.write(f"{name:13} {printable(str(value))}\n")
+    sys.stdout.write(f"\n{printable(letter.data.decode(errors='backslashreplace'))}\n")
+
+
+def print_letter_json(letter: Letter, now: datetime) -> None:
+    """Write a letter as one line of JSON: `body` is its text, or null with `body_base64`."""
+    body: dict[str, str | None]
+    try:
+        body = {"body": letter.data.decode()}
+    except UnicodeDecodeError:
+        body = {"body": None, "body_base64": base64.b64encode(letter.data).decode()}
+    print_json({**described(letter, now), **body})
+
+
+_DONE = {
+    Action.REPLAY: ("replayed", "would be replayed"),
+    Action.ALREADY_APPLIED: ("removed", "would be removed"),
+    Action.REFUSED: ("refused", "would be refused"),
+}
+
+
+def print_decision(decision: Decision, *, done: bool, as_json: bool) -> None:
+    """Print what was, or would be, done about one letter."""
+    letter = decision.letter
+    if as_json:
+        print_json(
+            {
+                "id": letter.id,
+                "sha256": letter.sha256,
+                "reason": letter.reason,
+                "action": decision.action,
+                "done": done,
+                "as": decision.id,
+                "detail": decision.detail,
+            }
+        )
+        return
+    verb = _DONE[decision.action][0 if done else 1]
+    detail = f": {decision.detail}" if decision.detail else ""
+    sys.stdout.write(f"{printable(f'{letter.id} ({letter.reason}): {verb}{detail}')}\n")
+
+
+def print_discarded(letter: Letter, now: datetime, verb: str, *, as_json: bool) -> None:
+    """Print that one letter was, or would be, discarded."""
+    if as_json:
+        print_json({**described(letter, now), "action": "discard"})
+    else:
+        sys.stdout.write(f"{printable(f'{letter.id} ({letter.reason}): {verb}')}\n")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Write one line of JSON."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")

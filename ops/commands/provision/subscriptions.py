@@ -1,0 +1,139 @@
+"""The topics and subscriptions: created, compared with what is needed, updated.
+
+The workers' subscription has no dead-letter policy of Pub/Sub's own. That would move a message away
+after a number of deliveries, behind the ledger's back and without a reason: deliveries also grow
+when workers are killed or the warehouse is away for an hour. Workers dead-letter by themselves,
+with the reason, after the rejection is in the ledger.
+"""
+
+from google.api_core.exceptions import AlreadyExists
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.pubsub_v1 import (
+    ExpirationPolicy,
+    PublisherAsyncClient,
+    RetryPolicy,
+    SubscriberAsyncClient,
+    Subscription,
+)
+
+from ops.commands.failure import CommandFailed
+from ops.commands.provision.change import Change
+from ops.runtime import clients
+from ops.runtime.settings import Settings
+
+TIMEOUT_SECONDS = 30.0
+# Pub/Sub keeps unacknowledged messages at most this long without a surcharge
+# (https://cloud.google.com/pubsub/docs/subscription-properties): a week to mend anything.
+RETENTION_SECONDS = 7 * 24 * 3600
+# A message given back is wanted again at once; only a warehouse that stays away slows it down.
+RETRY_FIRST_SECONDS = 1
+RETRY_LONGEST_SECONDS = 60
+DEAD_LETTER_LEASE_SECONDS = 60
+
+
+async def ensure(settings: Settings) -> list[Change]:
+    """Make both topics and both subscriptions what they must be; return what was done.
+
+    Raises `CommandFailed` for an existing one that cannot be mended, and what the client raises.
+    """
+    publisher, subscriber = clients.publisher(settings), clients.subscriber(settings)
+    try:
+        return [
+            await _ensure_topic(publisher, settings.topic_path),
+            await _ensure_topic(publisher, settings.dead_letter_topic_path),
+            await _ensure_subscription(subscriber, workers_subscription(settings)),
+            await _ensure_subscription(subscriber, dead_letter_subscription(settings)),
+        ]
+    finally:
+        await publisher.transport.close()  # type: ignore[no-untyped-call]
+        await subscriber.transport.close()  # type: ignore[no-untyped-call]
+
+
+def workers_subscription(settings: Settings) -> Subscription:
+    """Return the subscription that the workers share."""
+    return Subscription(
+        name=settings.subscription_path,
+        topic=settings.topic_path,
+        ack_deadline_seconds=settings.lease_seconds,
+        enable_message_ordering=True,
+        message_retention_duration=Duration(seconds=RETENTION_SECONDS),
+        expiration_policy=ExpirationPolicy(),  # empty: never, however long nobody pulls
+        retry_policy=RetryPolicy(
+            minimum_backoff=Duration(seconds=RETRY_FIRST_SECONDS),
+            maximum_backoff=Duration(seconds=RETRY_LONGEST_SECONDS),
+        ),
+    )
+
+
+def dead_letter_subscription(settings: Settings) -> Subscription:
+    """Return the subscription that the operator reads, without ordering.
+
+    People look at dead letters, replay and discard them in any order; with ordering, one that is
+    held would hide the others of its key.
+    """
+    return Subscription(
+        name=settings.dead_letter_subscription_path,
+        topic=settings.dead_letter_topic_path,
+        ack_deadline_seconds=DEAD_LETTER_LEASE_SECONDS,
+        message_retention_duration=Duration(seconds=RETENTION_SECONDS),
+        expiration_policy=ExpirationPolicy(),
+    )
+
+
+async def _ensure_topic(publisher: PublisherAsyncClient, path: str) -> Change:
+    try:
+        await publisher.create_topic(name=path, timeout=TIMEOUT_SECONDS)
+    except AlreadyExists:
+        return Change("topic", path, "already there")
+    return Change("topic", path, "created")
+
+
+async def _ensure_subscription(subscriber: SubscriberAsyncClient, wanted: Subscription) -> Change:
+    try:
+        await subscriber.create_subscription(request=wanted, timeout=TIMEOUT_SECONDS)
+    except AlreadyExists:
+        found = await subscriber.get_subscription(subscription=wanted.name, timeout=TIMEOUT_SECONDS)
+    else:
+        return Change("subscription", wanted.name, "created")
+    check(found, wanted)
+    if not (fields := outdated(found, wanted)):
+        return Change("subscription", wanted.name, "already there")
+    await subscriber.update_subscription(
+        subscription=wanted, update_mask=FieldMask(paths=fields), timeout=TIMEOUT_SECONDS
+    )
+    return Change("subscription", wanted.name, "updated", ", ".join(fields))
+
+
+def check(found: Subscription, wanted: Subscription) -> None:
+    """Raise `CommandFailed` with the remedy for what an existing subscription can never become."""
+    name = wanted.name.rpartition("/")[2]
+    again = (
+        f"drain it, delete it (`gcloud pubsub subscriptions delete {name}`) "
+        "and run `gatekeeper provision` again"
+    )
+    if found.topic != wanted.topic:
+        raise CommandFailed(f"subscription {name} is of {found.topic}, not {wanted.topic}: {again}")
+    if wanted.enable_message_ordering and not found.enable_message_ordering:
+        raise CommandFailed(f"subscription {name} has message ordering off: {again}")
+    if found.filter:
+        raise CommandFailed(f"subscription {name} has a filter, {found.filter!r}: {again}")
+    if found.push_config.push_endpoint:
+        raise CommandFailed(
+            f"subscription {name} pushes to {found.push_config.push_endpoint}: "
+            f"`gcloud pubsub subscriptions update {name} --push-endpoint=` makes it a pull one"
+        )
+    if found.dead_letter_policy.dead_letter_topic:
+        raise CommandFailed(
+            f"subscription {name} has a dead-letter policy of its own, which would take "
+            "transactions behind the ledger's back: "
+            f"`gcloud pubsub subscriptions update {name} --clear-dead-letter-policy`"
+        )
+
+
+def outdated(found: Subscription, wanted: Subscription) -> list[str]:
+    """Return the names of the fields to update."""
+    fields = ["ack_deadline_seconds", "message_retention_duration", "expiration_policy"]
+    if "retry_policy" in wanted:
+        fields.append("retry_policy")
+    return [name for name in fields if getattr(found, name) != getattr(wanted, name)]

@@ -1,0 +1,60 @@
+"""The plugin inside supervisord: its children run with its own Python, its groups can be scaled."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import Faults, RPCError
+
+from ops.fleet.scaling.groups import CannotScale, Scaling
+
+
+class FleetInterface:
+    """The `fleet.*` methods of supervisord's XML-RPC interface."""
+
+    def __init__(self, supervisord: Any) -> None:
+        self._supervisord = supervisord
+        self._scaling = Scaling(supervisord)
+
+    def address(self, name: str) -> str:
+        """Tell where a group listens.
+
+        @param string name    The group's name
+        @return string        `host:port`, or nothing where it does not listen
+        """
+        group = self._supervisord.process_groups.get(name)
+        listens = getattr(group.config, "socket_config", None) if group else None
+        return ":".join(map(str, listens.addr())) if listens else ""
+
+    def number(self, name: str) -> int:
+        """Tell how many processes a group is to have: those that start count, not those that leave.
+
+        @param string name    The group's name, `worker` or `server`
+        @return int           How many
+        """
+        try:
+            return self._scaling.number(str(name))
+        except CannotScale as error:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, str(error)) from error
+
+    def scale(self, name: str, count: int) -> dict[str, list[str]]:
+        """Make a group have so many processes, without touching those that stay.
+
+        @param string name    The group's name, `worker` or `server`
+        @param int count      How many processes it is to have
+        @return struct        The names of the processes `added` and of those `draining`
+        """
+        try:
+            return self._scaling.scale(str(name), int(count))
+        except CannotScale as error:
+            raise RPCError(Faults.INCORRECT_PARAMETERS, str(error)) from error
+
+
+def make(supervisord: Any) -> FleetInterface:
+    """Make the interface; supervisord calls this once, before it starts any process."""
+    here = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != here:
+        os.environ["PATH"] = os.pathsep.join((here, path))
+    return FleetInterface(supervisord)

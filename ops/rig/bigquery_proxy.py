@@ -1,0 +1,210 @@
+"""A proxy before BigQuery that makes what can go wrong between a client and the service go wrong.
+
+Requests and answers pass as they came: headers, compression, bodies. Only while a fault is on that
+asks what a request says is one read.
+"""
+
+import asyncio
+import contextlib
+import io
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from ops.rig import bigquery_answers as answers
+from ops.rig.bigquery_answers import Cancelled
+from ops.rig.strikes import Strikes
+from ops.rig.tcp_front import Front
+
+DELAY_SECONDS = 0.6
+"""The longest pause of one request, half of it before and half after it is forwarded."""
+LOSE_WITHIN_SECONDS = 0.15
+"""How long after a job was handed over its client is cut off at most; a small job takes as long."""
+
+# Below the 5 seconds after which the local service closes an idle connection: a request must not
+# meet that.
+_IDLE_SECONDS: Final = 2.0
+_CHUNK_BYTES: Final = 256 * 1024
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1: a connection's own business.
+_HOP_BY_HOP: Final = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
+    | {"upgrade"}
+)
+_STATUSES: Final = ("too_many", "internal", "unavailable")
+_MAYBE_DONE: Final = frozenset({"internal", "unavailable"})
+
+
+class _ConnectionLost(Exception):
+    """The client was cut off; there is nobody to answer."""
+
+
+class BigQueryProxy:
+    """Listens at `listen` and forwards to `upstream`, both "host:port", until stopped.
+
+    `struck` counts how often each fault has hit: requests, for `refuse` and `reset` the
+    connections cut. `internal` and `unavailable` hit a new job before or after the service has
+    taken it: the documentation says to ask for the job after such an answer,
+    https://cloud.google.com/bigquery/docs/error-messages.
+    """
+
+    FAULTS: ClassVar[tuple[str, ...]] = (
+        "delay",
+        "refuse",
+        "reset",
+        "too_many",
+        "internal",
+        "unavailable",
+        "conflict",
+        "lose_commit",
+    )
+
+    def __init__(self, listen: str, upstream: str) -> None:
+        self._front = Front(listen)
+        self._upstream = f"http://{upstream}"
+        self._strikes = Strikes(self.FAULTS)
+        self._cancelled = Cancelled()
+        self._abandoned: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def struck(self) -> Counter[str]:
+        """How often each fault has really hit."""
+        return self._strikes.struck
+
+    async def start(self) -> None:
+        """Serve; raises OSError where the address cannot be had."""
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None),  # the client's own business
+        )
+        server = web.Server(
+            self._handle, request_factory=_request, auto_decompress=False, access_log=None
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        await self._front.open(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Cut everything and close the port."""
+        await self._front.shut()
+        for task in self._abandoned:
+            task.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._session is not None:
+            await self._session.close()
+
+    async def strike(self, fault: str, seconds: float) -> None:
+        """Have the fault for that long; several may overlap. Raises ValueError for an unknown."""
+        async with self._strikes.on(fault):
+            if fault == "refuse":
+                await self._strikes.refuse(self._front, seconds)
+            elif fault == "reset":
+                await self._strikes.reset(self._front, seconds)
+            else:
+                await asyncio.sleep(seconds)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        pause = self._strikes.pause(DELAY_SECONDS) / 2
+        await asyncio.sleep(pause)
+        try:
+            return await self._answer(request, pause)
+        except (_ConnectionLost, aiohttp.ClientError, OSError):
+            # The service is gone, or the fault wants it to look like that: so is this connection.
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=502)
+
+    async def _answer(self, request: web.BaseRequest, pause: float) -> web.StreamResponse:
+        if known := self._cancelled.answer(request.method, request.path):
+            await request.read()
+            return known
+        new_job = request.method == "POST" and request.path.endswith("/jobs")
+        for fault in _STATUSES:
+            if self._strikes.hits(fault):
+                if new_job and fault in _MAYBE_DONE and self._strikes.random.random() < 1 / 2:
+                    await self._discard(request)
+                else:
+                    await request.read()
+                return answers.failure(fault)
+        if new_job and (answer := await self._conflict(request)):
+            return answer
+        if new_job and self._strikes.hits("lose_commit"):
+            await self._lose(request)
+        return await self._forward(request, pause)
+
+    async def _conflict(self, request: web.BaseRequest) -> web.Response | None:
+        """Answer a new job as one that was cancelled, if it is to be or if its id is taken so."""
+        if not (self._cancelled or self._strikes.active("conflict")):
+            return None
+        body = answers.plain(await request.read(), request.headers)
+        if taken := self._cancelled.taken(request.path, body):
+            return taken
+        job = answers.transaction(body) if self._strikes.active("conflict") else None
+        if job is None or not self._strikes.hits("conflict"):
+            return None
+        return self._cancelled.cancel(request.path, job)
+
+    def _call(
+        self, request: web.BaseRequest, body: bytes
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        assert self._session is not None, "not started"  # noqa: S101 - `start` comes first
+        return self._session.request(
+            request.method,
+            URL(f"{self._upstream}{request.raw_path}", encoded=True),
+            data=io.BytesIO(body) if body else None,  # aiohttp objects to large bytes
+            headers=_end_to_end(request.headers),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            allow_redirects=False,
+        )
+
+    async def _forward(self, request: web.BaseRequest, pause: float) -> web.StreamResponse:
+        body = await request.read()
+        async with self._call(request, body) as answer:
+            await asyncio.sleep(pause)
+            response = web.StreamResponse(
+                status=answer.status, reason=answer.reason, headers=_end_to_end(answer.headers)
+            )
+            await response.prepare(request)
+            async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                await response.write(chunk)
+            await response.write_eof()
+            return response
+
+    async def _discard(self, request: web.BaseRequest) -> None:
+        """Have a request carried out, whatever the answer."""
+        async with self._call(request, await request.read()) as answer:
+            await answer.read()
+
+    async def _lose(self, request: web.BaseRequest) -> None:
+        """Hand a job over and cut its client off: while the job runs, or when it has answered."""
+        await request.read()
+        work = asyncio.create_task(self._discard(request), name="abandoned")
+        self._abandoned.add(work)
+        work.add_done_callback(self._abandoned.discard)
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        early = self._strikes.random.random() < 1 / 2
+        patience = self._strikes.random.uniform(0.02, LOSE_WITHIN_SECONDS) if early else None
+        await asyncio.wait({work}, timeout=patience)
+        raise _ConnectionLost
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """Return a request as aiohttp makes it, but of any size."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=0)
+
+
+def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP
+    )

@@ -1,0 +1,147 @@
+"""`python -m ops.rig.fake_bigquery HOST:PORT`: answers a worker as BigQuery does.
+
+For measuring the workers rather than a warehouse: it costs a few milliseconds a batch, so that many
+workers can be measured on two cores, and a job takes as long as it is told, as BigQuery's do. Every
+table that is asked for is there, with the columns of the load. It knows the calls that a worker
+makes in steady state (jobs.insert, jobs.get, jobs.getQueryResults, tables.get), no other. A
+job succeeds `--seconds` after it was inserted, whatever else runs; conflicts are not played.
+
+`GET /settled` tells what was committed: for every batch the time, the worker and its transactions.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+
+from ops.bench.mix import COLUMNS, TYPES
+from ops.runtime import process
+from schema import parse_type
+from schema.ledger import LEDGER_COLUMNS
+
+_MAX_REQUEST = 64 * 1024 * 1024
+_BASE: Final = "/bigquery/v2/projects/{project}"
+_WORKER = [column.name for column in LEDGER_COLUMNS if column.name != "settled_at"].index("worker")
+
+
+def _fields() -> list[dict[str, str]]:
+    """Return the columns of the load as tables.get tells them."""
+    found = []
+    for name, text in zip(COLUMNS, TYPES, strict=True):
+        declared = parse_type(text)
+        field = {"name": name, "type": declared.base, "mode": "NULLABLE"}
+        if declared.bigquery != declared.base:
+            field |= {"precision": str(declared.precision), "scale": str(declared.scale)}
+        found.append(field)
+    return found
+
+
+class Jobs:
+    """The jobs so far, by id: when each is done. Batches that have settled, in order."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._done_at: dict[str, float] = {}
+        self.settled: list[tuple[float, str, int]] = []
+        """(time.monotonic of the commit, worker, transactions)."""
+
+    def insert(self, job: str, parameters: list[dict[str, Any]]) -> None:
+        """Take a job; its ledger rows say how many transactions it settles, and for whom."""
+        at = self._done_at[job] = time.monotonic() + self._seconds
+        for parameter in parameters:
+            if parameter["name"] == "ledger":
+                rows = json.loads(parameter["parameterValue"]["value"])
+                self.settled.append((at, rows[0][_WORKER] if rows else "", len(rows)))
+
+    def left(self, job: str) -> float:
+        """Return how many seconds a job still takes; raises KeyError when there is no such job."""
+        return max(self._done_at[job] - time.monotonic(), 0.0)
+
+
+_JOBS: Final = web.AppKey("jobs", Jobs)
+
+
+def _resource(request: web.Request, job: str, *, done: bool) -> dict[str, Any]:
+    return {
+        "kind": "bigquery#job",
+        "id": job,
+        "jobReference": {"projectId": request.match_info["project"], "jobId": job},
+        "configuration": {"jobType": "QUERY", "query": {"query": "", "useLegacySql": False}},
+        "status": {"state": "DONE" if done else "RUNNING"},
+        "statistics": {"query": {"statementType": "SCRIPT"}},
+    }
+
+
+async def insert(request: web.Request) -> web.Response:
+    """jobs.insert."""
+    given = await request.json()
+    job = given["jobReference"]["jobId"]
+    jobs = request.app[_JOBS]
+    jobs.insert(job, given["configuration"]["query"].get("queryParameters", []))
+    return web.json_response(_resource(request, job, done=not jobs.left(job)))
+
+
+async def get(request: web.Request) -> web.Response:
+    """jobs.get."""
+    job = request.match_info["job"]
+    return web.json_response(_resource(request, job, done=not request.app[_JOBS].left(job)))
+
+
+async def results(request: web.Request) -> web.Response:
+    """jobs.getQueryResults, which waits as BigQuery's does."""
+    job = request.match_info["job"]
+    jobs = request.app[_JOBS]
+    await asyncio.sleep(jobs.left(job))
+    reference = {"projectId": request.match_info["project"], "jobId": job}
+    return web.json_response({"jobComplete": True, "jobReference": reference})
+
+
+async def table(request: web.Request) -> web.Response:
+    """tables.get: every table is there."""
+    part = request.match_info
+    reference = {
+        "projectId": part["project"],
+        "datasetId": part["dataset"],
+        "tableId": part["table"],
+    }
+    return web.json_response({"tableReference": reference, "schema": {"fields": _fields()}})
+
+
+async def settled(request: web.Request) -> web.Response:
+    """Tell what was committed by now."""
+    now = time.monotonic()
+    return web.json_response([each for each in request.app[_JOBS].settled if each[0] <= now])
+
+
+def create_app(seconds: float) -> web.Application:
+    """Put it together."""
+    app = web.Application(client_max_size=_MAX_REQUEST)
+    app[_JOBS] = Jobs(seconds)
+    app.router.add_post(f"{_BASE}/jobs", insert)
+    app.router.add_get(f"{_BASE}/jobs/{{job}}", get)
+    app.router.add_get(f"{_BASE}/queries/{{job}}", results)
+    app.router.add_get(f"{_BASE}/datasets/{{dataset}}/tables/{{table}}", table)
+    app.router.add_get("/settled", settled)
+    return app
+
+
+async def main(address: str, seconds: float) -> None:
+    """Serve until SIGTERM."""
+    host, _, port = address.rpartition(":")
+    runner = web.AppRunner(create_app(seconds), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, host, int(port)).start()
+    await process.stop_event().wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m ops.rig.fake_bigquery", description=__doc__)
+    parser.add_argument("address", help="host:port to listen on")
+    parser.add_argument("--seconds", type=float, default=0.0, help="a job takes (%(default)s)")
+    given = parser.parse_args()
+    uvloop.run(main(given.address, given.seconds))

@@ -1,0 +1,165 @@
+"""`GET /openapi.json`: the API in OpenAPI 3.1, made from the routes, the rule and the verdicts."""
+
+import inspect
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+import schema
+from ops.runtime.settings import Settings
+from schema.description import json_schema
+from server.api import responses as kinds
+from server.api.responses import Kind
+from server.api.route import RESULT, SCHEMAS, Body, Parameter, Route
+from server.api.verdict import HEADERS, RULES
+from server.http.auth import OPEN_ROUTES
+
+EVERYWHERE: Final = (kinds.BAD_REQUEST, kinds.INTERNAL)
+
+DOCUMENT: Final = web.AppKey("openapi", bytes)
+
+_HEADERS: Final = {
+    "Retry-After": (
+        "In how many seconds to send it again.",
+        {"type": "string", "pattern": "^[0-9]+$"},
+    ),
+    "WWW-Authenticate": ("The scheme that is asked for.", {"type": "string"}),
+    "Allow": ("The methods that the route takes.", {"type": "string"}),
+}
+
+
+async def openapi(request: web.Request) -> web.StreamResponse:
+    """Describe this API."""
+    return web.Response(body=request.app[DOCUMENT], headers=HEADERS)
+
+
+ROUTES: Final = (Route("GET", "/openapi.json", openapi, result={"type": "object"}),)
+
+
+def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
+    """Describe the routes as this server answers them, with its limits and its keys."""
+    keys = settings.api_keys_file is not None
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        methods = paths.setdefault(route.path, {})
+        methods[route.method.lower()] = _operation(route, keys=keys)
+    components: dict[str, Any] = {"schemas": _schemas()}
+    if keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Gatekeeper",
+            "version": "1",
+            "description": (
+                "Takes transactions, checks them against the rule, and answers 200 when they are"
+                f" durable. A body holds at most {settings.max_body_bytes:,} bytes, as sent and"
+                " decompressed. Every answer that is not described otherwise is a verdict."
+            ),
+        },
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _operation(route: Route, *, keys: bool) -> dict[str, Any]:
+    summary, _, more = (inspect.getdoc(route.handler) or "").partition("\n")
+    operation: dict[str, Any] = {"operationId": route.handler.__name__, "summary": summary}
+    if more.strip():
+        operation["description"] = " ".join(more.split())
+    if route.parameters:
+        operation["parameters"] = [_parameter(each) for each in route.parameters]
+    if route.body is not None:
+        operation["requestBody"] = _body(route.body)
+    guarded = keys and route.path not in OPEN_ROUTES
+    answers = [*route.answers, *((kinds.UNAUTHORIZED,) if guarded else ()), *EVERYWHERE]
+    operation["responses"] = _responses(route, answers)
+    if guarded:
+        operation["security"] = [{"key": []}]
+    return operation
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.where == "path",
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+
+
+def _body(body: Body) -> dict[str, Any]:
+    return {
+        "required": True,
+        "description": body.description,
+        "content": {body.media_type: {"schema": body.schema}},
+    }
+
+
+def _responses(route: Route, answers: Iterable[Kind]) -> dict[str, Any]:
+    by_status: dict[int, list[Kind]] = {}
+    for kind in answers:
+        by_status.setdefault(kind.status, []).append(kind)
+    responses = {str(status): _verdicts(ofs) for status, ofs in sorted(by_status.items())}
+    if route.result is not None:
+        described = inspect.getdoc(route.handler) or ""
+        responses["200"] = _response(described.partition("\n")[0], route.result)
+    return responses
+
+
+def _verdicts(ofs: list[Kind]) -> dict[str, Any]:
+    described = " ".join(f"`{kind.message}`: {kind.when}" for kind in ofs)
+    messages = [kind.message for kind in ofs]
+    properties = {"status": {"const": ofs[0].status}, "message": {"enum": messages}}
+    verdict = {"allOf": [{"$ref": f"{SCHEMAS}Verdict"}, {"properties": properties}]}
+    response = _response(described, verdict)
+    headers = {name: _HEADERS[name] for kind in ofs for name in kind.headers}
+    if headers:
+        response["headers"] = {
+            name: {"description": text, "required": True, "schema": form}
+            for name, (text, form) in headers.items()
+        }
+    return response
+
+
+def _response(description: str, form: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": form}}}
+
+
+def _schemas() -> dict[str, Any]:
+    fault = {
+        "pointer": {"type": "string", "description": "An RFC 6901 pointer; empty is the whole."},
+        "rule": {"enum": [*schema.RULES, *RULES]},
+        "message": {"type": "string"},
+        "got": {"description": "The value there, shortened."},
+    }
+    result = {
+        "status": {"type": "integer"},
+        "message": {"type": "string"},
+        "error": {"type": ["array", "null"], "items": {"$ref": f"{SCHEMAS}Fault"}},
+        "id": {"type": ["string", "null"], "description": "The transaction's id."},
+    }
+    verdict = {**result, "payload": {"description": "The body as sent, where it is JSON."}}
+    return {
+        **json_schema(SCHEMAS),
+        "Verdict": _closed(verdict),
+        RESULT.removeprefix(SCHEMAS): _closed(result),
+        "Fault": _closed(fault),
+    }
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def written(routes: Iterable[Route], settings: Settings) -> bytes:
+    """Write the document as JSON."""
+    return json.dumps(document(routes, settings), ensure_ascii=False).encode()

@@ -1,0 +1,110 @@
+"""The event loop's way into the spool: stored in a thread, one commit for all that has gathered."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any, Final, NamedTuple
+
+from server.spool.database import SpoolFailed
+from server.spool.state import BARRED, EMPTY, HOLDING, Flag
+from server.spool.store import Store, Waiting
+
+APPEND_SECONDS: Final = 5.0
+"""How long a message may take to be durable; a disk that takes longer counts as failed."""
+
+HOLD_SECONDS: Final = 0.5
+"""How long messages wait for a spool that is about to be empty, before they go into it."""
+
+_HOLD_POLL_SECONDS = 0.005
+
+
+class _Group(NamedTuple):
+    """Messages of one key, in order, and how many of them are stored, to come."""
+
+    messages: Sequence[Any]
+    stored: asyncio.Future[int]
+
+
+class Writer:
+    """Stores messages. Of the loop that made it; `executor` has one thread, the store's."""
+
+    def __init__(self, flag: Flag, store: Store | str, executor: Executor) -> None:
+        """Take a store, or why there is none: then the flag is obeyed and nothing is stored."""
+        self._flag = flag
+        self._store = store
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Group] = []
+        self._storing: asyncio.Task[None] | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether messages must go through the spool; costs next to nothing."""
+        return self._flag.state != EMPTY
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a spool to store in, as far as one can tell."""
+        return not isinstance(self._store, str)
+
+    async def append(self, messages: Sequence[Any]) -> int:
+        """Store protobuf messages of one key, in order; return how many, from the first on.
+
+        Those are durable; for the rest there is no room. Raises SpoolFailed when none is stored;
+        after a disk that was too slow, some may be all the same.
+        """
+        if isinstance(self._store, str):
+            raise SpoolFailed(self._store)
+        if self._flag.state == BARRED:
+            raise SpoolFailed("what waits in the spool cannot be published")
+        group = _Group(messages, self._loop.create_future())
+        self._waiting.append(group)
+        if self._storing is None:
+            self._storing = self._loop.create_task(self._store_all(self._store), name="spool")
+        try:
+            async with asyncio.timeout(APPEND_SECONDS):
+                return await group.stored
+        except TimeoutError:
+            if group in self._waiting:
+                self._waiting.remove(group)
+            raise SpoolFailed("the disk is too slow") from None
+
+    async def hold(self) -> bool:
+        """Wait while the spool is about to be empty; return whether it is still in use."""
+        give_up = self._loop.time() + HOLD_SECONDS
+        # A replayer that has gone silent keeps nobody waiting.
+        while (  # noqa: ASYNC110  # it changes in other processes
+            self._flag.state == HOLDING
+            and self._loop.time() < give_up
+            and self._flag.silent_seconds() < HOLD_SECONDS
+        ):
+            await asyncio.sleep(_HOLD_POLL_SECONDS)
+        return self.in_use
+
+    async def _store_all(self, store: Store) -> None:
+        try:
+            while self._waiting:
+                groups, self._waiting = self._waiting, []
+                await self._commit(store, groups)
+        finally:
+            self._storing = None
+
+    async def _commit(self, store: Store, groups: list[_Group]) -> None:
+        def stored() -> list[int]:
+            return store.append(
+                [
+                    [Waiting(each.ordering_key, each.SerializeToString()) for each in one.messages]
+                    for one in groups
+                ]
+            )
+
+        try:
+            counts = await self._loop.run_in_executor(self._executor, stored)
+        except Exception as error:  # noqa: BLE001  # whatever it is, these clients are told
+            for group in groups:
+                if not group.stored.done():
+                    group.stored.set_exception(SpoolFailed(str(error)))
+            return
+        for group, count in zip(groups, counts, strict=True):
+            if not group.stored.done():
+                group.stored.set_result(count)

@@ -1,0 +1,241 @@
+"""What a Pub/Sub client sees through the proxy: nothing of it, and each fault as documented."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import pytest
+from google.api_core import exceptions
+from google.pubsub_v1 import types
+
+from ops.rig.pubsub_proxy import PubSubProxy
+from tests.support.processes import eventually, free_port
+from tests.support.pubsub import Client, Stream, local_server, texts
+
+STATUSES = {
+    "exhausted": exceptions.ResourceExhausted,
+    "internal": exceptions.InternalServerError,
+    "unavailable": exceptions.ServiceUnavailable,
+}
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    address = f"127.0.0.1:{free_port()}"
+    server = local_server(tmp_path_factory.mktemp("pubsub"), int(address.rpartition(":")[2]))
+    with server:
+        server.wait_for_port(address)
+        yield address
+
+
+@dataclass
+class Scene:
+    """A client behind the proxy, one before the service, and a subscription of one topic."""
+
+    proxy: PubSubProxy
+    client: Client
+    direct: Client
+    topic: str
+    subscription: str
+
+    @asynccontextmanager
+    async def fault(self, name: str, seconds: float = 30) -> AsyncIterator[None]:
+        """Have the fault on for the block."""
+        strike = asyncio.create_task(self.proxy.strike(name, seconds))
+        await asyncio.sleep(0)
+        try:
+            yield
+        finally:
+            strike.cancel()
+            await asyncio.gather(strike, return_exceptions=True)
+
+    async def passes(self) -> None:
+        """Fail unless a publish and a pull go through, as soon as the channel has connected."""
+        await eventually(self._published, 20)
+        (received,) = await self.client.pull(self.subscription, 1)
+        await self.client.ack(self.subscription, [received])
+
+    async def _published(self) -> bool:
+        try:
+            await self.client.publish(self.topic, ["after"])
+        except exceptions.ServiceUnavailable:
+            return False
+        return True
+
+    async def fails(self, *errors: type[Exception]) -> Exception:
+        """Publish until that fails in one of these ways; return how."""
+        for _ in range(200):
+            try:
+                await self.client.publish(self.topic, ["x"])
+            except errors as error:
+                return error
+        raise AssertionError("200 calls passed")
+
+
+@pytest.fixture
+async def scene(upstream: str) -> AsyncIterator[Scene]:
+    address = f"127.0.0.1:{free_port()}"
+    proxy = PubSubProxy(address, upstream)
+    await proxy.start()
+    client, direct = Client(address), Client(upstream)
+    topic = await direct.topic()
+    subscription = await direct.subscription(topic, enable_message_ordering=True)
+    yield Scene(proxy, client, direct, topic, subscription)
+    await client.channel.close()
+    await direct.channel.close()
+    await proxy.stop()
+
+
+async def ended(stream: Stream) -> Exception:
+    return await eventually(lambda: stream.error)  # type: ignore[return-value]
+
+
+async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: Scene) -> None:
+    sent = [f"{n} " + "é" * (n % 700) for n in range(5_000)]
+    async with scene.client.stream(scene.subscription) as stream:
+        ids = await scene.client.publish(scene.topic, sent, key="k")
+        received = await stream.receive(len(sent))
+        stream.ack(received)
+    assert texts(received) == sent
+    assert [m.message.message_id for m in received] == ids
+    assert {m.message.ordering_key for m in received} == {"k"}
+    assert await scene.direct.pull_now(scene.subscription) == []
+    assert not scene.proxy.struck
+
+
+async def test_a_refusal_of_the_service_comes_back_as_it_was_said(scene: Scene) -> None:
+    with pytest.raises(exceptions.NotFound) as through:
+        await scene.client.publish("projects/p/topics/none", ["x"])
+    with pytest.raises(exceptions.NotFound) as direct:
+        await scene.direct.publish("projects/p/topics/none", ["x"])
+    assert through.value.message == direct.value.message
+
+
+async def test_the_largest_request_passes(scene: Scene) -> None:
+    data = b"x" * 9_900_000
+    await scene.client.publish_messages(scene.topic, [types.PubsubMessage(data=data)])
+    (received,) = await scene.client.pull(scene.subscription, 1)
+    await scene.client.ack(scene.subscription, [received])
+    assert received.message.data == data
+
+
+async def test_a_deadline_reaches_the_service(scene: Scene) -> None:
+    request = types.PullRequest(subscription=scene.subscription, max_messages=1)
+    answer = await scene.client.subscriber.transport.pull(request, timeout=0.6)
+    assert not answer.received_messages  # ours ends an empty pull just before the deadline
+
+
+@pytest.mark.parametrize("name", STATUSES)
+async def test_a_status_fails_some_calls_and_ends_the_stream(scene: Scene, name: str) -> None:
+    async with scene.client.stream(scene.subscription) as stream:
+        await scene.client.publish(scene.topic, ["first"])
+        stream.ack(await stream.receive(1))
+        async with scene.fault(name):
+            assert isinstance(await ended(stream), STATUSES[name])
+            await scene.fails(STATUSES[name])
+    assert scene.proxy.struck[name] >= 2
+    await eventually(lambda: scene.proxy._open == set())
+
+
+async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -> None:
+    await scene.passes()
+    address = scene.proxy._front._address
+    async with scene.fault("refuse"):
+        await scene.fails(exceptions.ServiceUnavailable)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*address)
+    await scene.passes()
+    assert scene.proxy.struck["refuse"] >= 1
+
+
+async def test_connections_are_reset_again_and_again(scene: Scene) -> None:
+    async with scene.fault("reset"):
+        for cut in (1, 2):
+            async with scene.client.stream(scene.subscription) as stream:
+                assert isinstance(await ended(stream), exceptions.ServiceUnavailable)
+            assert scene.proxy.struck["reset"] >= cut
+    await scene.passes()
+
+
+async def test_a_lost_answer_leaves_its_call_done(scene: Scene) -> None:
+    sent = 0
+    async with scene.fault("lose_answer"):
+        while scene.proxy.struck["lose_answer"] == 0:
+            sent += 1
+            try:
+                await scene.client.publish(scene.topic, [str(sent)])
+            except exceptions.ServiceUnavailable:
+                break
+    assert len(await scene.direct.pull(scene.subscription, sent)) == sent
+
+
+async def test_a_delay_is_all_that_a_delay_does(scene: Scene) -> None:
+    async with scene.fault("delay"), scene.client.stream(scene.subscription) as stream:
+        started = asyncio.get_running_loop().time()
+        for n in range(5):
+            await scene.client.publish(scene.topic, [str(n)], key="k")
+        assert texts(await stream.receive(5)) == list("01234")
+        assert asyncio.get_running_loop().time() - started > 0.05
+        stream.ack(stream.received)
+    assert scene.proxy.struck["delay"] >= 6
+
+
+async def test_a_duplicate_is_a_redelivery_of_its_own_in_order(scene: Scene) -> None:
+    async with scene.fault("duplicate"), scene.client.stream(scene.subscription) as stream:
+        sent = 0
+        while scene.proxy.struck["duplicate"] == 0:
+            await scene.client.publish(scene.topic, [f"{sent}", f"{sent + 1}"], key="k")
+            sent += 2
+            await stream.receive(sent)
+        received = await stream.receive(sent + 1)
+        assert len({m.ack_id for m in received}) == len(received)
+        assert list(dict.fromkeys(texts(received))) == [str(n) for n in range(sent)]
+        copies = [m for m in received if m.ack_id.startswith("again!")]
+        rest = [m for m in received if m.message.message_id not in _ids(copies)]
+        await scene.client.modify(scene.subscription, copies, 60)
+        await scene.client.ack(scene.subscription, copies)
+        if rest:
+            stream.ack(rest)
+
+    async def settled() -> bool:
+        return await scene.direct.pull_now(scene.subscription) == []
+
+    await eventually(settled)
+
+
+def _ids(messages: list[types.ReceivedMessage]) -> set[str]:
+    return {m.message.message_id for m in messages}
+
+
+async def test_only_what_has_no_common_key_is_reordered(scene: Scene) -> None:
+    plain = [types.PubsubMessage(data=f"- {n}".encode()) for n in range(300)]
+    await scene.direct.publish_messages(scene.topic, plain)
+    for key in "abc":
+        await scene.direct.publish(scene.topic, [f"{key} {n}" for n in range(300)], key=key)
+    async with scene.fault("reorder"), scene.client.stream(scene.subscription) as stream:
+        received = texts(await stream.receive(1_200))
+        stream.ack(stream.received)
+    assert len(set(received)) == 1_200
+    for key in "abc":
+        assert [x for x in received if x[0] == key] == [f"{key} {n}" for n in range(300)]
+    unkeyed = [x for x in received if x[0] == "-"]
+    assert unkeyed != sorted(unkeyed, key=lambda x: int(x[2:]))
+    assert scene.proxy.struck["reorder"] >= 1
+
+
+async def test_a_service_that_is_gone_is_unavailable_not_a_hanging_call(scene: Scene) -> None:
+    proxy = PubSubProxy(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    await proxy.start()
+    client = Client(f"{proxy._front._address[0]}:{proxy._front._address[1]}")
+    with pytest.raises(exceptions.ServiceUnavailable):
+        await client.publish(scene.topic, ["x"])
+    await client.channel.close()
+    await proxy.stop()
+
+
+async def test_an_unknown_fault_is_named(scene: Scene) -> None:
+    with pytest.raises(ValueError, match="locusts"):
+        await scene.proxy.strike("locusts", 1)
+    assert isinstance(scene.client.channel, grpc.aio.Channel)

@@ -1,0 +1,158 @@
+"""The server in the test's own loop, on a real socket, with a topic that the test commands."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import aiohttp
+import grpc
+
+from ops.runtime.settings import Settings
+from server import listen
+from server.app import create_app
+from server.lifecycle import serve
+from server.publish.publisher import Destination
+
+INSERT: dict[str, Any] = {
+    "operation": "insert",
+    "table": "t1",
+    "col_names": ["a", "b"],
+    "col_types": ["INTEGER", "TEXT"],
+    "col_values": [1, "x"],
+}
+VALID = b'{"activities": [%b]}' % json.dumps(INSERT).encode()
+NOWHERE = "127.0.0.1:9"  # the discard port: nothing here listens on it
+
+
+def rpc_error(code: grpc.StatusCode, details: str = "as the test asks") -> grpc.aio.AioRpcError:
+    """Return what a failed call raises."""
+    nothing = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(code, nothing, nothing, details)
+
+
+class FakeTopic:
+    """Keeps what is published, call by call; fails and waits as it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[Any]] = []
+        self.errors: list[BaseException] = []
+        """Raised by the next calls, one each."""
+        self.refused: set[bytes] = set()
+        """Data that makes a call fail as an invalid argument."""
+        self.open = asyncio.Event()
+        """While it is not set, calls wait."""
+        self.open.set()
+        self.under_way: list[str] = []
+        """The ordering keys of the calls in flight now."""
+        self.checks = 0
+        self.check_error: BaseException | None = None
+
+    async def publish(self, messages: Sequence[Any], timeout: float) -> None:  # noqa: ASYNC109
+        keys = {message.ordering_key for message in messages}
+        assert len(keys) == 1, "Pub/Sub takes one ordering key in a call"
+        assert timeout > 0
+        (key,) = keys
+        assert key not in self.under_way, "one key's messages are in two calls at once"
+        self.under_way.append(key)
+        try:
+            await self.open.wait()
+            await asyncio.sleep(0)
+            if self.errors:
+                raise self.errors.pop(0)
+            if self.refused & {message.data for message in messages}:
+                raise rpc_error(grpc.StatusCode.INVALID_ARGUMENT)
+            self.calls.append(list(messages))
+        finally:
+            self.under_way.remove(key)
+
+    async def check(self, timeout: float) -> None:  # noqa: ASYNC109
+        assert timeout > 0
+        self.checks += 1
+        if self.check_error is not None:
+            raise self.check_error
+
+    @property
+    def messages(self) -> list[Any]:
+        """All that has been published, in order."""
+        return [message for call in self.calls for message in call]
+
+
+class GateUnderTest:
+    """A serving application, its address and a client."""
+
+    def __init__(self, topic: FakeTopic, listener: socket.socket) -> None:
+        self.topic = topic
+        self.port: int = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.stop = asyncio.Event()
+        self.serving: asyncio.Task[None]
+        self.client: aiohttp.ClientSession
+
+    async def post(
+        self, body: bytes | None, path: str = "/api/activities", **headers: str
+    ) -> tuple[int, dict[str, Any]]:
+        """POST a body; `Content_Type` and the like are headers. Return status and verdict."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        skipped = set() if "Content-Type" in named else {"Content-Type"}
+        async with self.client.post(
+            self.url + path, data=body, headers=named, skip_auto_headers=skipped
+        ) as answer:
+            return answer.status, await self.verdict(answer)
+
+    async def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """GET a path; return status and verdict."""
+        async with self.client.get(self.url + path) as answer:
+            return answer.status, await self.verdict(answer)
+
+    @staticmethod
+    async def verdict(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+        """Return the verdict of an answer, which always is one."""
+        assert answer.content_type == "application/json"
+        verdict: dict[str, Any] = json.loads(await answer.read())
+        assert list(verdict) == ["status", "message", "error", "id", "payload"]
+        assert verdict["status"] == answer.status
+        return verdict
+
+    async def raw(self, text: bytes) -> bytes:
+        """Write bytes on a connection of their own; return all that comes until it is closed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(text)
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def gate_under_test(topic: FakeTopic, **settings: str) -> AsyncIterator[GateUnderTest]:
+    """Serve with these settings for the length of the block."""
+    folder = tempfile.TemporaryDirectory()
+    parsed = Settings.parse(
+        {"PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE, "STATE_DIR": folder.name, **settings}
+    )
+
+    @contextlib.asynccontextmanager
+    async def connect(_: Settings) -> AsyncIterator[Destination]:
+        yield topic
+
+    listener = listen.opened("127.0.0.1", 0)
+    gate = GateUnderTest(topic, listener)
+    app = create_app(parsed, connect)
+    gate.serving = asyncio.create_task(serve(app, listener, gate.stop, idle_grace=0.3))
+    try:
+        # Its socket takes connections before it serves; a test may be quicker than its start.
+        await gate.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with aiohttp.ClientSession() as gate.client:
+            yield gate
+    finally:
+        topic.open.set()
+        gate.stop.set()
+        await gate.serving
+        folder.cleanup()

@@ -1,0 +1,110 @@
+"""`gatekeeper apikey`: the file that it keeps, and what it says."""
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ops.commands.__main__ import main
+from ops.commands.apikey.keys_file import changing
+from server.http.auth import KeyRing, mint
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "keys" / "api-keys"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("API_KEYS_FILE", str(path))
+    return path
+
+
+def test_a_created_key_is_printed_once_and_opens(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apikey", "create", "billing"]) == 0
+
+    text = capsys.readouterr().out.strip()
+    assert KeyRing(file).owner(text) == "billing"
+    assert text not in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [each.name for each in file.parent.iterdir()] == ["api-keys"]
+
+    assert main(["apikey", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "billing" in listed
+    assert text not in listed
+    assert json.loads(file.read_text())["hash"][:8] not in listed
+
+
+def test_a_revoked_key_opens_no_more_and_the_others_do(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {}
+    for name in ("billing", "orders"):
+        main(["apikey", "create", name])
+        texts[name] = capsys.readouterr().out.strip()
+    ring = KeyRing(file)
+
+    assert main(["apikey", "revoke", "billing"]) == 0
+
+    assert ring.owner(texts["billing"]) is None
+    assert ring.owner(texts["orders"]) == "orders"
+    assert main(["apikey", "revoke", "billing"]) == 1
+    assert "no key of billing" in capsys.readouterr().err
+
+
+def test_a_name_is_given_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["apikey", "create", "billing"])
+    before = file.read_bytes()
+    assert main(["apikey", "create", "billing"]) == 1
+    assert "has a key already" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", "é", "x" * 65, '"', "../x"])
+def test_a_name_that_would_not_do_is_refused(
+    file: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apikey", "create", "--", name]) == 1
+    assert "a name has" in capsys.readouterr().err
+    assert not file.exists()
+
+
+@pytest.mark.usefixtures("file")
+def test_without_the_setting_it_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("API_KEYS_FILE")
+    assert main(["apikey", "list"]) == 1
+    assert "API_KEYS_FILE is not set" in capsys.readouterr().err
+
+
+def test_a_broken_file_is_told_and_left_alone(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.parent.mkdir()
+    file.write_text("not a key\n")
+    assert main(["apikey", "create", "billing"]) == 1
+    assert "line 1" in capsys.readouterr().err
+    assert file.read_text() == "not a key\n"
+
+
+def test_commands_at_once_lose_no_key(file: Path) -> None:
+    def add(number: int) -> None:
+        with changing(file) as keys:
+            keys.append(mint(f"source{number}", "")[1])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(40)))
+    assert file.read_text().count("\n") == 40
+
+
+def test_a_linked_file_stays_linked(file: Path, tmp_path: Path) -> None:
+    file.parent.mkdir()
+    real = tmp_path / "secrets" / "real"
+    file.symlink_to(real)
+    assert main(["apikey", "create", "billing"]) == 0
+    assert file.is_symlink()
+    assert real.read_text().count("\n") == 1

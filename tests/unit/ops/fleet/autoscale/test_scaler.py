@@ -1,0 +1,107 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from ops.fleet.autoscale.policy import Policy
+from ops.fleet.autoscale.scaler import Scaler
+from ops.runtime.backlog import Backlog
+from ops.runtime.supervisord import SupervisordUnreachable
+
+POLICY = Policy(target_seconds=30, least=1, most=8)
+
+
+class Fleet:
+    """A supervisord with a number of workers, that is away when told to be."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.away: set[str] = set()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        if method in self.away:
+            raise SupervisordUnreachable("supervisord does not answer")
+        assert arguments[0] == "worker"
+        if method == "fleet.scale":
+            self.workers = arguments[1]
+        return self.workers
+
+
+class Source:
+    """Answers with a backlog, or raises an error."""
+
+    def __init__(self) -> None:
+        self.answer: Backlog | Exception = Backlog(0, 0.0)
+
+    def __call__(self) -> Backlog:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Bench:
+    def __init__(self, workers: int) -> None:
+        self.fleet, self.source, self.now = Fleet(workers), Source(), 0.0
+        self.scaler = Scaler(POLICY, self.fleet, self.source, lambda: self.now)
+
+    def look(self, answer: Backlog | Exception) -> int:
+        self.now += 5
+        self.source.answer = answer
+        self.scaler.look()
+        return self.fleet.workers
+
+
+@pytest.fixture
+def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
+    caplog.set_level("INFO")
+    return lambda: [(each.msg, each.__dict__["fields"]) for each in caplog.records]
+
+
+def sample(name: str, **labels: str) -> float:
+    value = REGISTRY.get_sample_value(name, labels)
+    assert value is not None, name
+    return value
+
+
+def test_a_decision_is_made_true_logged_and_counted(events: Any) -> None:
+    bench = Bench(2)
+    before = sample("gatekeeper_autoscale_decisions_total", direction="up")
+    assert bench.look(Backlog(5000, 44.96)) == 6
+    ((action, fields),) = events()
+    assert action == "scaled"
+    assert "does not shrink" in fields.pop("reason")
+    assert fields == {"from": 2, "to": 6, "oldest_age_seconds": 45.0, "backlog": 5000}
+    assert sample("gatekeeper_autoscale_decisions_total", direction="up") == before + 1
+    assert sample("gatekeeper_workers_wanted") == 6
+    assert sample("gatekeeper_backlog_transactions") == 5000
+    assert sample("gatekeeper_backlog_oldest_age_seconds") == 44.96
+
+
+def test_without_data_nothing_is_decided_and_it_is_said_once(events: Any) -> None:
+    bench = Bench(12)
+    away = ConnectionError("Pub/Sub at 127.0.0.1:1: does not answer")
+    before = sample("gatekeeper_backlog_unseen_total")
+    for _ in range(3):
+        assert bench.look(away) == 12
+    assert [action for action, _ in events()] == ["backlog_unseen"]
+    assert sample("gatekeeper_backlog_unseen_total") == before + 3
+    assert math.isnan(sample("gatekeeper_backlog_transactions"))
+    assert math.isnan(sample("gatekeeper_backlog_oldest_age_seconds"))
+    assert bench.look(Backlog(0, 0.0)) == 8
+
+
+def test_a_decision_that_supervisord_does_not_hear_is_made_again(events: Any) -> None:
+    bench = Bench(1)
+    bench.fleet.away = {"fleet.scale"}
+    assert bench.look(Backlog(9000, 31.0)) == 1
+    bench.fleet.away = set()
+    assert bench.look(Backlog(9000, 36.0)) > 1
+    assert [action for action, _ in events()] == ["scale_failed", "scaled"]
+
+
+def test_where_supervisord_cannot_tell_the_number_nothing_is_decided() -> None:
+    bench = Bench(1)
+    bench.fleet.away = {"fleet.number"}
+    assert bench.look(Backlog(9000, 300.0)) == 1

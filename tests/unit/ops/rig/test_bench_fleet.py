@@ -1,0 +1,51 @@
+import math
+
+from ops.rig.bench_fleet import new_faults, read_settled, since
+
+PAGE = """\
+# TYPE valid_payload_count_total counter
+valid_payload_count_total{instance="server_00",job="gatekeeper_server"} 3
+valid_payload_count_total{instance="server_01",job="gatekeeper_server"} 4
+# TYPE gatekeeper_applied_total counter
+gatekeeper_applied_total{instance="worker_00",job="gatekeeper_worker"} 7
+# TYPE gatekeeper_dead_lettered_total counter
+gatekeeper_dead_lettered_total{instance="worker_00",job="gatekeeper_worker",reason="x"} 1
+# TYPE gatekeeper_leases_lost_total counter
+gatekeeper_leases_lost_total{instance="worker_00",job="gatekeeper_worker"} 0
+# TYPE gatekeeper_end_to_end_seconds histogram
+gatekeeper_end_to_end_seconds_bucket{instance="worker_00",job="gatekeeper_worker",le="1"} 5
+gatekeeper_end_to_end_seconds_bucket{instance="worker_01",job="gatekeeper_worker",le="1"} 1
+gatekeeper_end_to_end_seconds_bucket{instance="worker_00",job="gatekeeper_worker",le="+Inf"} 7
+gatekeeper_end_to_end_seconds_sum{instance="worker_00",job="gatekeeper_worker"} 7
+gatekeeper_end_to_end_seconds_count{instance="worker_00",job="gatekeeper_worker"} 7
+# TYPE push_time_seconds gauge
+push_time_seconds{instance="server_00",job="gatekeeper_server"} 1e+09
+push_time_seconds{instance="worker_00",job="gatekeeper_worker"} 1.7e+09
+push_time_seconds{instance="worker_01",job="gatekeeper_worker"} 1.6e+09
+"""
+
+
+def test_counts_and_histograms_of_all_processes_are_summed() -> None:
+    found = read_settled(PAGE)
+    assert (found.accepted, found.applied) == (7, 7)
+    assert found.end_to_end == {1.0: 6.0, math.inf: 7.0}
+
+
+def test_the_worker_that_has_not_pushed_for_longest_dates_what_is_told() -> None:
+    assert read_settled(PAGE).pushed_at == 1.6e9
+    assert read_settled("").pushed_at == 0
+
+
+def test_a_counter_that_must_stay_at_0_is_a_fault_when_it_does_not() -> None:
+    assert read_settled(PAGE).faults == {"gatekeeper_dead_lettered_total": 1}
+
+
+def test_what_came_between_two_looks_is_the_difference() -> None:
+    assert since({1.0: 6.0, math.inf: 7.0}, {1.0: 2.0}) == {1.0: 4.0, math.inf: 7.0}
+
+
+def test_only_what_was_counted_since_is_a_new_fault() -> None:
+    assert new_faults({"a": 3.0, "b": 2.0, "c": 1.0}, {"a": 3.0, "b": 1.0, "c": 4.0}) == {
+        "b": 1.0,
+        "c": 1.0,
+    }

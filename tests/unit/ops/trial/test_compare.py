@@ -1,0 +1,299 @@
+"""Each kind of defect, made by hand in an otherwise right state, is counted as what it is."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ops.trial.compare import Evidence, LedgerRow, compare, compare_ids
+from ops.trial.expected import RowName
+from ops.trial.journal import Foreign, History, Key, Sent
+from ops.trial.trial_verdict import DEFECTS
+
+if TYPE_CHECKING:
+    from ops.trial.model import Row
+
+STREAM = "s"
+TYPES = {"stream": "STRING", "n": "INT64", "k": "INT64"}
+
+
+def _columns(**values: Any) -> dict[str, Any]:
+    given = {"stream": STREAM, **values}
+    return {
+        "col_names": list(given),
+        "col_types": ["TEXT" if isinstance(each, str) else "INTEGER" for each in given.values()],
+        "col_values": list(given.values()),
+    }
+
+
+def insert(table: str, **values: Any) -> dict[str, Any]:
+    return {"operation": "insert", "table": table, **_columns(**values)}
+
+
+def delete(table: str, **values: Any) -> dict[str, Any]:
+    return {"operation": "delete", "table": table, "value_to_delete": _columns(**values)}
+
+
+class State:
+    """A journal of one stream, and the evidence of a fleet that did everything right."""
+
+    def __init__(self) -> None:
+        self.history = History({STREAM: []})
+        self.ledger: dict[Key, list[LedgerRow]] = {}
+        self.types: dict[str, dict[str, str]] = {}
+        self.rows: dict[RowName, list[Row]] = {}
+        self.letters: dict[Key, set[str]] = {}
+        self.backlog = 0
+
+    def sent(
+        self,
+        *activities: dict[str, Any],
+        reason: str | None = None,
+        status: int | None = 200,
+        id_: str = "",
+    ) -> Key:
+        """Send a transaction, applied unless a reason is given."""
+        stream = self.history.streams[STREAM]
+        data = json.dumps({"activities": activities}).encode()
+        digest = sha256(data).hexdigest()
+        number = len(stream)
+        sent = Sent(STREAM, number, "test", id_ or f"id{number}", digest, data, status)
+        stream.append(sent)
+        if status == 200:
+            state = "rejected" if reason else "applied"
+            self.ledger[sent.key] = [LedgerRow(state, reason, f"2026-01-01 00:00:{number:02d}")]
+            if reason:
+                self.letters[sent.key] = {reason}
+        return sent.key
+
+    def row(self, table: str, n: int, k: int | None = None) -> RowName:
+        """Put a row in place."""
+        name = table, STREAM, str(n)
+        values: Row = {"stream": STREAM, "n": str(n), "k": None if k is None else str(k)}
+        self.rows.setdefault(name, []).append(values)
+        self.types.setdefault(table, dict(TYPES))
+        return name
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts of defects that are not 0."""
+        evidence = Evidence(self.ledger, self.types, self.rows, self.letters, self.backlog)
+        verdict = compare(self.history, evidence)
+        found = {defect: verdict.count(defect) for defect in DEFECTS}
+        if verdict.unsettled:
+            found["unsettled"] = verdict.unsettled
+        assert verdict.clean == (not any(found.values()))
+        return {defect: count for defect, count in found.items() if count}
+
+
+@pytest.fixture
+def state() -> State:
+    """Five transactions: two rows; one updated; a delete; one rejected; one of two tables."""
+    right = State()
+    right.sent(insert("t", n=1, k=1), insert("t", n=2, k=2))
+    right.sent(delete("t", k=1), insert("t", n=3, k=1))
+    right.sent(delete("t", k=2))
+    right.sent(insert("t", n=4, k=4), delete("ghost", k=1), reason="table_missing")
+    right.sent(insert("t", n=5, k=5), insert("u", n=6, k=6))
+    right.row("t", 3, 1)
+    right.row("t", 5, 5)
+    right.row("u", 6, 6)
+    return right
+
+
+def _key(state: State, number: int) -> Key:
+    return state.history.streams[STREAM][number].key
+
+
+def _settled(state: State, number: int, at: str) -> None:
+    (row,) = state.ledger[_key(state, number)]
+    state.ledger[_key(state, number)] = [row._replace(settled_at=at)]
+
+
+def test_a_right_state_has_no_defect(state: State) -> None:
+    assert state.counts() == {}
+
+
+def test_what_is_in_no_ledger_is_lost_or_not_settled_yet(state: State) -> None:
+    del state.ledger[_key(state, 4)], state.rows["t", STREAM, "5"], state.rows["u", STREAM, "6"]
+    del state.types["u"]
+    assert state.counts() == {"lost": 1}
+    state.backlog = 3
+    assert state.counts() == {"unsettled": 1}
+
+
+def test_an_applied_transaction_without_any_effect_is_lost(state: State) -> None:
+    del state.rows["t", STREAM, "5"], state.rows["u", STREAM, "6"]
+    assert state.counts() == {"lost": 1}
+
+
+def test_a_delete_without_effect_is_lost(state: State) -> None:
+    state.row("t", 2, 2)
+    assert state.counts() == {"lost": 1}
+
+
+def test_a_rejection_that_nothing_explains_is_lost(state: State) -> None:
+    key = _key(state, 4)
+    state.ledger[key] = [state.ledger[key][0]._replace(state="rejected", reason="too_large")]
+    state.letters[key] = {"too_large"}
+    del state.rows["t", STREAM, "5"], state.rows["u", STREAM, "6"], state.types["u"]
+    assert state.counts() == {"lost": 1}
+
+
+@pytest.mark.parametrize("reasons", [set(), {"type_conflict"}])
+def test_a_missing_or_wrong_dead_letter_is_lost(state: State, reasons: set[str]) -> None:
+    state.letters[_key(state, 3)] = reasons
+    assert state.counts() == {"lost": 1}
+
+
+def test_two_ledger_rows_or_two_copies_of_a_row_are_a_duplicate(state: State) -> None:
+    state.row("t", 3, 1)
+    assert state.counts() == {"duplicated": 1}
+    state.ledger[_key(state, 4)] *= 2
+    state.row("u", 6, 6)
+    assert state.counts() == {"duplicated": 2}
+
+
+def test_two_bodies_applied_under_one_id_are_a_duplicate(state: State) -> None:
+    state.sent(insert("t", n=7, k=7), id_="id4")
+    state.row("t", 7, 7)
+    assert state.counts() == {"duplicated": 1}
+
+
+def test_what_is_applied_and_a_dead_letter_too_is_a_duplicate(state: State) -> None:
+    state.letters[_key(state, 0)] = {"type_conflict"}
+    assert state.counts() == {"duplicated": 1}
+
+
+def test_some_but_not_all_of_a_transaction_is_partial(state: State) -> None:
+    del state.rows["u", STREAM, "6"]
+    assert state.counts() == {"partial": 1}
+
+
+def test_an_update_that_only_inserted_is_partial(state: State) -> None:
+    state.row("t", 1, 1)
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_row_with_another_value_is_partial(state: State) -> None:
+    state.rows["t", STREAM, "5"][0]["k"] = "6"
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_row_of_a_rejected_transaction_is_partial(state: State) -> None:
+    state.row("t", 4, 4)
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_row_without_its_ledger_row_is_partial(state: State) -> None:
+    del state.ledger[state.sent(insert("t", n=7, k=7))]
+    state.row("t", 7, 7)
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_row_of_what_the_gate_refused_is_partial(state: State) -> None:
+    state.sent(insert("t", n=8, k=8), status=400)
+    assert state.counts() == {}
+    state.row("t", 8, 8)
+    assert state.counts() == {"partial": 1}
+
+
+@pytest.mark.parametrize("there", ["table", "column"])
+def test_what_only_a_rejected_transaction_asked_for_is_partial(state: State, there: str) -> None:
+    if there == "table":
+        state.types["ghost"] = dict(TYPES)
+    else:
+        state.types["t"]["extra"] = "STRING"
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_row_that_nobody_sent_is_partial(state: State) -> None:
+    state.row("t", 99, 9)
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_settlement_before_that_of_an_earlier_one_is_out_of_order(state: State) -> None:
+    _settled(state, 3, "2026-01-01 00:00:00")
+    assert state.counts() == {"out_of_order": 1}
+
+
+def test_a_row_that_a_later_one_deleted_in_the_same_batch_is_out_of_order(state: State) -> None:
+    _settled(state, 1, "2026-01-01 00:00:00")
+    _settled(state, 2, "2026-01-01 00:00:00")
+    state.row("t", 2, 2)
+    assert state.counts() == {"out_of_order": 1}
+
+
+def test_two_updates_the_wrong_way_round_are_out_of_order(state: State) -> None:
+    state.sent(delete("t", k=1), insert("t", n=9, k=1))
+    _settled(state, 1, "2026-01-01 00:00:06")  # after the one that was just sent
+    assert state.counts()["out_of_order"] >= 2
+
+
+def _rejected_by_order(state: State) -> None:
+    key = _key(state, 4)
+    state.ledger[key] = [state.ledger[key][0]._replace(state="rejected", reason="table_missing")]
+    state.letters[key] = {"table_missing"}
+    del state.rows["t", STREAM, "5"], state.rows["u", STREAM, "6"], state.types["u"]
+
+
+def _applied_by_order(state: State) -> None:
+    key = _key(state, 3)
+    state.ledger[key] = [state.ledger[key][0]._replace(state="applied", reason=None)]
+    del state.letters[key]
+
+
+@pytest.mark.parametrize("change", [_rejected_by_order, _applied_by_order])
+def test_an_outcome_that_only_another_order_explains(
+    state: State, change: Callable[[State], None]
+) -> None:
+    change(state)
+    assert state.counts() == {"out_of_order": 1}
+
+
+def test_a_lost_answer_counts_as_accepted_when_the_ledger_has_it(state: State) -> None:
+    key = state.sent(insert("t", n=7, k=7), status=None)
+    assert state.counts() == {}
+    state.ledger[key] = [LedgerRow("applied", None, "2026-01-01 00:00:59")]
+    state.row("t", 7, 7)
+    assert state.counts() == {}
+
+
+def test_what_someone_else_adds_is_no_defect(state: State) -> None:
+    state.types["t"]["foreign_1"] = "STRING"
+    state.types["made"] = {"stream": "STRING"}
+    state.history.foreign.append(Foreign("made", {}, ()))
+    assert state.counts() == {}
+
+
+def test_poison_is_rejected_by_the_warehouse_and_nothing_else(state: State) -> None:
+    columns = {"stream": "TEXT", "n": "INTEGER", "k": "INTEGER"}
+    state.history.foreign.append(Foreign("strict", columns, ("k",)))
+    state.types["strict"] = dict(TYPES)
+    state.sent(insert("strict", n=10), reason="warehouse_rejected")
+    assert state.counts() == {}
+    state.sent(insert("strict", n=11))
+    assert state.counts() == {"partial": 1}
+
+
+def test_a_list_of_ids_tells_lost_and_duplicated() -> None:
+    once = LedgerRow("applied", None, "1")
+    ledger = {("a", "1"): [once], ("b", "1"): [once, once], ("c", "1"): [once], ("c", "2"): [once]}
+    verdict = compare_ids(["a", "b", "c", "d", "a"], Evidence(ledger))
+    assert verdict.counts() == {
+        "accepted": 4,
+        "applied": 3,
+        "rejected": {},
+        "unsettled": 0,
+        "lost": 1,
+        "duplicated": 2,
+        "partial": 0,
+        "out_of_order": 0,
+    }
+
+
+def test_a_list_of_ids_misses_dead_letters_too() -> None:
+    ledger = {("a", "1"): [LedgerRow("rejected", "table_missing", "1")]}
+    assert compare_ids(["a"], Evidence(ledger, letters={("a", "1"): {"table_missing"}})).clean
+    assert compare_ids(["a"], Evidence(ledger, letters={})).count("lost") == 1

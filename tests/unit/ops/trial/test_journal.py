@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from ops.trial.journal import InvalidJournal, Journal, id_of, read
+from ops.trial.trial_load import setup, steps, streams
+
+
+def test_what_was_written_is_read_in_the_order_of_each_stream(tmp_path: Path) -> None:
+    file = tmp_path / "journal"
+    lanes = [list(steps(stream)) for stream in streams(300, 1)]
+    with Journal(file) as journal:
+        journal.foreign("strict", {"n": "INTEGER"}, ("n",))
+        for round_ in range(max(map(len, lanes))):
+            for step in (lane[round_] for lane in lanes if round_ < len(lane)):
+                journal.sent(step)
+                journal.answered(step, [200 if valid else 400 for valid in step.valid])
+    history = read(file)
+    assert history.foreign == [("strict", {"n": "INTEGER"}, ("n",))]
+    assert len(history.accepted()) == 300
+    for lane in lanes:
+        bodies = [body for step in lane for body in step.bodies]
+        assert [sent.data for sent in history.streams[lane[0].stream]] == bodies
+        ids = [id_of(step, place) for step in lane for place in range(len(step.bodies))]
+        assert [sent.id for sent in history.streams[lane[0].stream]] == ids
+
+
+def test_a_journal_that_breaks_off_still_says_what_was_asked(tmp_path: Path) -> None:
+    file = tmp_path / "journal"
+    first, second, *_ = setup(1)
+    with Journal(file) as journal:
+        journal.sent(first)
+        journal.answered(first, [200])
+        journal.sent(second)
+    file.write_text(file.read_text() + '{"answered": {"stre')
+    statuses = [sent.status for sent in read(file).all()]
+    assert statuses == [200, None]
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[]", '{"other": 1}', '{"foreign": {}}', "1"])
+def test_anything_else_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "journal"
+    file.write_text(f"{line}\n")
+    with pytest.raises(InvalidJournal, match=":1: no line of a journal"):
+        read(file)

@@ -1,0 +1,155 @@
+import json
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from ops.runtime.backlog import Backlog
+from ops.runtime.settings import Settings
+from ops.runtime.supervisord import State
+from server.console.pushed_metrics import Pushed
+from server.console.snapshot import Sources, compose
+from server.console.sources import Source
+
+NOW = 1_700_000_000.0
+SETTINGS = Settings.parse({"METRICS_PUSH_SECONDS": "5"})
+
+
+def pushed(name: str, *, age: float = 1.0, **totals: float) -> Pushed:
+    return Pushed(
+        f"gatekeeper_{name.partition('_')[0]}",
+        name,
+        NOW - 100,
+        NOW - age,
+        {
+            "accepted": 0.0,
+            "rejected": 0.0,
+            "applied": 0.0,
+            "dead_lettered": 0.0,
+            "spooled": 0.0,
+            **totals,
+        },
+        [(1.0, totals.get("applied", 0.0)), (math.inf, totals.get("applied", 0.0))],
+    )
+
+
+def state(name: str, word: str = "RUNNING", exit_status: int = 0) -> State:
+    return State(name.partition("_")[0], name, word, 7, 60.0, exit_status, "as the test says")
+
+
+def away() -> Any:
+    raise ConnectionError("nobody there")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def told(pool: ThreadPoolExecutor) -> Callable[..., Any]:
+    """Return the state, by way of JSON, of sources that answer so."""
+
+    async def told(
+        groups: Callable[[], list[Pushed]],
+        states: Callable[[], list[State]] | None,
+        backlog: Callable[[], Backlog] = lambda: Backlog(0, 0.0),
+        rejected: Callable[[], list[dict[str, str | None]]] = list,
+    ) -> dict[str, Any]:
+        def source[T](read: Callable[[], T]) -> Source[T]:
+            return Source(read, pool, every=60, patience=60)
+
+        sources = Sources(
+            source(groups),
+            None if states is None else source(states),
+            source(backlog),
+            source(rejected),
+        )
+        for each in sources:
+            asking = None if each is None else each.ask()
+            if asking is not None:
+                await asking
+        state: dict[str, Any] = json.loads(
+            json.dumps(compose(SETTINGS, sources, "server_00", lambda: NOW), allow_nan=False)
+        )
+        return state
+
+    return told
+
+
+async def test_totals_and_quantiles_are_those_of_all_processes(told: Callable[..., Any]) -> None:
+    groups = [
+        pushed("server_00", accepted=5, rejected=1),
+        pushed("server_01", accepted=2),
+        pushed("worker_00", applied=6, dead_lettered=1),
+    ]
+    seen = await told(lambda: groups, lambda: [state(group.name) for group in groups])
+    assert seen["totals"] == {
+        "accepted": 7,
+        "rejected": 1,
+        "applied": 6,
+        "dead_lettered": 1,
+        "spooled": 0,
+    }
+    assert seen["end_to_end"] == pytest.approx({"count": 6, "p50": 0.5, "p99": 0.99})
+    assert [row["name"] for row in seen["processes"]] == ["server_00", "server_01", "worker_00"]
+    assert seen["processes"][2]["pushed"]["applied"] == 6
+    assert seen["processes"][2]["pushed"]["end_to_end"] == [[1.0, 6], [None, 6]]
+    assert {source["state"] for source in seen["sources"].values()} == {"up"}
+
+
+async def test_a_process_that_no_longer_pushes_is_stale(told: Callable[..., Any]) -> None:
+    groups = [pushed("worker_00", age=16.9), pushed("worker_01", age=17.1)]
+    seen = await told(lambda: groups, lambda: [state("worker_00"), state("worker_01")])
+    assert [row["pushed"]["stale"] for row in seen["processes"]] == [False, True]
+
+
+async def test_a_group_without_a_process_and_a_process_without_a_group_are_shown(
+    told: Callable[..., Any],
+) -> None:
+    seen = await told(lambda: [pushed("worker_05")], lambda: [state("pubsub", "FATAL")])
+    rows = {row["name"]: row for row in seen["processes"]}
+    assert rows["worker_05"]["state"] == "GONE"
+    assert (rows["pubsub"]["state"], rows["pubsub"]["pushed"]) == ("FATAL", None)
+
+
+async def test_without_supervisord_the_processes_are_those_that_push(
+    told: Callable[..., Any],
+) -> None:
+    seen = await told(lambda: [pushed("server_00")], None)
+    assert [(row["name"], row["state"]) for row in seen["processes"]] == [("server_00", "UNKNOWN")]
+    assert seen["sources"]["supervisord"]["state"] == "absent"
+
+
+async def test_whoever_is_away_is_told_as_such_and_the_rest_is_shown(
+    told: Callable[..., Any],
+) -> None:
+    seen = await told(away, lambda: [state("worker_00")], away, away)
+    assert seen["sources"]["pushgateway"] == {
+        "state": "down",
+        "fault": "nobody there",
+        "age": seen["sources"]["pushgateway"]["age"],
+    }
+    assert (seen["totals"], seen["end_to_end"], seen["backlog"]) == (None, None, None)
+    assert seen["rejected"] is None
+    assert [row["name"] for row in seen["processes"]] == ["worker_00"]
+
+    seen = await told(lambda: [pushed("worker_00")], away, lambda: Backlog(3, 1.5, " (late)"))
+    assert seen["backlog"] == {"unacked": 3, "oldest_age_seconds": 1.5, "note": "late"}
+    assert seen["processes"][0]["state"] == "UNKNOWN"
+
+
+async def test_an_empty_fleet_is_a_state_too(told: Callable[..., Any]) -> None:
+    seen = await told(list, list)
+    assert seen["processes"] == []
+    assert seen["totals"] == {
+        "accepted": 0,
+        "rejected": 0,
+        "applied": 0,
+        "dead_lettered": 0,
+        "spooled": 0,
+    }
+    assert seen["end_to_end"] == {"count": 0, "p50": None, "p99": None}

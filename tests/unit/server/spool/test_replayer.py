@@ -1,0 +1,225 @@
+"""Rounds of the replayer: a real store, a topic that fails as told."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import prometheus_client
+import pytest
+
+from schema import Message
+from server.publish.topic import encode
+from server.spool import replayer as spool_replay
+from server.spool.database import SpoolFailed
+from server.spool.replay_lock import Lead
+from server.spool.replayer import Replayer
+from server.spool.state import BARRED, EMPTY, HOLDING, SPOOLING, Flag
+from server.spool.store import Store, Waiting
+from tests.support.processes import eventually
+from tests.support.server_in_process import FakeTopic, rpc_error
+
+BIG = 100_000_000
+
+
+@pytest.fixture
+def flag(tmp_path: Path) -> Iterator[Flag]:
+    flag = Flag(tmp_path / "flag")
+    yield flag
+    flag.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path, flag: Flag) -> Iterator[Store]:
+    store = Store(tmp_path, flag, BIG)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.fixture
+async def topic() -> FakeTopic:
+    return FakeTopic()
+
+
+@pytest.fixture
+def replayer(
+    tmp_path: Path, flag: Flag, topic: FakeTopic, executor: ThreadPoolExecutor
+) -> Iterator[Replayer]:
+    store = Store(tmp_path, flag, BIG)
+    lead = Lead(tmp_path, flag)
+    yield Replayer(store, flag, lead, topic, executor)
+    executor.submit(store.close).result()  # behind whatever runs there still
+    lead.close()
+
+
+def waiting(key: str, name: str, size: int = 0) -> Waiting:
+    data = name.encode() + b" " * size
+    message = Message(data, name, "", "2026-01-01T00:00:00+00:00", "0" * 64, key)
+    return Waiting(key, encode(message).SerializeToString())
+
+
+def names(topic: FakeTopic, key: str) -> list[str]:
+    return [each.attributes["id"] for each in topic.messages if each.ordering_key == key]
+
+
+def gauge(name: str) -> float:
+    value = prometheus_client.REGISTRY.get_sample_value(f"gatekeeper_spool_{name}")
+    assert value is not None
+    return value
+
+
+async def test_each_key_goes_in_order_in_calls_that_pubsub_takes(
+    store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+) -> None:
+    sent = {key: [f"{key}{n}" for n in range(2_300)] for key in ("a", "b")}
+    store.append([[waiting(key, name) for key in sent for name in sent[key]]])
+    store.append([[waiting("large", f"l{n}", 4_000_000) for n in range(5)]])
+    async with replayer.running():
+        await eventually(lambda: flag.state == EMPTY)
+    assert {key: names(topic, key) for key in sent} == sent
+    assert names(topic, "large") == [f"l{n}" for n in range(5)]
+    assert max(len(call) for call in topic.calls) == 1_000
+    assert max(sum(each.ByteSize() for each in call) for call in topic.calls) < 9_500_000
+
+
+async def test_a_key_that_fails_stops_at_its_failure_and_the_others_go_on(
+    store: Store, topic: FakeTopic, replayer: Replayer
+) -> None:
+    store.append([[waiting("a", f"a{n}") for n in range(1_500)], [waiting("b", "b0")]])
+    topic.errors = [rpc_error(grpc.StatusCode.UNAVAILABLE)]
+    round_ = await replayer._round()
+    assert isinstance(round_.error, grpc.aio.AioRpcError)
+    assert names(topic, "a") == []
+    assert names(topic, "b") == ["b0"]
+    await replayer._settle()
+    assert store.totals().messages == 1_500
+
+
+async def test_what_was_published_is_deleted_before_anything_else_is_tried(
+    store: Store,
+    flag: Flag,
+    topic: FakeTopic,
+    replayer: Replayer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk too full to delete on does not make every round publish the same again."""
+    monkeypatch.setattr(spool_replay, "_LONGEST_WAIT", 0.01)
+    store.append([[waiting("a", "a0")]])
+    settle = replayer._store.settle
+    failures = iter([SpoolFailed("database or disk is full")] * 3)
+
+    def failing(*values: object) -> None:
+        if failure := next(failures, None):
+            raise failure
+        settle(*values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(replayer._store, "settle", failing)
+    async with replayer.running():
+        await eventually(lambda: flag.state == EMPTY)
+    assert names(topic, "a") == ["a0"]
+
+
+async def test_an_end_in_the_middle_deletes_what_was_confirmed_by_then(
+    store: Store, topic: FakeTopic, replayer: Replayer
+) -> None:
+    store.append([[waiting("a", f"a{n}") for n in range(1_500)]])
+    publish = topic.publish
+
+    async def second_hangs(*values: object) -> None:
+        if topic.calls:
+            topic.open.clear()
+        await publish(*values)  # type: ignore[arg-type]
+
+    topic.publish = second_hangs  # type: ignore[assignment,method-assign]
+    async with replayer.running():
+        await eventually(lambda: topic.calls and topic.under_way)
+    assert store.totals().messages == 500
+
+
+async def test_while_pubsub_is_away_it_is_asked_and_nothing_is_sent_again(
+    store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+) -> None:
+    store.append([[waiting("a", "a0")]])
+    topic.errors = [rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED)]
+    topic.check_error = rpc_error(grpc.StatusCode.UNAVAILABLE)
+    async with replayer.running():
+        await eventually(lambda: topic.checks >= 3)
+        assert topic.errors == []
+        assert topic.calls == []
+        assert gauge("messages") == 1
+        assert gauge("bytes") > 0
+        topic.check_error = None
+        await eventually(lambda: flag.state == EMPTY)
+        await eventually(lambda: gauge("messages") == gauge("bytes") == 0)
+    assert names(topic, "a") == ["a0"]
+
+
+async def test_a_refused_message_is_moved_aside_and_the_rest_of_its_call_published(
+    store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+) -> None:
+    store.append([[waiting("a", str(n)) for n in range(6)]])
+    topic.refused = {b"1", b"4"}
+    async with replayer.running():
+        await eventually(lambda: flag.state == EMPTY)
+    assert names(topic, "a") == ["0", "2", "3", "5"]
+    kept = store._db.execute("SELECT error FROM refused").fetchall()
+    assert kept == [("INVALID_ARGUMENT: as the test asks",)] * 2
+
+
+async def test_a_spool_that_cannot_be_read_is_barred(
+    store: Store,
+    flag: Flag,
+    topic: FakeTopic,
+    replayer: Replayer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spool_replay, "_LONGEST_WAIT", 0.01)
+    store.append([[waiting("a", "a0")]])
+
+    def unreadable(*_: object) -> None:
+        raise SpoolFailed("database disk image is malformed")
+
+    async with replayer.running():
+        with monkeypatch.context() as patch:
+            patch.setattr(replayer._store, "read", unreadable)
+            await eventually(lambda: flag.state == BARRED)
+        await eventually(lambda: flag.state == EMPTY)
+    assert names(topic, "a") == ["a0"]
+
+
+async def test_the_servers_are_held_briefly_and_not_again_at_once(
+    flag: Flag, replayer: Replayer
+) -> None:
+    flag.state = SPOOLING
+    await replayer._steer(last=True)
+    assert flag.state == HOLDING
+    await replayer._steer(last=False)
+    assert flag.state == SPOOLING
+
+    replayer._held_at = time.monotonic() - 1  # the moment is over, and the spool not empty
+    flag.state = HOLDING
+    await replayer._steer(last=True)
+    assert flag.state == SPOOLING
+
+
+async def test_only_the_one_with_the_lead_works(
+    tmp_path: Path, store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+) -> None:
+    other = Lead(tmp_path, flag)
+    assert other.take()
+    flag.beat()
+    store.append([[waiting("a", "a0")]])
+    async with replayer.running():
+        await asyncio.sleep(2 * spool_replay.POLL_SECONDS)
+        assert topic.calls == []
+        other.leave()
+        await eventually(lambda: topic.calls)
+    other.close()

@@ -270,8 +270,8 @@ def test_giving_room_back_makes_way_for_a_process_that_stores(opened: Open, tmp_
 _WRITER = """
 import sys
 from pathlib import Path
-from server.spool import Store, Waiting
-from server.spool_flag import Flag
+from server.spool.store import Store, Waiting
+from server.spool.state import Flag
 folder = Path(sys.argv[1])
 store = Store(folder, Flag(folder / "flag"), 10**9)
 number = 0

@@ -1,4 +1,4 @@
-# Sourced by ops/up, ops/test and ops/lock: finds Python 3.13 and makes .venv, with progress.
+# Sourced by ops/up, ops/test and ops/lock: finds Python 3.13 and creates .venv, with progress.
 
 # Some shells of containers set it. A dozen processes would then compile all of their modules anew at
 # every start, which is three quarters of the time that a start takes.
@@ -62,32 +62,40 @@ with_progress() {
   rm -f "$log"
 }
 
-# Makes $venv, or brings it up to date; does nothing when neither file has changed since.
-# GATEKEEPER_VENV names an environment that somebody else keeps: it is used as it is.
+# Creates $venv with the packages of the named requirements files, or brings it up to date. Does nothing
+# when none of the files has changed since. GATEKEEPER_VENV names an environment that somebody else
+# maintains: it is used as it is.
 make_environment() {
   if [[ -n ${GATEKEEPER_VENV:-} ]]; then
     venv=$GATEKEEPER_VENV
     return
   fi
   venv=$PWD/.venv
-  local wanted python
-  wanted="$(cat requirements.txt pyproject.toml .python-version | cksum) $PWD"
-  if [[ -x $venv/bin/python && $(cat "$venv/.made-from" 2>/dev/null) == "$wanted" ]]; then
-    return
-  fi
-  if ! [[ -x $venv/bin/python ]] || ! is_python_313 "$venv/bin/python" ||
-    [[ $(cat "$venv/.made-from" 2>/dev/null) != *" $PWD" ]]; then
+  local record=$venv/.made-from python file missing=()
+  if ! is_python_313 "$venv/bin/python" || ! grep -qxF "folder $PWD" "$record" 2>/dev/null; then
     python=$(find_python) || exit 1
     say "making .venv with $python"
     with_progress "python -m venv" "$python" -m venv --clear "$venv"
+    printf 'folder %s\n' "$PWD" >"$record"
   fi
-  say "installing $(grep -c == requirements.txt) packages into .venv"
-  # --no-compile: most of these are never imported, and what is gets compiled then.
-  with_progress "pip install" "$venv/bin/python" -m pip install --disable-pip-version-check \
-    --no-compile --requirement requirements.txt
-  with_progress "pip install --editable ." "$venv/bin/python" -m pip install \
-    --disable-pip-version-check --no-build-isolation --no-deps --editable .
-  printf '%s\n' "$wanted" >"$venv/.made-from"
+  for file in "$@"; do
+    grep -qxF "$(cksum "$file")" "$record" || missing+=("$file")
+  done
+  if ((${#missing[@]})); then
+    say "installing $(cat "$@" | grep -c ==) packages into .venv"
+    # --no-compile: most modules are never imported. Python compiles the others at their first import.
+    with_progress "pip install" "$venv/bin/python" -m pip install --disable-pip-version-check \
+      --no-compile "${@/#/--requirement=}"
+  fi
+  if ! grep -qxF "$(cksum pyproject.toml)" "$record"; then
+    missing+=(pyproject.toml)
+    with_progress "pip install --editable ." "$venv/bin/python" -m pip install \
+      --disable-pip-version-check --no-build-isolation --no-deps --editable .
+  fi
+  for file in "${missing[@]}"; do
+    sed -i "\\# $file\$#d" "$record"
+    cksum "$file" >>"$record"
+  done
 }
 
 # A unix socket's path has 107 bytes at most. Where the clone lies too deep, supervisord.conf

@@ -8,10 +8,10 @@ from aiohttp import web
 
 import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.runtime import log, process
+from ops.runtime.api_keys import InvalidKeys
 from ops.runtime.settings import Settings
 from server import exposure, listen, reload
 from server.app import create_app
-from server.http.auth import InvalidKeys
 from server.lifecycle import serve
 
 _HELP = """\

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ops.runtime import clients, process
+from ops.runtime.api_keys import KeyRing
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from server.api import activities as ingest
@@ -22,7 +23,7 @@ from server.api.status import LEDGER
 from server.console import app as console
 from server.console.app import CONSOLE, Console
 from server.http import cors
-from server.http.auth import KEYS, KeyRing, authenticate
+from server.http.auth import KEYS, authenticate
 from server.http.body import no_invitation
 from server.http.limits import BUDGET, Budget
 from server.http.middleware import GATE, Gate, attend

@@ -14,6 +14,7 @@ from ops.fleet.ports import free_ports
 from ops.rig.bigquery_proxy import BigQueryProxy
 from ops.rig.pubsub_proxy import PubSubProxy
 from ops.rig.trial_fleet import TrialFleet
+from ops.runtime.api_keys import mint
 from ops.trial import journal as journals
 from ops.trial import trial_load as load
 from ops.trial.compare import compare
@@ -23,7 +24,6 @@ from ops.trial.journal import Journal
 from ops.trial.stream import SOURCES, STRICT
 from ops.trial.stream_sender import Sender, Tally
 from ops.trial.trial_verdict import Verdict
-from server.http.auth import mint
 
 AT_ONCE = 4
 """Faults that overlap at most."""

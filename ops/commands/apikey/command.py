@@ -21,8 +21,8 @@ from rich.table import Table
 
 from ops.commands.apikey import keys_file as apikey_file
 from ops.commands.failure import CommandFailed, report
+from ops.runtime.api_keys import InvalidKeys, mint, read
 from ops.runtime.settings import Settings
-from server.http.auth import InvalidKeys, mint
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -89,7 +89,7 @@ def _revoke(path: Path, name: str) -> None:
 
 def _list(path: Path) -> None:
     table = Table("name", "created", header_style="bold")
-    keys = apikey_file.read(path)
+    keys = read(path)
     for key in keys:
         table.add_row(key.name, key.created)
     console = Console()

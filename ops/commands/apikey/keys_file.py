@@ -7,19 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from server.http.auth import ApiKey, InvalidKeys, parse
+from ops.runtime.api_keys import ApiKey, read
 
 MODE = 0o600
-
-
-def read(path: Path) -> list[ApiKey]:
-    """Return the keys; a file that is not there holds none. Raises InvalidKeys and OSError."""
-    try:
-        return parse(path.read_text())
-    except FileNotFoundError:
-        return []
-    except (UnicodeDecodeError, InvalidKeys) as error:
-        raise InvalidKeys(f"{path}: {error}") from None
 
 
 @contextlib.contextmanager

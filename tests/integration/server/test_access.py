@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.runtime.api_keys import mint
 from ops.runtime.settings import InvalidSettings, Settings
 from server import exposure
-from server.http.auth import mint
 from tests.support.processes import Service, free_port
 from tests.support.server_in_process import VALID, FakeTopic, gate_under_test
 

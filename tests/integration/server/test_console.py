@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from server.http import auth as keys
+from ops.runtime import api_keys as keys
 from tests.support import browser
 from tests.support.browser import Browser
 from tests.support.server_in_process import NOWHERE, FakeTopic, GateUnderTest, gate_under_test

@@ -9,7 +9,7 @@ import pytest
 
 from ops.commands.__main__ import main
 from ops.commands.apikey.keys_file import changing
-from server.http.auth import KeyRing, mint
+from ops.runtime.api_keys import KeyRing, mint
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from server.http.auth import InvalidKeys, KeyRing, mint, parse
+from ops.runtime.api_keys import InvalidKeys, KeyRing, mint, parse
 
 CREATED = "2026-01-01T00:00:00+00:00"
 
 
-def test_a_key_opens_and_names_its_owner(tmp_path: Path) -> None:
+def test_a_key_gives_the_name_of_its_owner(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     billing, kept = mint("billing", CREATED)
     other, _ = mint("other", CREATED)
@@ -28,7 +28,7 @@ def test_the_file_never_holds_the_key() -> None:
     assert mint("billing", CREATED)[1].salt != kept.salt
 
 
-def test_a_new_and_a_revoked_key_are_taken_up_at_once(tmp_path: Path) -> None:
+def test_a_new_and_a_revoked_key_take_effect_with_the_next_request(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     ring = KeyRing(file)
     first, one = mint("one", CREATED)

@@ -1,0 +1,120 @@
+"""API keys: their file, how they are made, and the keys in force.
+
+The file holds salted hashes only, one JSON object a line: `{"name", "salt", "hash", "created"}`.
+A key is 256 random bits, so one round of BLAKE2b is enough: nobody can try a list of likely keys.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ops.runtime import log
+
+PREFIX: Final = "gk_"
+"""Every key starts with it, so that a search finds a key that leaked into a text."""
+
+_SALT_BYTES = 16  # BLAKE2b's maximum
+_HASH_BYTES = 32
+
+logger = log.get(__name__)
+
+
+class InvalidKeys(ValueError):
+    """The keys file cannot be used; the text names the line and the error."""
+
+
+class ApiKey(NamedTuple):
+    """One line of the file; `created` is RFC 3339."""
+
+    name: str
+    salt: bytes
+    hash: bytes
+    created: str
+
+    def line(self) -> str:
+        fields = {**self._asdict(), "salt": self.salt.hex(), "hash": self.hash.hex()}
+        return json.dumps(fields) + "\n"
+
+
+def mint(name: str, created: str) -> tuple[str, ApiKey]:
+    """Make a key: return its text, which is shown to the client once, and its line of the file."""
+    text = PREFIX + secrets.token_urlsafe(32)
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return text, ApiKey(name, salt, _hashed(text, salt), created)
+
+
+def _hashed(text: str, salt: bytes) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(data, digest_size=_HASH_BYTES, salt=salt).digest()
+
+
+def read(path: Path) -> list[ApiKey]:
+    """Return the keys of a file, none where there is no file. Raises InvalidKeys."""
+    try:
+        return parse(path.read_text())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise InvalidKeys(f"{path}: {error}") from None
+
+
+def parse(text: str) -> list[ApiKey]:
+    """Return the keys of a file's text. Raises InvalidKeys."""
+    lines = enumerate(text.splitlines(), 1)
+    return [_parse_line(number, line) for number, line in lines if line.strip()]
+
+
+def _parse_line(number: int, line: str) -> ApiKey:
+    try:
+        fields = json.loads(line)
+        salt, digest = bytes.fromhex(fields["salt"]), bytes.fromhex(fields["hash"])
+        key = ApiKey(str(fields["name"]), salt, digest, str(fields["created"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidKeys(f"line {number}: {type(error).__name__}: {error}") from None
+    if not key.name or len(salt) != _SALT_BYTES or len(digest) != _HASH_BYTES:
+        raise InvalidKeys(f"line {number}: a name, a salt or a hash has the wrong length")
+    return key
+
+
+class KeyRing:
+    """The keys of a file, read again when the file changes. Raises InvalidKeys when it is made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._version = self._stat()
+        self._keys = read(path)
+
+    def owner(self, text: str) -> str | None:
+        """Return the name that a key belongs to, or None.
+
+        Compares every key in constant time, so that the duration reveals nothing about the keys.
+        """
+        self._refresh()
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(_hashed(text, key.salt), key.hash):
+                found = key.name
+        return found
+
+    def _refresh(self) -> None:
+        version = self._stat()
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._keys = read(self._path)
+        except InvalidKeys:  # an editor's half-written file: the keys in force remain
+            logger.exception("api_keys_unreadable", file=self._path)
+        else:
+            logger.info("api_keys_read", file=self._path, keys=len(self._keys))
+
+    def _stat(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  # twice as fast, and for every request
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino

@@ -10,7 +10,7 @@ from typing import Any
 
 from locust import FastHttpUser, constant, task
 
-from ops.bench.mix import TABLES, WEIGHTS, Mix
+from ops.rig.transaction_mix import TABLES, WEIGHTS, TransactionMix
 
 
 class Team(FastHttpUser):
@@ -18,7 +18,7 @@ class Team(FastHttpUser):
 
     host = "http://127.0.0.1:8080"
     wait_time = constant(0)
-    mix = Mix()
+    mix = TransactionMix()
 
     def on_start(self) -> None:
         """See that every table exists before anything is deleted from it."""

@@ -10,9 +10,9 @@ from ops.bench.batches import batch, deliveries, known_tables
 from ops.bench.figures import Samples
 from ops.bench.machine import Cores
 from ops.bench.progress import say
-from ops.bench.results import BadRun, Check, Grid, Plot, Result
+from ops.bench.results import Check, Grid, Plot, Result
 from ops.rig.environment import Stand
-from ops.rig.processes import Process, wait_until
+from ops.rig.processes import Process, RunFailed, wait_until
 from ops.runtime import clients
 from workers import ledger, sql
 from workers.entry import decode
@@ -116,7 +116,7 @@ def _stages(stand: Stand, count: int) -> Stages:
     _, sending = _microseconds(lambda: asyncio.run(committing), count)
     client.close()  # type: ignore[no-untyped-call]
     if len(planned.accepted) != count:
-        raise BadRun(f"{len(planned.rejected)} transactions of the bench were rejected")
+        raise RunFailed(f"{len(planned.rejected)} transactions of the bench were rejected")
     return Stages(
         check, max(decoded - check, 0), planning, folding, writing, sending, 1e6 / folding
     )
@@ -144,15 +144,15 @@ def _whole(stand: Stand, count: int, cores: Collection[int]) -> Whole:
         check_log(worker)
     done = before - after
     if done <= 0:
-        raise BadRun(f"a backlog of {count:,} is gone in one batch: there is nothing to measure")
+        raise RunFailed(f"a backlog of {count:,} is gone in one batch: there is nothing to measure")
     return Whole(done / (ended - began), cpu / done * 1e6)
 
 
 def check_log(worker: Process) -> None:
-    """Raise BadRun for a worker that said of anything but applied transactions."""
+    """Raise RunFailed for a worker that said of anything but applied transactions."""
     for line in worker.log.read_text().splitlines():
         if '"level": "INFO"' not in line and "metrics_push_failed" not in line:
-            raise BadRun(f"{worker.name} was in trouble: {line}")
+            raise RunFailed(f"{worker.name} was in trouble: {line}")
 
 
 def _with_warehouse(count: int, cores: Cores) -> Whole:

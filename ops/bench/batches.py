@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import schema
 from ops.bench.feed import bodies, tables
-from ops.bench.mix import COLUMNS, TYPES
+from ops.rig.transaction_mix import COLUMNS, TYPES
 from workers.delivery import Delivery
 from workers.plan import Catalog, Column
 

@@ -18,7 +18,7 @@ import uvloop
 from google.pubsub_v1 import types
 
 import schema
-from ops.bench.mix import Mix
+from ops.rig.transaction_mix import TransactionMix
 from ops.runtime import clients, process
 from ops.runtime.settings import Settings
 from schema import Transaction
@@ -34,7 +34,7 @@ def tables(count: int) -> tuple[str, ...]:
 
 def bodies(names: tuple[str, ...], count: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
     """Yield (table, body) in turn over the tables."""
-    mix = Mix(names, seed)
+    mix = TransactionMix(names, seed)
     different = max(min(count, _BODIES * len(names)), 1)
     made = [
         (table, json.dumps(mix.replaced(table)).encode())
@@ -65,7 +65,7 @@ def requests(topic: str, count: int, names: tuple[str, ...], a_call: int) -> Ite
 
     The first message of each table only inserts, so that the others have a table to delete from.
     """
-    mix = Mix(names)
+    mix = TransactionMix(names)
     by_table: dict[str, list[Any]] = {
         name: [message(name, json.dumps({"activities": [mix.insert(name)]}).encode())]
         for name in names

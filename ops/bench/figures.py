@@ -40,16 +40,6 @@ def ratios(values: Sequence[float], to: Sequence[float]) -> Samples:
     return Samples(tuple(a / b for a, b in zip(values, to, strict=True)))
 
 
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the value that `share` of the ascending values do not exceed (nearest rank).
-
-    Raises ValueError when there are none.
-    """
-    if not ordered:
-        raise ValueError("no value has no percentile")
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
-
-
 def from_buckets(cumulative: Mapping[float, float], share: float) -> float:
     """Estimate a percentile from a Prometheus histogram: upper bound → how many are at most that.
 

@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 
 from ops.bench.figures import Samples
 from ops.bench.progress import say
-from ops.bench.results import BadRun, Check, Grid, Plot, Result
+from ops.bench.results import Check, Grid, Plot, Result
 from ops.fleet.config import ROOT
 from ops.rig.bench_fleet import Fleet
+from ops.rig.processes import RunFailed
 
 _METHOD: Final = """\
 `locust --headless` with the repository's locustfile.py against the fleet of supervisord.conf as
@@ -74,7 +75,7 @@ def _locust(address: str, folder: Path, size: Size) -> None:
         check=False,
     )
     if done.returncode:
-        raise BadRun(f"locust ended with {done.returncode}:\n{done.stderr[-2000:]}")
+        raise RunFailed(f"locust ended with {done.returncode}:\n{done.stderr[-2000:]}")
 
 
 def _read(file: Path) -> list[dict[str, str]]:
@@ -86,7 +87,7 @@ def _result(folder: Path, size: Size, seconds: float) -> Result:
     stats = _read(folder / f"{_PREFIX}_stats.csv")
     failures = int(stats[-1]["Failure Count"])
     if failures:
-        raise BadRun(f"{failures} requests failed; see {folder}")
+        raise RunFailed(f"{failures} requests failed; see {folder}")
     rows = tuple(
         (each["Name"], *(f"{float(each[column]):,.0f}" for _, column in _COLUMNS)) for each in stats
     )

@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 from ops.bench.apply import check_log
 from ops.bench.figures import Samples
-from ops.bench.mix import TABLES
 from ops.bench.progress import say
-from ops.bench.results import BadRun, Check, Grid, Plot, Result
+from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.sender import Sender
 from ops.rig.environment import Stand
-from ops.rig.processes import Process, wait_until
+from ops.rig.processes import Process, RunFailed, wait_until
+from ops.rig.transaction_mix import TABLES
 
 _METHOD: Final = """\
 The locustfile's mix goes through one server, the embedded Pub/Sub, one worker and a stand-in for
@@ -111,7 +111,7 @@ def _held(stand: Stand, worker: Process) -> float:
 def early_and_late(points: list[Point], transactions: int) -> tuple[list[Point], list[Point]]:
     """Pick the samples around a tenth of the run, and the last ones."""
     if len(points) < 2:  # noqa: PLR2004  # one of each
-        raise BadRun("the run was too short to take samples early and late")
+        raise RunFailed("the run was too short to take samples early and late")
     tenth = transactions / 10
     early = sorted(points, key=lambda point: abs(point.transactions - tenth))
     return early[:_TAKEN], points[-_TAKEN:]

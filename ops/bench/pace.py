@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 from ops.bench.batches import deliveries
 from ops.bench.feed import tables
 from ops.bench.figures import Samples
-from ops.bench.mix import COLUMNS, TYPES
 from ops.bench.progress import say
-from ops.bench.results import BadRun, Check, Grid, Plot, Result
+from ops.bench.results import Check, Grid, Plot, Result
 from ops.rig.environment import Stand
+from ops.rig.processes import RunFailed
+from ops.rig.transaction_mix import COLUMNS, TYPES
 from ops.runtime import clients
 from schema import parse_type
 from workers import ledger, sql
@@ -64,14 +65,14 @@ def _pubsub(size: Size) -> tuple[Samples, Samples]:
             published.append(_rate(stand, "feed", str(size.messages), *options))
             pulled.append(_rate(stand, "drain", str(size.messages)))
             if left := stand.backlog():
-                raise BadRun(f"{left} messages were left after all had been acknowledged")
+                raise RunFailed(f"{left} messages were left after all had been acknowledged")
     return Samples(tuple(published)), Samples(tuple(pulled))
 
 
 def _rate(stand: Stand, module: str, *options: str) -> float:
     with stand.process(module, f"ops.bench.{module}", *options) as process:
         if process.opened.wait(300):
-            raise BadRun(f"{module} failed:\n{process.end_of_log()}")
+            raise RunFailed(f"{module} failed:\n{process.end_of_log()}")
         found = json.loads(process.end_of_log().splitlines()[-1])
     return float(found["messages"] / found["seconds"])
 

@@ -5,9 +5,10 @@ from typing import Final, NamedTuple
 
 from ops.bench.figures import Samples, from_buckets, growth, ratios
 from ops.bench.progress import say
-from ops.bench.results import BadRun, Check, Grid, Plot, Result
+from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.sender import Report, Sender
 from ops.rig.bench_fleet import Fleet, since
+from ops.rig.processes import RunFailed
 
 _METHOD: Final = """\
 The fleet of supervisord.conf as committed (2 servers, 2 workers, the embedded services), with ports
@@ -124,7 +125,7 @@ def _observe(fleet: Fleet, sender: Sender, seconds: float, high: int | None) -> 
 
 
 def _held(fleet: Fleet, size: Size, found: float) -> Lag:
-    """Hold a rate at which the backlog stays level; raises BadRun when there is none."""
+    """Hold a rate at which the backlog stays level; raises RunFailed when there is none."""
     for share in _HOLDS:
         rate = found * share
         say(f"pipeline: holding {rate:,.0f} transactions/s")
@@ -136,7 +137,7 @@ def _held(fleet: Fleet, size: Size, found: float) -> Lag:
         say(f"pipeline: the backlog grew by {held.growth:,.0f} transactions/s")
         if held.growth <= size.level * rate:
             return held
-    raise BadRun(f"the backlog grew even at {_HOLDS[-1]:.0%} of {found:,.0f} transactions/s")
+    raise RunFailed(f"the backlog grew even at {_HOLDS[-1]:.0%} of {found:,.0f} transactions/s")
 
 
 def _half(fleet: Fleet, size: Size, rate: float) -> tuple[Lag, dict[float, float]]:

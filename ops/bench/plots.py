@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ops.bench.results import BadRun, Plot
+from ops.bench.results import Plot
+from ops.rig.processes import RunFailed
 
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "gatekeeper",  # ids that do not change from run to run
@@ -23,7 +24,7 @@ _MARKED = 24
 
 
 def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
-    """Write one file for each plot and return them; raises BadRun without matplotlib."""
+    """Write one file for each plot and return them; raises RunFailed without matplotlib."""
     drawn = list(plots)
     if not drawn:
         return []
@@ -32,7 +33,7 @@ def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
         import matplotlib as mpl  # noqa: PLC0415  # a second, and needed for drawing only
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError:
-        raise BadRun("drawing needs matplotlib: pip install matplotlib") from None
+        raise RunFailed("drawing needs matplotlib: pip install matplotlib") from None
     folder.mkdir(parents=True, exist_ok=True)
     style = {**_STYLE, "axes.prop_cycle": cycler.cycler(color=_COLOURS)}
     files = []

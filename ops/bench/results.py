@@ -8,10 +8,6 @@ from ops.bench.figures import Samples
 from ops.bench.targets import TARGETS, Target
 
 
-class BadRun(Exception):
-    """Something went wrong while measuring, so there are no figures; the text says what."""
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """One figure beside its target."""

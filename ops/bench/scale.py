@@ -11,8 +11,9 @@ from ops.bench import capacity
 from ops.bench.apply import check_log
 from ops.bench.figures import Samples, ratios
 from ops.bench.progress import say
-from ops.bench.results import BadRun, Check, Grid, Plot, Result
+from ops.bench.results import Check, Grid, Plot, Result
 from ops.rig.environment import Stand
+from ops.rig.processes import RunFailed
 
 _METHOD: Final = """\
 Real workers pull from the embedded Pub/Sub and commit to a stand-in for BigQuery whose jobs take
@@ -95,7 +96,7 @@ def _work(stand: Stand, count: int, seconds: float, settings: Mapping[str, str])
         commits = _commits(stand, since)
     stand.purge()
     if not left:
-        raise BadRun(f"{count} workers ran out of work: the backlog was too small")
+        raise RunFailed(f"{count} workers ran out of work: the backlog was too small")
     return commits
 
 

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ops.bench.results import BadRun
-from ops.rig.processes import Process, wait_until
+from ops.rig.processes import Process, RunFailed, wait_until
 
 PATIENCE_SECONDS = 20.0
 """For the first answer."""
@@ -72,10 +71,10 @@ class Sender(Process):
         wait_until(lambda: self._counted().answered, PATIENCE_SECONDS, "the server answers")
 
     def report(self) -> Report:
-        """Return what was counted; raises BadRun when anything but a 200 is in it, or nothing."""
+        """Return the counts; raises RunFailed for any answer but 200, or for none at all."""
         report = self._counted()
         if report.sent and not report.answered:
-            raise BadRun(f"no answer to {report.sent} requests in {report.seconds:.1f} s")
+            raise RunFailed(f"no answer to {report.sent} requests in {report.seconds:.1f} s")
         return report
 
     def _counted(self) -> Report:
@@ -85,8 +84,8 @@ class Sender(Process):
 
     def _checked(self, line: bytes) -> Report:
         if not line:
-            raise BadRun(f"the load generator ended:\n{self.end_of_log()}")
+            raise RunFailed(f"the load generator ended:\n{self.end_of_log()}")
         report = Report.read(line)
         if report.errors:
-            raise BadRun(f"not every answer was a 200: {report.errors}")
+            raise RunFailed(f"not every answer was a 200: {report.errors}")
         return report

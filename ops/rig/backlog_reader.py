@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ops.bench.results import BadRun
-from ops.rig.processes import wait_until
+from ops.rig.processes import RunFailed, wait_until
 from ops.runtime import backlog, clients
 from ops.runtime.settings import Settings
 
@@ -14,15 +13,15 @@ PATIENCE_SECONDS = 10.0
 
 
 def count(settings: Settings) -> int:
-    """Return how many messages are not acknowledged yet; raises BadRun when nobody can tell."""
+    """Return how many messages are not acknowledged yet; raises RunFailed when nobody can tell."""
     try:
         return backlog.read(settings, PATIENCE_SECONDS).unacked
     except ConnectionError as error:
-        raise BadRun(str(error)) from error
+        raise RunFailed(str(error)) from error
 
 
 def drained(settings: Settings, seconds: float, check: Callable[[], None]) -> None:
-    """Return when nothing is left; raises BadRun when something is, or what `check` raises."""
+    """Return when nothing is left; raises RunFailed when something is, or what `check` raises."""
 
     def empty() -> bool:
         check()

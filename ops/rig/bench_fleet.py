@@ -13,11 +13,9 @@ from typing import NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.bench.mix import Mix
-from ops.bench.progress import say
-from ops.bench.results import BadRun
 from ops.rig import backlog_reader as waiting
-from ops.rig.processes import Running, wait_until
+from ops.rig.processes import RunFailed, Running, wait_until
+from ops.rig.transaction_mix import TransactionMix
 from ops.rig.trial_fleet import NotRunning, TrialFleet
 from ops.runtime.supervisord import State
 
@@ -70,7 +68,7 @@ class Fleet:
             try:
                 self._fleet.start()
             except NotRunning as error:
-                raise BadRun(str(error)) from error
+                raise RunFailed(str(error)) from error
             self._remember()
             undo.pop_all()
         return self
@@ -85,10 +83,10 @@ class Fleet:
         try:
             if kind is None:
                 self._fleet.command(sys.executable, "-m", "ops.fleet.down")
-            elif isinstance(error, BadRun):
-                say(f"the end of the fleet's logs:\n{self._fleet.logs()}")
+            elif isinstance(error, RunFailed):
+                sys.stderr.write(f"the end of the fleet's logs:\n{self._fleet.logs()}\n")
         except NotRunning as failure:
-            raise BadRun(str(failure)) from failure
+            raise RunFailed(str(failure)) from failure
         finally:
             self._fleet.kill()
             self._exits.close()
@@ -97,12 +95,12 @@ class Fleet:
         return [state for state in self._fleet.states() if state.group in {"server", "worker"}]
 
     def check(self) -> None:
-        """Raise BadRun when a server or a worker is not the process that was started last."""
+        """Raise RunFailed when a server or a worker is not the process that was started last."""
         now = {state.name: state for state in self._working()}
         for name, pid in self._born.items():
             state = now[name]
             if state.state != "RUNNING" or state.pid != pid:
-                raise BadRun(f"{name} was restarted or has ended: {state.description}")
+                raise RunFailed(f"{name} was restarted or has ended: {state.description}")
 
     def stop_workers(self) -> None:
         """Drain and stop the workers."""
@@ -120,7 +118,7 @@ class Fleet:
         self._born = {each.name: each.pid for each in self._working() if each.state == "RUNNING"}
 
     def post(self, payload: object) -> None:
-        """Send one transaction; raises BadRun when it is not accepted."""
+        """Send one transaction; raises RunFailed when it is not accepted."""
         request = urllib.request.Request(  # our own server
             f"http://{self.address}/api/activities",
             data=json.dumps(payload).encode(),
@@ -129,11 +127,11 @@ class Fleet:
         try:
             urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
         except OSError as error:
-            raise BadRun(f"the fleet does not accept a transaction: {error}") from error
+            raise RunFailed(f"the fleet does not accept a transaction: {error}") from error
 
     def make_tables(self) -> None:
         """Insert a row into every table of the load, so that deletes have something to act on."""
-        mix = Mix()
+        mix = TransactionMix()
         for table in mix.tables:
             self.post({"activities": [mix.insert(table)]})
         self.drained()
@@ -172,10 +170,10 @@ class Fleet:
         return self._once(lambda now: now.pushed_at > asked_at, "every worker pushes its metrics")
 
     def fresh(self, applied: float) -> Settled:
-        """Return what was pushed once so many are told as applied; raises BadRun for a fault."""
+        """Return what was pushed once so many are told as applied; raises RunFailed for a fault."""
         found = self._told(applied)
         if faults := new_faults(found.faults, self._excused):
-            raise BadRun(f"the fleet counted faults: {faults}")
+            raise RunFailed(f"the fleet counted faults: {faults}")
         self.check()
         return found
 

@@ -13,12 +13,11 @@ from typing import NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.bench.results import BadRun
 from ops.commands.provision import dataset as provision_warehouse
 from ops.commands.provision import subscriptions as provision_pubsub
 from ops.fleet.ports import free_ports
 from ops.rig import backlog_reader as waiting
-from ops.rig.processes import Process
+from ops.rig.processes import Process, RunFailed
 from ops.runtime.settings import RULES, Settings
 from server import listen
 
@@ -71,7 +70,7 @@ class Stand:
         self._exits.__exit__(kind, error, trace)
 
     def check(self) -> None:
-        """Raise BadRun when a process that should still run has ended."""
+        """Raise RunFailed when a process that should still run has ended."""
         for process in self._processes:
             process.check()
 
@@ -146,7 +145,7 @@ class Stand:
             connection.getresponse()
         except OSError:
             served.process.check()
-            raise BadRun(f"{served.process.name} does not answer") from None
+            raise RunFailed(f"{served.process.name} does not answer") from None
         finally:
             connection.close()
 
@@ -180,4 +179,4 @@ class Stand:
         with self.process("feed", *words, cores=cores) as feeding:
             status = feeding.opened.wait(waiting.PATIENCE_SECONDS + count / 500)
             if status:
-                raise BadRun(f"feeding failed:\n{feeding.end_of_log()}")
+                raise RunFailed(f"feeding failed:\n{feeding.end_of_log()}")

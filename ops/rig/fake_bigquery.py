@@ -18,7 +18,7 @@ from typing import Any, Final
 import uvloop
 from aiohttp import web
 
-from ops.bench.mix import COLUMNS, TYPES
+from ops.rig.transaction_mix import COLUMNS, TYPES
 from ops.runtime import process
 from schema import parse_type
 from schema.ledger import LEDGER_COLUMNS

@@ -10,17 +10,18 @@ JSON object for every `report`. It ends at the end of its input.
 import argparse
 import asyncio
 import json
+import math
 import random
 import sys
 import time
 from array import array
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Final
 
 import uvloop
 
-from ops.bench.figures import percentile
-from ops.bench.mix import TABLES, Mix
+from ops.rig.transaction_mix import TABLES, TransactionMix
 
 _REQUESTS: Final = 4_000  # different ones; then they come again, each with a new id
 _TICK_SECONDS: Final = 0.002
@@ -29,7 +30,7 @@ _OK: Final = b"200"
 
 def requests(count: int, tables: tuple[str, ...], seed: int) -> list[bytes]:
     """Make whole HTTP requests, each a transaction of the mix."""
-    mix = Mix(tables, seed)
+    mix = TransactionMix(tables, seed)
     made = []
     for _ in range(count):
         body = json.dumps(mix.transaction()).encode()
@@ -39,6 +40,16 @@ def requests(count: int, tables: tuple[str, ...], seed: int) -> list[bytes]:
         )
         made.append(head.encode() + body)
     return made
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the value that `share` of the ascending values do not exceed (nearest rank).
+
+    Raises ValueError when there are none.
+    """
+    if not ordered:
+        raise ValueError("no value has no percentile")
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
 class Load:

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ops.bench.results import BadRun
 from ops.fleet.config import ROOT
 from ops.fleet.ports import listening
 
@@ -22,12 +21,16 @@ _STOP_SECONDS = 40.0
 _SHOWN_LINES = 15
 
 
+class RunFailed(Exception):
+    """Something failed during a run, so its measurements are void; the text has the reason."""
+
+
 def wait_until[T](condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Poll until the condition is true and return its value; raises BadRun when it stays false."""
+    """Poll until the condition is true and return its value; raises RunFailed after `seconds`."""
     give_up = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > give_up:
-            raise BadRun(f"not within {seconds:g} s: {what}")
+            raise RunFailed(f"not within {seconds:g} s: {what}")
         time.sleep(_POLL_SECONDS)
     return value
 
@@ -48,7 +51,7 @@ class Running:
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-        raise BadRun(f"/proc/{self.pid}/smaps_rollup has no Pss")
+        raise RunFailed(f"/proc/{self.pid}/smaps_rollup has no Pss")
 
 
 class Process(Running):
@@ -109,7 +112,7 @@ class Process(Running):
     def opened(self) -> "subprocess.Popen[bytes]":
         """The process itself."""
         if self._process is None:
-            raise BadRun(f"{self.name} was not started")
+            raise RunFailed(f"{self.name} was not started")
         return self._process
 
     @property
@@ -118,16 +121,18 @@ class Process(Running):
         return self.opened.poll() is None
 
     def check(self) -> None:
-        """Raise BadRun, with the end of its output, when it has ended by itself."""
+        """Raise RunFailed, with the end of its output, when it has ended by itself."""
         if not self.alive:
-            raise BadRun(f"{self.name} ended with {self.opened.returncode}:\n{self.end_of_log()}")
+            raise RunFailed(
+                f"{self.name} ended with {self.opened.returncode}:\n{self.end_of_log()}"
+            )
 
     def end_of_log(self) -> str:
         """Return the last lines that it wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
 
     def wait_for_port(self, address: str, seconds: float = 60) -> None:
-        """Return when `host:port` accepts connections; raises BadRun when it does not."""
+        """Return when `host:port` accepts connections; raises RunFailed when it does not."""
 
         def up() -> bool:
             self.check()
@@ -136,14 +141,14 @@ class Process(Running):
         wait_until(up, seconds, f"{self.name} listens at {address}")
 
     def stop(self) -> None:
-        """End it as an operator does; raises BadRun when it does not heed that."""
+        """End it as an operator does; raises RunFailed when it does not heed that."""
         if not self.alive:
             return
         self.opened.send_signal(signal.SIGTERM)
         try:
             self.opened.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            raise BadRun(f"{self.name} did not end:\n{self.end_of_log()}") from None
+            raise RunFailed(f"{self.name} did not end:\n{self.end_of_log()}") from None
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

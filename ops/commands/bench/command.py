@@ -71,7 +71,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     """Measure and print; 1, with what went wrong, when the run is not to be trusted."""
     # These bring half of the product with them, which `gatekeeper bench --help` need not wait for.
     from ops.bench import runner as everything  # noqa: PLC0415
-    from ops.bench.results import BadRun  # noqa: PLC0415
+    from ops.rig.processes import RunFailed  # noqa: PLC0415
 
     console = Console(highlight=False)
     try:
@@ -85,6 +85,6 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             )
         else:
             everything.run_one(options, settings, console)
-    except BadRun as reason:
+    except RunFailed as reason:
         return report(CommandFailed(f"bench {options.bench}: no figures, as {reason}"))
     return 0

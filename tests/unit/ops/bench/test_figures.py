@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ops.bench.figures import Samples, from_buckets, growth, percentile, ratios
+from ops.bench.figures import Samples, from_buckets, growth, ratios
 
 
 def test_a_figure_is_its_median_with_the_range_behind() -> None:
@@ -22,16 +22,6 @@ def test_ratios_are_taken_round_by_round() -> None:
 def test_ratios_of_unequal_rounds_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         ratios([1, 2], [1])
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
-def test_a_percentile_is_a_value_that_was_measured(share: float, expected: int) -> None:
-    assert percentile(range(1, 101), share) == expected
-
-
-def test_no_value_has_no_percentile() -> None:
-    with pytest.raises(ValueError, match="no value"):
-        percentile([], 0.5)
 
 
 def test_a_histogram_is_read_as_prometheus_reads_it() -> None:

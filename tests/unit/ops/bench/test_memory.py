@@ -1,7 +1,7 @@
 import pytest
 
 from ops.bench.memory import Point, early_and_late
-from ops.bench.results import BadRun
+from ops.rig.processes import RunFailed
 
 
 def test_early_is_around_a_tenth_of_the_run_and_late_its_end() -> None:
@@ -12,5 +12,5 @@ def test_early_is_around_a_tenth_of_the_run_and_late_its_end() -> None:
 
 
 def test_a_run_without_samples_is_refused() -> None:
-    with pytest.raises(BadRun, match="too short"):
+    with pytest.raises(RunFailed, match="too short"):
         early_and_late([Point(1, 1, 1)], 100)

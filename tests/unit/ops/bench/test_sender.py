@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.bench.results import BadRun
 from ops.bench.sender import Report, Sender
+from ops.rig.processes import RunFailed
 
 COUNTED = {"seconds": 2.0, "sent": 9, "answered": 8, "errors": {}, "left": None}
 COUNTED |= {"cpu_seconds": 0.1, "p50": 0.01, "p99": 0.02, "p90": 0.02, "p100": 0.02, "open": 1}
@@ -27,17 +27,17 @@ def test_a_report_tells_the_rate(tmp_path: Path) -> None:
 
 
 def test_a_run_with_an_answer_that_is_no_200_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadRun, match="503"):
+    with pytest.raises(RunFailed, match="503"):
         Telling(tmp_path, errors={"503": 2}).report()
 
 
 def test_a_run_without_answers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadRun, match="no answer"):
+    with pytest.raises(RunFailed, match="no answer"):
         Telling(tmp_path, answered=0).report()
 
 
 def test_a_generator_that_has_ended_is_told(tmp_path: Path) -> None:
     sender = Telling(tmp_path)
     sender.line = b""
-    with pytest.raises(BadRun, match="ended"):
+    with pytest.raises(RunFailed, match="ended"):
         sender.report()

@@ -20,7 +20,7 @@ PAIRS: Final = 5
 WEIGHTS: Final = {"insert": 6, "delete": 2, "mixed": 2}
 
 
-class Mix:
+class TransactionMix:
     """Makes transactions over some tables; the same seed makes the same ones but for the time."""
 
     def __init__(self, tables: Sequence[str] = TABLES, seed: int | None = None) -> None:

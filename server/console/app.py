@@ -17,13 +17,13 @@ from aiohttp import web
 
 from ops.runtime import backlog, process
 from ops.runtime.backlog import Backlog
+from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import State, Supervisord
 from server.api.verdict import HEADERS
-from server.console import pushed_metrics as pushed
 from server.console.page import Page
 from server.console.recent_rejections import RejectedReader
-from server.console.snapshot import Sources, compose
+from server.console.snapshot import PUSHED_METRICS, Sources, compose, totals
 from server.console.sources import Source
 from server.http.middleware import GATE
 
@@ -58,11 +58,14 @@ class Console:
         gateway = settings.pushgateway_prometheus_host
         local = settings.pubsub_emulator_host is not None
         groups = Source(
-            lambda: pushed.read(gateway), self._pool, every=FRESH_SECONDS, patience=PATIENCE_SECONDS
+            lambda: read_pushed(gateway, PUSHED_METRICS),
+            self._pool,
+            every=FRESH_SECONDS,
+            patience=PATIENCE_SECONDS,
         )
 
         def dead_lettered() -> float:
-            return sum(each.totals["dead_lettered"] for each in groups.seen.value or ())
+            return totals(groups.seen.value or ())["dead_lettered"]
 
         return Sources(
             pushgateway=groups,

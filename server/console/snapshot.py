@@ -2,14 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from ops.runtime.backlog import Backlog
+from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import State
-from server.console.pushed_metrics import COUNTERS, Pushed, quantile, summed
 from server.console.sources import Source
+
+COUNTERS: Final = {
+    "accepted": "gatekeeper_published_total",
+    "rejected": "invalid_payload_count_total",
+    "applied": "gatekeeper_applied_total",
+    "dead_lettered": "gatekeeper_dead_lettered_total",
+    "spooled": "gatekeeper_spool_messages",
+}
+"""The page's name of each total, and the metric that it is read from."""
+
+END_TO_END: Final = "gatekeeper_end_to_end_seconds_bucket"
+PUSHED_METRICS: Final = (*COUNTERS.values(), END_TO_END)
 
 STALE_PUSHES: Final = 3
 """Pushes missed, and a moment, before a process's numbers count as stale."""
@@ -20,7 +32,7 @@ _GRACE_SECONDS: Final = 2.0
 class Sources(NamedTuple):
     """Whom the console asks. A server that supervisord did not start has no `supervisord`."""
 
-    pushgateway: Source[list[Pushed]]
+    pushgateway: Source[list[PushedGroup]]
     supervisord: Source[list[State]] | None
     backlog: Source[Backlog]
     ledger: Source[list[dict[str, str | None]]]
@@ -47,7 +59,7 @@ def compose(
         "monotonic": time.monotonic(),
         "stale_after_seconds": stale_after,
         "sources": {name: _status(source) for name, source in sources._asdict().items()},
-        "totals": None if groups is None else _totals(groups),
+        "totals": None if groups is None else totals(groups),
         "end_to_end": None if groups is None else _end_to_end(groups),
         "backlog": None if waiting is None else _backlog(waiting),
         "processes": _processes(groups or [], states, now, stale_after),
@@ -69,15 +81,16 @@ def _status(source: Source[Any] | None) -> dict[str, Any]:
     return {"state": state, "fault": seen.fault, "age": age}
 
 
-def _totals(groups: list[Pushed]) -> dict[str, float]:
-    return {word: sum(group.totals[word] for group in groups) for word in COUNTERS}
+def totals(groups: Sequence[PushedGroup]) -> dict[str, float]:
+    """Return the totals of all groups by the page's names."""
+    return {key: sum(group.total(name) for group in groups) for key, name in COUNTERS.items()}
 
 
-def _end_to_end(groups: list[Pushed]) -> dict[str, float | None]:
+def _end_to_end(groups: list[PushedGroup]) -> dict[str, float | None]:
     """Return the quantiles of all that was settled since the processes started, in seconds."""
-    buckets = summed([group.end_to_end for group in groups])
+    buckets = add_buckets(group.buckets(END_TO_END) for group in groups)
     return {
-        "count": buckets[-1][1] if buckets else 0,
+        "count": buckets.get(math.inf, 0),
         "p50": quantile(buckets, 0.5),
         "p99": quantile(buckets, 0.99),
     }
@@ -92,10 +105,10 @@ def _backlog(waiting: Backlog) -> dict[str, Any]:
 
 
 def _processes(
-    groups: list[Pushed], states: list[State] | None, now: float, stale_after: float
+    groups: list[PushedGroup], states: list[State] | None, now: float, stale_after: float
 ) -> list[dict[str, Any]]:
     """Return every process that supervisord or the Pushgateway knows, in the fleet's order."""
-    by_name = {group.name: group for group in groups}
+    by_name = {group.instance: group for group in groups}
     rows = [
         {
             "name": state.name,
@@ -112,7 +125,7 @@ def _processes(
     unseen = "UNKNOWN" if states is None else "GONE"
     rows += [
         {
-            "name": group.name,
+            "name": group.instance,
             "group": group.job.removeprefix("gatekeeper_"),
             "state": unseen,
             "pid": None,
@@ -127,7 +140,7 @@ def _processes(
     return sorted(rows, key=lambda row: (order.get(row["group"], 2), row["name"]))
 
 
-def _pushed(group: Pushed | None, now: float, stale_after: float) -> dict[str, Any] | None:
+def _pushed(group: PushedGroup | None, now: float, stale_after: float) -> dict[str, Any] | None:
     if group is None:
         return None
     age = max(0.0, now - group.pushed_at)
@@ -137,9 +150,10 @@ def _pushed(group: Pushed | None, now: float, stale_after: float) -> dict[str, A
         "pushed_at": group.pushed_at,
         "age_seconds": round(age, 3),
         "stale": age > stale_after,
-        **group.totals,
+        **totals([group]),
         # Infinity has no JSON: null is the last bound.
         "end_to_end": [
-            [bound if math.isfinite(bound) else None, count] for bound, count in group.end_to_end
+            [bound if math.isfinite(bound) else None, count]
+            for bound, count in group.buckets(END_TO_END).items()
         ],
     }

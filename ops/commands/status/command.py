@@ -66,7 +66,7 @@ def look(fleet: Fleet, settings: Settings, last: dict[str, pushed.Sample]) -> tu
     """
     questions = {
         "processes": lambda: Supervisord(fleet.socket, PATIENCE_SECONDS).states(),
-        "pushed": lambda: pushed.page(settings.pushgateway_prometheus_host, PATIENCE_SECONDS),
+        "pushed": lambda: pushed.read(settings.pushgateway_prometheus_host, PATIENCE_SECONDS),
         "backlog": lambda: backlog.read(settings, PATIENCE_SECONDS),
         "dead_letters": lambda: dead_letters.count(settings, PATIENCE_SECONDS),
     }
@@ -82,13 +82,13 @@ def look(fleet: Fleet, settings: Settings, last: dict[str, pushed.Sample]) -> tu
             except Exception as error:  # noqa: BLE001  # whatever is away, the rest is shown
                 unseen.append(f"{name.replace('_', ' ')}: {_brief(error)}")
     states: list[State] = answers.get("processes", [])
-    figures: str | None = answers.get("pushed")
-    samples = {} if figures is None else pushed.parse(figures)
+    groups = answers.get("pushed")
+    samples = pushed.samples(groups or ())
     page = Group(
         _processes(states, samples, last),
         _line("backlog", answers.get("backlog")),
         _line("dead letters", answers.get("dead_letters")),
-        _line("spool", None if figures is None else pushed.spool(figures)),
+        _line("spool", None if groups is None else pushed.spool(groups)),
         *(Text(f"cannot see {what}", "yellow") for what in unseen),
     )
     last.update(samples)

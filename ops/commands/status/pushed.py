@@ -1,10 +1,10 @@
 """What the processes last pushed, read from the Pushgateway."""
 
 import time
-import urllib.request
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from prometheus_client.parser import text_string_to_metric_families
+from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 
 # What a process of a job does, and the counters that count it.
 _WORK = {
@@ -17,6 +17,7 @@ _WORK = {
         {"gatekeeper_applied_total", "gatekeeper_dead_lettered_total"},
     ),
 }
+_SPOOL = ("gatekeeper_spool_messages", "gatekeeper_spool_bytes")
 
 
 class Sample(NamedTuple):
@@ -54,46 +55,24 @@ class Spool(NamedTuple):
         )
 
 
-def page(gateway: str, timeout: float) -> str:
-    """Return the gateway's page of metrics; raises OSError when it is away."""
-    with urllib.request.urlopen(f"http://{gateway}/metrics", timeout=timeout) as answer:
-        text: str = answer.read().decode()
-        return text
+def read(gateway: str, timeout: float) -> list[PushedGroup]:
+    """Return what `spool` and `samples` need; raises OSError when the gateway is unreachable."""
+    names = [name for _, counters in _WORK.values() for name in counters]
+    return read_pushed(gateway, [*names, *_SPOOL], timeout)
 
 
-def spool(text: str) -> Spool:
-    """Read the spool's figures from the page; servers that do not replay it say 0."""
-    sums = dict.fromkeys(("gatekeeper_spool_messages", "gatekeeper_spool_bytes"), 0.0)
-    wanted = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(tuple(sums)))
-    for family in text_string_to_metric_families(wanted):
-        for sample in family.samples:
-            if sample.labels.get("job") == "gatekeeper_server":
-                sums[sample.name] += sample.value
-    return Spool(*sums.values())
+def spool(groups: Iterable[PushedGroup]) -> Spool:
+    """Add up the servers' figures of the spool; servers that do not replay it push 0."""
+    servers = [group for group in groups if group.job == "gatekeeper_server"]
+    return Spool(*(sum(group.total(name) for group in servers) for name in _SPOOL))
 
 
-def parse(text: str) -> dict[str, Sample]:
-    """Read the Pushgateway's own page of metrics."""
-    totals: dict[tuple[str, str], float] = {}
-    times: dict[str, dict[tuple[str, str], float]] = {
-        "process_start_time_seconds": {},
-        "push_time_seconds": {},
-    }
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            key = (sample.labels.get("job", ""), sample.labels.get("instance", ""))
-            if key[0] not in _WORK:
-                continue
-            if sample.name in _WORK[key[0]][1]:
-                totals[key] = totals.get(key, 0.0) + sample.value
-            elif sample.name in times:
-                times[sample.name][key] = sample.value
-    return {
-        key[1]: Sample(
-            _WORK[key[0]][0],
-            totals.get(key, 0.0),
-            times["process_start_time_seconds"].get(key, pushed_at),
-            pushed_at,
-        )
-        for key, pushed_at in times["push_time_seconds"].items()
-    }
+def samples(groups: Iterable[PushedGroup]) -> dict[str, Sample]:
+    """Return each server's and worker's work by its name."""
+    return {group.instance: _sample(group) for group in groups if group.job in _WORK}
+
+
+def _sample(group: PushedGroup) -> Sample:
+    unit, counters = _WORK[group.job]
+    total = sum(group.total(name) for name in counters)
+    return Sample(unit, total, group.started_at or group.pushed_at, group.pushed_at)

@@ -1,38 +1,30 @@
 import json
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY, generate_latest
 
+from ops.runtime import metrics
 from ops.runtime.backlog import Backlog
+from ops.runtime.pushed_metrics import LabelledValue, PushedGroup
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import State
-from server.console.pushed_metrics import Pushed
-from server.console.snapshot import Sources, compose
+from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Sources, compose
 from server.console.sources import Source
 
 NOW = 1_700_000_000.0
 SETTINGS = Settings.parse({"METRICS_PUSH_SECONDS": "5"})
 
 
-def pushed(name: str, *, age: float = 1.0, **totals: float) -> Pushed:
-    return Pushed(
-        f"gatekeeper_{name.partition('_')[0]}",
-        name,
-        NOW - 100,
-        NOW - age,
-        {
-            "accepted": 0.0,
-            "rejected": 0.0,
-            "applied": 0.0,
-            "dead_lettered": 0.0,
-            "spooled": 0.0,
-            **totals,
-        },
-        [(1.0, totals.get("applied", 0.0)), (math.inf, totals.get("applied", 0.0))],
-    )
+def pushed(name: str, *, age: float = 1.0, **totals: float) -> PushedGroup:
+    values = {COUNTERS[word]: value for word, value in totals.items()}
+    values |= {"process_start_time_seconds": NOW - 100, "push_time_seconds": NOW - age}
+    samples = {key: [LabelledValue({}, value)] for key, value in values.items()}
+    applied = totals.get("applied", 0.0)
+    samples[END_TO_END] = [LabelledValue({"le": bound}, applied) for bound in ("1", "+Inf")]
+    return PushedGroup(f"gatekeeper_{name.partition('_')[0]}", name, samples)
 
 
 def state(name: str, word: str = "RUNNING", exit_status: int = 0) -> State:
@@ -54,7 +46,7 @@ def told(pool: ThreadPoolExecutor) -> Callable[..., Any]:
     """Return the state, by way of JSON, of sources that answer so."""
 
     async def told(
-        groups: Callable[[], list[Pushed]],
+        groups: Callable[[], list[PushedGroup]],
         states: Callable[[], list[State]] | None,
         backlog: Callable[[], Backlog] = lambda: Backlog(0, 0.0),
         rejected: Callable[[], list[dict[str, str | None]]] = list,
@@ -86,7 +78,7 @@ async def test_totals_and_quantiles_are_those_of_all_processes(told: Callable[..
         pushed("server_01", accepted=2),
         pushed("worker_00", applied=6, dead_lettered=1),
     ]
-    seen = await told(lambda: groups, lambda: [state(group.name) for group in groups])
+    seen = await told(lambda: groups, lambda: [state(group.instance) for group in groups])
     assert seen["totals"] == {
         "accepted": 7,
         "rejected": 1,
@@ -153,3 +145,10 @@ async def test_an_empty_fleet_is_a_state_too(told: Callable[..., Any]) -> None:
         "spooled": 0,
     }
     assert seen["end_to_end"] == {"count": 0, "p50": None, "p99": None}
+
+
+def test_every_metric_that_is_read_is_one_that_the_processes_push() -> None:
+    assert metrics.APPLIED
+    declared = generate_latest(REGISTRY).decode()
+    for name in PUSHED_METRICS:
+        assert f"\n# TYPE {name.removesuffix('_bucket')} " in declared

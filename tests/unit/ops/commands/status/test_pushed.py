@@ -1,6 +1,7 @@
 import pytest
 
-from ops.commands.status.pushed import Sample, Spool, parse, spool
+from ops.commands.status.pushed import Sample, Spool, samples, spool
+from ops.runtime.pushed_metrics import PushedGroup, parse_pushed
 
 PAGE = """\
 # TYPE valid_payload_count_total counter
@@ -23,29 +24,33 @@ push_time_seconds{instance="nightly",job="other"} 1030
 """
 
 
+def groups(page: str) -> list[PushedGroup]:
+    return parse_pushed(page, ("gatekeeper_", "valid_", "invalid_"))
+
+
 def test_each_process_has_its_own_work_and_no_other_job_counts() -> None:
-    assert parse(PAGE) == {
+    assert samples(groups(PAGE)) == {
         "server_00": Sample("checked", 100, 1000, 1050),
         "worker_00": Sample("settled", 90, 1000, 1030),
     }
 
 
 def test_the_rate_is_the_average_since_the_start() -> None:
-    assert parse(PAGE)["server_00"].rate(None) == pytest.approx(2)
+    assert samples(groups(PAGE))["server_00"].rate(None) == pytest.approx(2)
 
 
 def test_the_rate_between_two_pushes_is_of_that_time() -> None:
     before = Sample("settled", 60, 1000, 1020)
-    assert parse(PAGE)["worker_00"].rate(before) == pytest.approx(3)
+    assert samples(groups(PAGE))["worker_00"].rate(before) == pytest.approx(3)
 
 
 def test_a_process_that_restarted_in_between_starts_anew() -> None:
     before = Sample("settled", 600, 500, 1020)
-    assert parse(PAGE)["worker_00"].rate(before) == pytest.approx(3)
+    assert samples(groups(PAGE))["worker_00"].rate(before) == pytest.approx(3)
 
 
 def test_the_spool_is_what_the_servers_tell_together() -> None:
-    assert str(spool(PAGE)) == "empty"
+    assert str(spool(groups(PAGE))) == "empty"
     page = (
         PAGE
         + """\
@@ -55,7 +60,8 @@ gatekeeper_spool_bytes{instance="worker_00",job="gatekeeper_worker"} 7
 # TYPE gatekeeper_spool_messages gauge
 gatekeeper_spool_messages{instance="server_00",job="gatekeeper_server"} 1200
 gatekeeper_spool_messages{instance="server_01",job="gatekeeper_server"} 0
+push_time_seconds{instance="server_01",job="gatekeeper_server"} 1050
 """
     )
-    assert spool(page) == Spool(1200, 2.5e6)
-    assert str(spool(page)) == "1,200 transactions (2.5 MB) wait for Pub/Sub"
+    assert spool(groups(page)) == Spool(1200, 2.5e6)
+    assert str(spool(groups(page))) == "1,200 transactions (2.5 MB) wait for Pub/Sub"

@@ -6,7 +6,6 @@ import sys
 
 from aiohttp import web
 
-import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.runtime import log, process
 from ops.runtime.api_keys import InvalidKeys
 from ops.runtime.settings import Settings

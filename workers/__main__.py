@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.runtime import clients, log, metrics, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings

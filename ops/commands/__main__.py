@@ -9,7 +9,6 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.runtime.process import settings_or_exit
 
 # Command → what it does, as `gatekeeper --help` says it. Its module has the same name.

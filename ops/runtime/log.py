@@ -1,11 +1,10 @@
 """Logs: one JSON object a line on standard error, each with a stable `action`.
 
-With LOG_FORMAT=console the same events as text, for a person who watches a terminal.
-
-Our own events, a line for every request among them, go from their fields to a line with no
-`logging.LogRecord` on the way, which costs three times as much as the line. What an event loop's
-turn says at INFO or below is written at its end, in one piece.
+With LOG_FORMAT=console the same events are text, for a terminal. Fields must never hold the values
+of a payload, or a key.
 """
+
+from __future__ import annotations
 
 import asyncio
 import atexit
@@ -13,44 +12,22 @@ import json
 import logging
 import sys
 import threading
-import time
 from datetime import UTC, datetime
-from math import isfinite
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from ops.runtime.settings import Settings
+import orjson
+import structlog
+from structlog.stdlib import ProcessorFormatter
 
-_encode = json.JSONEncoder(default=str).encode  # json.dumps would make one for each record
-_quote = json.encoder.encode_basestring_ascii
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-def _json(value: Any) -> str:
-    """Do as `_encode` does, without its machinery for what most fields are."""
-    kind = type(value)
-    if kind is str:
-        return _quote(value)
-    if kind is int or (kind is float and isfinite(value)):
-        return repr(value)
-    return "null" if value is None else _encode(value)
+    from ops.runtime.settings import Settings
 
 
-class _Clock:
-    """Tells the time as lines have it; all but the milliseconds is made once a second."""
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
-
-    def __call__(self, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            moment = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
-            self._text = moment.isoformat()
-            self._second = second
-        return f"{self._text}.{int((now - second) * 1000):03}+00:00"
-
-
-class _Stream:
+class _StandardError:
     """Standard error, with the lines that wait for the end of the loop's turn. For any thread."""
 
     def __init__(self) -> None:
@@ -60,7 +37,7 @@ class _Stream:
         """The loop that will flush at the end of its turn."""
 
     def put(self, line: str) -> None:
-        """Write a line at the end of the running loop's turn; at once where no loop runs."""
+        """Write a line at the end of the running loop's turn; immediately where no loop runs."""
         with self._lock:
             self._waiting.append(line)
             if self._loop is not None and not self._loop.is_closed():
@@ -73,13 +50,12 @@ class _Stream:
             self._loop.call_soon(self.flush)
 
     def write(self, text: str) -> None:
-        """Write at once, behind what waits."""
+        """Write immediately, after the lines that wait."""
         with self._lock:
             self._waiting.append(text)
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits. A log that cannot be written must stop nobody."""
         with self._lock:
             text = "".join(self._waiting)
             self._waiting.clear()
@@ -88,156 +64,94 @@ class _Stream:
                 sys.stderr.write(text)
                 sys.stderr.flush()
             except (OSError, ValueError):  # a full disk; standard error closed
-                return
+                return  # a log that cannot be written must not stop a process
 
 
-class _Events:
-    """Writes our own events as JSON lines."""
+class _ModuleLogger:
+    """The end of structlog's chain: writes a module's rendered lines."""
 
-    def __init__(self, process: str, stream: _Stream) -> None:
-        self._process = process
-        self._stream = stream
-        self._clock = _Clock()
-        self._heads: dict[tuple[int, str, str], str] = {}
-
-    def write(self, level: int, logger: str, action: str, fields: dict[str, Any]) -> None:
-        """Write an event; a warning, and what is worse, at once."""
-        line = self.line(level, logger, action, fields)
-        if level > logging.INFO:
-            self._stream.write(line)
-        else:
-            self._stream.put(line)
-
-    def line(self, level: int, logger: str, action: str, fields: dict[str, Any]) -> str:
-        """Return the line, as `_JsonLines` would."""
-        head = self._heads.get((level, logger, action))
-        if head is None:  # actions are few: they stand in the source
-            named = {
-                "level": logging.getLevelName(level),
-                "process": self._process,
-                "logger": logger,
-                "action": action,
-            }
-            head = self._heads[level, logger, action] = _encode(named)[1:-1]
-        rest = "".join([f', "{name}": {_json(value)}' for name, value in fields.items()])
-        return f'{{"time": "{self._clock(time.time())}", {head}{rest}}}\n'
+    def __init__(self, stream: _StandardError, name: str = "") -> None:
+        self.name = name
+        self.debug = self.info = stream.put
+        self.warning = self.error = self.critical = stream.write
 
 
-class _JsonLines(logging.Formatter):
-    def __init__(self, process: str) -> None:
-        super().__init__()
-        self._process = process
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "process": self._process,
-            "logger": record.name,
-        }
-        fields = getattr(record, "fields", None)
-        if fields is None:  # a library's record: its text is all it has
-            line["message"] = record.getMessage()
-        else:
-            line |= {"action": record.msg, **fields}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return _encode(line)
-
-
-class _Console(logging.Formatter):
-    def __init__(self, process: str) -> None:
-        super().__init__()
-        self._process = process
-
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
-        fields = getattr(record, "fields", None)
-        text = record.getMessage() if fields is None else _pairs(str(record.msg), fields)
-        line = f"{time} {record.levelname:7} {self._process} {text}"
-        if record.exc_info:
-            line += f"\n{self.formatException(record.exc_info)}"
-        return line
-
-
-def _pairs(action: str, fields: dict[str, Any]) -> str:
-    """Return `action name=value …`; quoted as in JSON where a value would not stay one word."""
-    words = [action]
-    for name, value in fields.items():
-        text = str(value)
-        plain = text.isprintable() and text and not set(text) & set(' ="')
-        words.append(f"{name}={text if plain else json.dumps(text, ensure_ascii=False)}")
-    return " ".join(words)
-
-
-_FORMATTERS = {"json": _JsonLines, "console": _Console}
-
-
-class _Direct(NamedTuple):
-    """The short way to a line, as long as `handler` is all that the root logger has."""
-
-    handler: logging.Handler
-    events: _Events
-
-
-_direct: _Direct | None = None
-
-
-class Logger:
-    """Writes events: an action, and fields that must never hold a payload's values or a key."""
-
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
-
-    def _write(self, level: int, action: str, fields: dict[str, Any], *, trace: bool) -> None:
-        logger = self._logger
-        if not logger.isEnabledFor(level):
-            return
-        if _direct is not None and not trace and logging.root.handlers == [_direct.handler]:
-            _direct.events.write(level, logger.name, action, fields)
-        else:
-            logger.log(level, action, extra={"fields": fields}, exc_info=trace)
-
-    def debug(self, action: str, **fields: Any) -> None:
-        """Write what only a developer wants to see."""
-        self._write(logging.DEBUG, action, fields, trace=False)
-
-    def info(self, action: str, **fields: Any) -> None:
-        """Write what happened as it should."""
-        self._write(logging.INFO, action, fields, trace=False)
-
-    def warning(self, action: str, **fields: Any) -> None:
-        """Write what went wrong and was mended here."""
-        self._write(logging.WARNING, action, fields, trace=False)
-
-    def error(self, action: str, **fields: Any) -> None:
-        """Write what a person has to look at."""
-        self._write(logging.ERROR, action, fields, trace=False)
-
-    def exception(self, action: str, **fields: Any) -> None:
-        """Write an error with the traceback of the exception being handled."""
-        self._write(logging.ERROR, action, fields, trace=True)
-
-
-def get(name: str) -> Logger:
+def get(name: str) -> FilteringBoundLogger:
     """Return the logger of a module."""
-    return Logger(name)
+    logger: FilteringBoundLogger = structlog.get_logger(name)
+    return logger
 
 
 def setup(process: str, settings: Settings) -> None:
-    """Send every record of this process, ours and the libraries', to standard error."""
-    global _direct  # noqa: PLW0603  # as the root logger is
-    stream = _Stream()
+    """Send the events of this process, and the records of its libraries, to standard error."""
+    stream = _StandardError()
     atexit.register(stream.flush)
+    render = _JSON if settings.log_format == "json" else _console(colors=sys.stderr.isatty())
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    _configure(process, level, stream, render)
+    structlog.configure(cache_logger_on_first_use=True)
+
+    def record(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+        source: logging.LogRecord = fields["_record"]
+        error = {"exc_info": fields["exc_info"]} if "exc_info" in fields else {}
+        return _line(process, source.levelname, source.name, message=fields["event"], **error)
+
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_FORMATTERS[settings.log_format](process))
-    json_lines = settings.log_format == "json"
-    _direct = _Direct(handler, _Events(process, stream)) if json_lines else None
-    # Which line of the source logged is shown nowhere, and finding it out takes a seventh of a
-    # record's time. https://docs.python.org/3/howto/logging.html#optimization
-    logging._srcfile = None  # noqa: SLF001  # the way that page names
+    handler.terminator = ""
+    handler.setFormatter(ProcessorFormatter(processors=[record, *render]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level)
+    root.setLevel(level)
     for chatty in ("google", "urllib3", "asyncio", "grpc"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, level))
+
+
+def _configure(
+    process: str, level: int, stream: _StandardError, render: Sequence[Processor]
+) -> None:
+    def event(logger: WrappedLogger, method: str, fields: EventDict) -> EventDict:
+        action = fields.pop("event")
+        return _line(process, method.upper(), logger.name, action=action, **fields)
+
+    structlog.configure(
+        processors=[event, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *name: _ModuleLogger(stream, *name),
+    )
+
+
+def _line(process: str, level: str, name: str, **fields: object) -> EventDict:
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"time": time, "level": level, "process": process, "logger": name, **fields}
+
+
+def _json_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
+    try:
+        return orjson.dumps(fields, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
+    except TypeError:  # half a surrogate pair, or a whole number of more than 64 bits
+        return json.dumps(fields, default=str) + "\n"
+
+
+_JSON: Sequence[Processor] = (structlog.processors.format_exc_info, _json_line)
+
+
+def _console(*, colors: bool) -> Sequence[Processor]:
+    console = structlog.dev.ConsoleRenderer(
+        colors=colors,
+        sort_keys=False,
+        pad_event_to=0,
+        event_key="action",
+        timestamp_key="time",
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+    def text(logger: WrappedLogger, method: str, fields: EventDict) -> str:
+        fields["level"] = fields["level"].lower()
+        fields.setdefault("action", fields.pop("message", ""))
+        return f"{console(logger, method, fields)}\n"
+
+    return (text,)
+
+
+# Before `setup`, as in a command: warnings alone, and nothing on standard output.
+_configure("gatekeeper", logging.WARNING, _StandardError(), _console(colors=False))

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import ops.runtime.slim  # noqa: F401
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from tests.support.deliveries import entry, insert, number

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import ops.runtime.slim  # noqa: F401  # before all that imports BigQuery's client
 from ops.fleet.autoscale.policy import Policy
 from ops.fleet.autoscale.scaler import Scaler
 from ops.fleet.autoscale.ticks import standard_input, standard_output, ticks

@@ -74,7 +74,7 @@ def test_the_access_log_is_a_json_line_for_each_request_without_its_values() -> 
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=10)
         refused.value.close()
-        wait_until(lambda: '"action": "request"' in server.output, what="the line in the log")
+        wait_until(lambda: '"action":"request"' in server.output, what="the line in the log")
         (line,) = (each for each in server.output.splitlines() if '"request"' in each)
     fields = json.loads(line)
     assert (fields["route"], fields["status"]) == ("/api/activities", 400)

@@ -77,12 +77,12 @@ def test_only_the_first_line_of_a_note_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["[[", "\0\0\0\0", '{"t": 1}\n', "[1]\n", "null\n"])
 def test_a_note_that_a_failure_of_the_machine_spoilt_is_told_and_done_with(
-    tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "spoilt").write_text(content)
     unused = Unused(tmp_path)
 
     assert unused.take({"t"}).parts == set()
-    assert "unused_note_unreadable" in caplog.text
+    assert "unused_note_unreadable" in capsys.readouterr().err
     assert not (tmp_path / "spoilt").exists()
     unused.close()

@@ -69,7 +69,7 @@ def test_every_log_event_that_it_looks_for_is_written_somewhere(text: str) -> No
     ]
     written = set(re.findall(r'(?:logger\.\w+|write)\(\s*"(\w+)"', "\n".join(sources)))
     wanted = set(re.findall(r"grep -h ([a-z]+(?:_[a-z]+)+) ", text))
-    for actions in re.findall(r'"action": "\(([\w|]+)\)"', text):
+    for actions in re.findall(r'"action":"\(([\w|]+)\)"', text):
         wanted |= set(actions.split("|"))
 
     assert wanted

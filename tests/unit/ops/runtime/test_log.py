@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import io
 import json
 import logging
 import sys
@@ -10,16 +11,18 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import structlog
 
 from ops.runtime import log
 from ops.runtime.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _restored_root_logger() -> Iterator[None]:
+def _restored_loggers() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, structure = root.handlers[:], root.level, structlog.get_config()
     yield
+    structlog.configure(**structure)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -58,6 +61,18 @@ def test_what_a_library_logs_is_json_too(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().err)["message"] == "watch out"
 
 
+def test_before_the_set_up_only_warnings_go_to_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.get("a.module").info("chatter")
+    log.get("a.module").warning("metrics_push_failed", error="no route")
+
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "metrics_push_failed [a.module] process=gatekeeper error='no route'" in written.err
+    assert "chatter" not in written.err
+
+
 def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     log.setup("worker_03", Settings.parse({"LOG_LEVEL": "WARNING"}))
 
@@ -73,7 +88,18 @@ def test_the_console_format_is_one_line_for_a_person(capsys: pytest.CaptureFixtu
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(
-        'WARNING worker_03 transaction_rejected id=ab12 error="no \\"table\\"\\nthere" n=3'
+        "[warning  ] transaction_rejected [a.module] process=worker_03 id=ab12 "
+        "error='no \"table\"\\nthere' n=3"
+    )
+
+
+def test_the_console_format_shows_what_a_library_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup("worker_03", Settings.parse({"LOG_FORMAT": "console"}))
+
+    logging.getLogger("some.library").warning("watch %s", "out")
+
+    assert capsys.readouterr().err.endswith(
+        "[warning  ] watch out [some.library] process=worker_03\n"
     )
 
 
@@ -88,12 +114,12 @@ def test_the_console_format_shows_a_traceback_under_its_line(
         log.get("a.module").exception("failed", id="ab12")
 
     first, *trace = capsys.readouterr().err.splitlines()
-    assert first.endswith("ERROR   worker_03 failed id=ab12")
+    assert first.endswith("[error    ] failed [a.module] process=worker_03 id=ab12")
     assert trace[0].startswith("Traceback")
     assert trace[-1].startswith("ValueError")
 
 
-async def test_what_a_turn_of_the_loop_says_is_written_at_its_end(
+async def test_the_events_of_a_turn_of_the_loop_are_written_at_its_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log.setup("worker_03", Settings.parse({}))
@@ -107,7 +133,7 @@ async def test_what_a_turn_of_the_loop_says_is_written_at_its_end(
     assert [line["action"] for line in lines] == ["first", "second"]
 
 
-async def test_a_warning_is_written_at_once_behind_what_was_said_before_it(
+async def test_a_warning_is_written_immediately_after_the_events_before_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log.setup("worker_03", Settings.parse({}))
@@ -144,6 +170,25 @@ def test_every_kind_of_field_is_written_as_json_has_it(capsys: pytest.CaptureFix
     assert {name: line[name] for name in fields} == fields
     assert (line["held"], line["path"]) == ([1, {"a": None}], "/x")
     assert datetime.fromisoformat(line["time"]).tzinfo is not None
+
+
+def test_a_number_that_json_has_no_room_for_is_written_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.setup("worker_03", Settings.parse({}))
+
+    log.get("a.module").info("large", number=2**70)
+
+    assert json.loads(capsys.readouterr().err)["number"] == 2**70
+
+
+def test_a_closed_standard_error_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    log.setup("worker_03", Settings.parse({}))
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+
+    log.get("a.module").warning("lost")
 
 
 def test_a_log_that_cannot_be_written_stops_nobody(

@@ -1,9 +1,11 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import REGISTRY
+from structlog.testing import LogCapture
 
 from ops.fleet.autoscale.policy import Policy
 from ops.fleet.autoscale.scaler import Scaler
@@ -54,9 +56,17 @@ class Bench:
 
 
 @pytest.fixture
-def events(caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, dict[str, Any]]]]:
-    caplog.set_level("INFO")
-    return lambda: [(each.msg, each.__dict__["fields"]) for each in caplog.records]
+def events() -> Iterator[Callable[[], list[tuple[str, dict[str, Any]]]]]:
+    """What was logged: the action and the fields."""
+    capture, before = LogCapture(), structlog.get_config()
+    structlog.configure(
+        processors=[capture], wrapper_class=structlog.make_filtering_bound_logger("info")
+    )
+    yield lambda: [
+        (each["event"], {k: v for k, v in each.items() if k not in {"event", "log_level"}})
+        for each in capture.entries
+    ]
+    structlog.configure(**before)
 
 
 def sample(name: str, **labels: str) -> float:

@@ -9,6 +9,7 @@ from schema.message import (
     compose,
     derive_id,
     new_id,
+    publish_calls,
     read,
 )
 from schema.payload import check, check_body
@@ -38,5 +39,6 @@ __all__ = [
     "loads",
     "new_id",
     "parse_type",
+    "publish_calls",
     "read",
 ]

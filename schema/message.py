@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from schema.activity import Transaction
@@ -11,6 +11,8 @@ from schema.activity import Transaction
 MAX_DATA_BYTES = 10_000_000
 MAX_ATTRIBUTE_BYTES = 1_024
 MAX_ORDERING_KEY_BYTES = 1_024
+MAX_CALL_MESSAGES = 1_000
+MAX_CALL_BYTES = 9_500_000  # 10 MB, less the topic's name and the framing
 
 
 class InvalidMessage(ValueError):
@@ -88,6 +90,30 @@ def read(
         _digest(data),
         ordering_key,
     )
+
+
+def publish_calls[T](
+    messages: Iterable[T],
+    size: Callable[[T], int],
+    max_messages: int = MAX_CALL_MESSAGES,
+    max_bytes: int = MAX_CALL_BYTES,
+) -> Iterator[list[T]]:
+    """Cut one ordering key's messages, in order, into what one Publish call may hold.
+
+    `size` returns a message's bytes on the wire. A message that is too large by itself gets a call:
+    the service decides about it.
+    """
+    call: list[T] = []
+    total = 0
+    for message in messages:
+        added = size(message)
+        if call and (len(call) == max_messages or total + added > max_bytes):
+            yield call
+            call, total = [], 0
+        call.append(message)
+        total += added
+    if call:
+        yield call
 
 
 def derive_id(source: str, idempotency_key: str) -> str:

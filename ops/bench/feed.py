@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import batched
 from typing import Any, Final
 
 import uvloop
@@ -74,7 +73,10 @@ def requests(topic: str, count: int, names: tuple[str, ...], a_call: int) -> Ite
     for table, body in bodies(names, count):
         by_table[table].append(message(table, body))
     request = types.PublishRequest.pb()
-    parts = {name: list(batched(held, a_call, strict=False)) for name, held in by_table.items()}
+    parts = {
+        name: list(schema.publish_calls(held, lambda each: each.ByteSize(), a_call))
+        for name, held in by_table.items()
+    }
     for turn in range(max(map(len, parts.values()))):
         for calls in parts.values():
             if turn < len(calls):

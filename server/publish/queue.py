@@ -7,11 +7,10 @@ https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1#pubsubmessag
 
 import asyncio
 from collections import deque
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any
 
-MAX_CALL_MESSAGES: Final = 1_000
-MAX_CALL_BYTES: Final = 9_500_000
-"""Below 10 MB by more than the topic's name and the framing take."""
+from schema.message import MAX_CALL_BYTES, MAX_CALL_MESSAGES, publish_calls
 
 
 class Entry:
@@ -62,16 +61,13 @@ class Backlog:
             return None
         key = self._turns.popleft()
         queue = self._waiting[key]
-        entries: list[Entry] = []
-        size = 0
-        while queue and len(entries) < self._max_messages:
-            if entries and size + queue[0].size > self._max_bytes:
-                break
-            entry = queue.popleft()
-            size += entry.size
-            entries.append(entry)
-        if not queue:
+        calls = publish_calls(queue, attrgetter("size"), self._max_messages, self._max_bytes)
+        entries = next(calls)
+        if len(entries) == len(queue):
             del self._waiting[key]
+        else:
+            for _ in entries:
+                queue.popleft()
         self._taken.add(key)
         self.messages -= len(entries)
         return entries

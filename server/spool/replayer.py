@@ -10,15 +10,16 @@ a moment, so that the spool runs empty and messages go straight to Pub/Sub again
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import Executor
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import grpc
 
 from ops.runtime import log, metrics
+from schema import publish_calls
 from server.publish.publisher import Destination
-from server.publish.queue import MAX_CALL_BYTES, MAX_CALL_MESSAGES
 from server.publish.topic import decode, is_refusal, is_transient
 from server.spool.database import SpoolFailed
 from server.spool.replay_lock import Lead
@@ -168,7 +169,7 @@ class Replayer:
     async def _publish(self, queued: list[Queued], round_: _Round) -> None:
         """Publish one key's messages, a call at a time; stop at the first failure."""
         try:
-            for call in _calls(queued):
+            for call in publish_calls(queued, attrgetter("size")):
                 await self._call(call, round_)
         except Exception as error:  # noqa: BLE001  # told by the round
             round_.stopped(error)
@@ -240,17 +241,3 @@ def _by_key(queued: Iterable[Queued]) -> list[list[Queued]]:
     for each in queued:
         keys.setdefault(each.key, []).append(each)
     return list(keys.values())
-
-
-def _calls(queued: list[Queued]) -> Iterator[list[Queued]]:
-    """Cut one key's messages into what one call may hold."""
-    call: list[Queued] = []
-    size = 0
-    for each in queued:
-        if call and (len(call) == MAX_CALL_MESSAGES or size + each.size > MAX_CALL_BYTES):
-            yield call
-            call, size = [], 0
-        call.append(each)
-        size += each.size
-    if call:
-        yield call

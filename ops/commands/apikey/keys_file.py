@@ -1,13 +1,13 @@
 """The file of API keys: changed by one command at a time, replaced whole, readable by its owner."""
 
 import contextlib
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ops.runtime.api_keys import ApiKey, read
+from ops.runtime.file_lock import FileLock
 
 MODE = 0o600
 
@@ -21,15 +21,12 @@ def changing(path: Path) -> Iterator[list[ApiKey]]:
     path = path.resolve()  # a symbolic link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     # The directory is what is locked: the file itself is another one after each change.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with contextlib.closing(FileLock(path.parent)) as folder:
+        folder.wait_exclusive()
         keys = read(path)
         yield keys
         _replace(path, "".join(key.line() for key in keys))
         os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -28,13 +28,11 @@ from ops.commands.deadletter.letter import Letter
 from ops.commands.deadletter.rejections import Ledger, Rows
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema import derive_id
+from schema import derive_id, publish_calls
+from schema.message import MAX_CALL_MESSAGES
 from workers.ledger import Settled
 
 CALL_SECONDS = 10.0
-# https://cloud.google.com/pubsub/quotas#resource_limits: 1,000 messages and 10 MB a request.
-PUBLISH_MESSAGES = 1_000
-PUBLISH_BYTES = 8_000_000
 
 
 class Action(StrEnum):
@@ -125,29 +123,29 @@ class Replay:
 
     async def publish(self, part: Sequence[Decision]) -> None:
         """Publish letters of one ordering key; returns when Pub/Sub has confirmed all."""
-        messages = [
-            PubsubMessage(
-                data=each.letter.data,
-                ordering_key=each.letter.ordering_key,
-                attributes={**each.letter.original_attributes, "id": each.id},
-            )
-            for each in part
-        ]
+        messages = [_message(each) for each in part]
         await self._publisher.publish(topic=self._topic, messages=messages, timeout=CALL_SECONDS)
 
 
-def parts(chosen: Iterable[Decision]) -> list[list[Decision]]:
-    """Part letters into publish requests: one ordering key each, in order, within the limits."""
-    found: list[list[Decision]] = []
+def _message(each: Decision) -> PubsubMessage:
+    return PubsubMessage(
+        data=each.letter.data,
+        ordering_key=each.letter.ordering_key,
+        attributes={**each.letter.original_attributes, "id": each.id},
+    )
+
+
+def _size(each: Decision) -> int:
+    return int(PubsubMessage.pb(_message(each)).ByteSize())
+
+
+def parts(
+    chosen: Iterable[Decision], max_messages: int = MAX_CALL_MESSAGES
+) -> list[list[Decision]]:
+    """Part letters into Publish calls: one ordering key each, in order, within the limits."""
     by_key: dict[str, list[Decision]] = {}
-    sizes: dict[str, int] = {}
     for each in chosen:
-        key, size = each.letter.ordering_key, len(each.letter.data)
-        part = by_key.get(key)
-        if part is None or len(part) == PUBLISH_MESSAGES or sizes[key] + size > PUBLISH_BYTES:
-            part = by_key[key] = []
-            sizes[key] = 0
-            found.append(part)
-        part.append(each)
-        sizes[key] += size
-    return found
+        by_key.setdefault(each.letter.ordering_key, []).append(each)
+    return [
+        part for letters in by_key.values() for part in publish_calls(letters, _size, max_messages)
+    ]

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from schema.message import (
     compose,
     derive_id,
     new_id,
+    publish_calls,
     read,
 )
 from schema.payload import Transaction, check_body
@@ -124,3 +126,22 @@ def test_new_ids_are_hex_and_never_the_same() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+
+
+def test_a_publish_call_holds_as_many_messages_and_bytes_as_it_may_in_order() -> None:
+    sizes = [4, 4, 4, 1, 1, 1, 99]
+    calls = publish_calls(sizes, int, max_messages=3, max_bytes=10)
+    # A message that alone is past the limit still goes; the service has the last word.
+    assert list(calls) == [[4, 4], [4, 1, 1], [1], [99]]
+    assert list(publish_calls([], int)) == []
+
+
+@given(st.lists(st.integers(0, 12)))
+def test_cutting_loses_nothing_and_makes_no_call_that_could_join_the_one_before(
+    sizes: list[int],
+) -> None:
+    calls = list(publish_calls(sizes, int, max_messages=3, max_bytes=10))
+    assert [size for call in calls for size in call] == sizes
+    assert all(len(call) <= 3 and (len(call) == 1 or sum(call) <= 10) for call in calls)
+    for before, after in itertools.pairwise(calls):
+        assert len(before) == 3 or sum(before) + after[0] > 10

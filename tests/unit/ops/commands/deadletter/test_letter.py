@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import PubsubMessage, ReceivedMessage
 
-from ops.commands.deadletter import replay as deadletter_replay
 from ops.commands.deadletter import tables as page
 from ops.commands.deadletter.letter import Letter, gather, tables
 from ops.commands.deadletter.replay import Action, decide, derived_id, parts
@@ -97,15 +96,14 @@ def test_a_derived_id_is_always_the_same_and_each_body_has_its_own() -> None:
     assert derived_id(letter(data=2)) != derived_id(letter()) != derived_id(letter("a2"))
 
 
-def test_a_publish_request_has_one_ordering_key_in_order_within_the_limits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(deadletter_replay, "PUBLISH_MESSAGES", 2)
+def test_a_publish_request_has_one_ordering_key_in_order_within_the_limits() -> None:
     held = [letter(f"{n}", n, key="even" if n % 2 == 0 else "odd") for n in range(6)]
+    found = parts((decide(each, {}, new_id=False) for each in held), max_messages=2)
+    assert [[each.id for each in part] for part in found] == [["0", "2"], ["4"], ["1", "3"], ["5"]]
+
+    held = [letter(f"{n}", "x" * 4_000_000) for n in range(5)]
     found = parts(decide(each, {}, new_id=False) for each in held)
-    assert [[each.id for each in part] for part in found] == [["0", "2"], ["1", "3"], ["4"], ["5"]]
-    monkeypatch.setattr(deadletter_replay, "PUBLISH_BYTES", 1)
-    assert len(parts(decide(each, {}, new_id=False) for each in held)) == 6
+    assert [len(part) for part in found] == [2, 2, 1]
 
 
 def test_counts_are_by_reason_and_table_the_most_first() -> None:

@@ -7,12 +7,13 @@ from typing import Final, NamedTuple
 
 import schema
 from ops.bench.batches import batch, deliveries, known_tables
+from ops.bench.feed import feed
 from ops.bench.figures import Samples
 from ops.bench.machine import Cores
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
-from ops.rig.environment import Stand
-from ops.rig.processes import Process, RunFailed, wait_until
+from ops.rig import RunFailed, Service, wait_until
+from ops.rig.environment import Environment
 from ops.runtime import clients
 from workers import ledger, sql
 from workers.entry import decode
@@ -70,16 +71,16 @@ def run(size: Size) -> Result:
     """Measure the stages, the statements and whole workers."""
     began = time.monotonic()
     cores = Cores.split()
-    with Stand() as stand:
-        stand.pubsub(cores.others)
-        stand.stand_in(0.0, cores.others)
+    with Environment() as environment:
+        environment.pubsub(cores.others)
+        environment.fake_bigquery(0.0, cores.others)
         stages, wholes = [], []
         for number in range(size.backlogs):
             say(f"apply: a worker and a full backlog, round {number + 1} of {size.backlogs}")
-            wholes.append(_whole(stand, size.backlog, cores.measured))
+            wholes.append(_whole(environment, size.backlog, cores.measured))
         for number in range(size.rounds):
             say(f"apply: stages, round {number + 1} of {size.rounds}")
-            stages.append(_stages(stand, size.batch))
+            stages.append(_stages(environment, size.batch))
     real = _with_warehouse(size.warehouse_backlog, cores) if size.warehouse_backlog else None
     return _result(stages, wholes, real, size, time.monotonic() - began)
 
@@ -91,7 +92,7 @@ def _microseconds[T](work: Callable[[], T], count: int) -> tuple[T, float]:
     return found, (time.process_time() - before) / count * 1e6
 
 
-def _stages(stand: Stand, count: int) -> Stages:
+def _stages(environment: Environment, count: int) -> Stages:
     given = deliveries(count, _TABLES)
     _, check = _microseconds(lambda: [schema.check_body(each.data) for each in given], count)
     entries, decoded = _microseconds(lambda: [decode(each) for each in given], count)
@@ -107,11 +108,11 @@ def _stages(stand: Stand, count: int) -> Stages:
     def written() -> sql.Script:
         rows = [ledger.row(entry, None, "bench") for entry in planned.accepted]
         ids = [entry.message.id for entry in planned.accepted]
-        return sql.script(stand.settings.dataset_path, changes, sql.Settlement(ids, [], rows))
+        return sql.script(environment.settings.dataset_path, changes, sql.Settlement(ids, [], rows))
 
     script, writing = _microseconds(written, count)
-    client = clients.warehouse(stand.settings)
-    warehouse = Warehouse(client, stand.settings)
+    client = clients.warehouse(environment.settings)
+    warehouse = Warehouse(client, environment.settings)
     committing = warehouse.commit(script, lambda: _HOUR)
     _, sending = _microseconds(lambda: asyncio.run(committing), count)
     client.close()  # type: ignore[no-untyped-call]
@@ -122,23 +123,23 @@ def _stages(stand: Stand, count: int) -> Stages:
     )
 
 
-def _whole(stand: Stand, count: int, cores: Collection[int]) -> Whole:
+def _whole(environment: Environment, count: int, cores: Collection[int]) -> Whole:
     """Work a backlog off; measured from a tenth of it to nine tenths."""
-    stand.feed(count, "--tables", str(_TABLES))
-    with stand.worker("worker", cores) as worker:
+    feed(environment, count, "--tables", str(_TABLES))
+    with environment.worker("worker", cores) as worker:
 
         def left(share: float) -> float:
             limit = count * share
 
             def reached() -> bool:
                 worker.check()
-                return stand.backlog() <= limit
+                return environment.backlog() <= limit
 
             wait_until(reached, 60 + count / 50, f"{share:.0%} of the backlog is left")
             return time.perf_counter()
 
-        began, before, cpu = left(0.9), stand.backlog(), worker.cpu_seconds()
-        ended, after = left(0.1), stand.backlog()
+        began, before, cpu = left(0.9), environment.backlog(), worker.cpu_seconds()
+        ended, after = left(0.1), environment.backlog()
         cpu = worker.cpu_seconds() - cpu
         left(0)
         check_log(worker)
@@ -148,20 +149,20 @@ def _whole(stand: Stand, count: int, cores: Collection[int]) -> Whole:
     return Whole(done / (ended - began), cpu / done * 1e6)
 
 
-def check_log(worker: Process) -> None:
+def check_log(worker: Service) -> None:
     """Raise RunFailed for a worker that said of anything but applied transactions."""
-    for line in worker.log.read_text().splitlines():
+    for line in worker.output.splitlines():
         if '"level": "INFO"' not in line and "metrics_push_failed" not in line:
-            raise RunFailed(f"{worker.name} was in trouble: {line}")
+            raise RunFailed(f"the worker was in trouble: {line}")
 
 
 def _with_warehouse(count: int, cores: Cores) -> Whole:
     """Do the same with the embedded BigQuery, which shares the machine."""
     say("apply: a worker, a full backlog and the embedded warehouse")
-    with Stand() as stand:
-        stand.pubsub(cores.others)
-        stand.bigquery(cores.others)
-        return _whole(stand, count, cores.measured)
+    with Environment() as environment:
+        environment.pubsub(cores.others)
+        environment.bigquery(cores.others)
+        return _whole(environment, count, cores.measured)
 
 
 def statements(transactions: int, table_count: int, column_sets: int) -> int:

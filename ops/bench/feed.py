@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ import uvloop
 from google.pubsub_v1 import types
 
 import schema
+from ops.rig import RunFailed
+from ops.rig.environment import REQUEST_SECONDS, Environment
 from ops.rig.transaction_mix import TransactionMix
 from ops.runtime import clients, process
 from ops.runtime.settings import Settings
@@ -24,6 +26,15 @@ from schema import Transaction
 
 _IN_FLIGHT: Final = 8
 _BODIES: Final = 2_000  # different ones a table, at the most
+
+
+def feed(environment: Environment, count: int, *options: str, cores: Collection[int] = ()) -> None:
+    """Publish `count` transactions of two activities each, in a process of its own."""
+    with environment.process(
+        "feed", "ops.bench.feed", str(count), *options, cores=cores
+    ) as feeding:
+        if feeding.wait(REQUEST_SECONDS + count / 500):
+            raise RunFailed(f"feeding failed:\n{feeding.end_of_output}")
 
 
 def tables(count: int) -> tuple[str, ...]:

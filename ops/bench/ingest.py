@@ -9,7 +9,7 @@ from ops.bench.machine import Cores
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.sender import Sender
-from ops.rig.environment import Served, Stand
+from ops.rig.environment import Environment, RunningServer
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "gatekeeper": ("server",),
@@ -58,10 +58,10 @@ def run(size: Size) -> Result:
     began = time.monotonic()
     cores = Cores.split()
     found: dict[int, Turns] = {}
-    with Stand() as stand:
-        stand.pubsub(cores.others)
+    with Environment() as environment:
+        environment.pubsub(cores.others)
         served = {
-            name: stand.server(name, *words, cores=cores.measured)
+            name: environment.server(name, *words, cores=cores.measured)
             for name, words in COLUMNS.items()
         }
         for connections in size.connections:
@@ -69,23 +69,27 @@ def run(size: Size) -> Result:
             for number in range(size.rounds):
                 say(f"ingest: {connections} connections, round {number + 1} of {size.rounds}")
                 for name, server in served.items():
-                    turns[name].append(_turn(stand, server, connections, size, cores.others))
-                stand.purge()
+                    turns[name].append(_turn(environment, server, connections, size, cores.others))
+                environment.purge()
             found[connections] = turns
     return _result(found, time.monotonic() - began)
 
 
 def _turn(
-    stand: Stand, server: Served, connections: int, size: Size, cores: Collection[int]
+    environment: Environment,
+    server: RunningServer,
+    connections: int,
+    size: Size,
+    cores: Collection[int],
 ) -> Turn:
-    with Sender(stand.folder, server.address, connections, cores=cores) as sender:
+    with Sender(environment.folder, server.address, connections, cores=cores) as sender:
         sender.warm_up(size.warm_up)
         sender.mark()
         cpu = server.process.cpu_seconds()
         time.sleep(size.seconds)
         report = sender.report()
         cpu = server.process.cpu_seconds() - cpu
-    stand.check()
+    environment.check()
     return Turn(
         rate=report.rate,
         p50=report.p50 * 1e3,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ops.bench.figures import Samples
+from ops.bench.measured_fleet import MeasuredFleet
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
 from ops.fleet.config import ROOT
-from ops.rig.bench_fleet import Fleet
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
 
 _METHOD: Final = """\
 `locust --headless` with the repository's locustfile.py against the fleet of supervisord.conf as
@@ -45,7 +45,7 @@ _COLUMNS: Final = (
 def run(size: Size, reports: Path | None = None) -> Result:
     """Let the users loose; CSV and HTML go to `reports`, where that is given."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary, Fleet() as fleet:
+    with tempfile.TemporaryDirectory() as temporary, MeasuredFleet() as fleet:
         folder = (reports or Path(temporary)).absolute()  # locust runs in it
         folder.mkdir(parents=True, exist_ok=True)
         fleet.make_tables()

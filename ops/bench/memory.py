@@ -4,12 +4,13 @@ import time
 from typing import Final, NamedTuple
 
 from ops.bench.apply import check_log
+from ops.bench.feed import feed
 from ops.bench.figures import Samples
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.sender import Sender
-from ops.rig.environment import Stand
-from ops.rig.processes import Process, RunFailed, wait_until
+from ops.rig import RunFailed, Service, wait_until
+from ops.rig.environment import Environment
 from ops.rig.transaction_mix import TABLES
 
 _METHOD: Final = """\
@@ -53,21 +54,21 @@ def run(size: Size) -> Result:
 
 def _through(size: Size) -> list[Point]:
     points = []
-    with Stand() as stand:
-        stand.pubsub()
-        stand.stand_in(0.0)
-        server = stand.server("server")
-        worker = stand.keep(stand.worker("worker"))
+    with Environment() as environment:
+        environment.pubsub()
+        environment.fake_bigquery(0.0)
+        server = environment.server("server")
+        worker = environment.start(environment.worker("worker"))
         options = ("--count", str(size.transactions))
-        with Sender(stand.folder, server.address, 64, *options) as sender:
+        with Sender(environment.folder, server.address, 64, *options) as sender:
             sending, told = False, 0.0
             while True:
                 time.sleep(size.sample_seconds)
-                stand.check()
-                backlog = stand.backlog()
+                environment.check()
+                backlog = environment.backlog()
                 report = sender.report()
                 done = report.answered - backlog
-                points.append(Point(done, server.process.memory(), worker.memory()))
+                points.append(Point(done, server.process.memory_bytes(), worker.memory_bytes()))
                 if report.answered >= size.transactions and not backlog:
                     break
                 if sending != (backlog < size.high):
@@ -84,28 +85,29 @@ def _outstanding(size: Size) -> Samples:
     """Return the memory of a worker that holds so many transactions, in MB."""
     count = size.outstanding
     say(f"memory: a worker with {count:,} transactions outstanding")
-    with Stand(METRICS_PUSH_SECONDS="0.2") as stand:
-        stand.pubsub()
-        stand.stand_in(60.0)
-        stand.pushgateway()
-        stand.feed(2 * count, "--tables", str(len(TABLES)))
+    with Environment(METRICS_PUSH_SECONDS="0.2") as environment:
+        environment.pubsub()
+        environment.fake_bigquery(60.0)
+        environment.pushgateway()
+        feed(environment, 2 * count, "--tables", str(len(TABLES)))
         # A worker may hold three batches.
         batch = -(-count // 3)
-        with stand.worker("worker", settings={"BATCH_MAX_MESSAGES": str(batch)}) as worker:
-            wait_until(lambda: _held(stand, worker) >= count, 60, f"{count:,} are outstanding")
+        with environment.worker("worker", settings={"BATCH_MAX_MESSAGES": str(batch)}) as worker:
+            wait_until(
+                lambda: _held(environment, worker) >= count, 60, f"{count:,} are outstanding"
+            )
             found = []
             for _ in range(_TAKEN):
                 time.sleep(size.sample_seconds)
-                found.append(worker.memory() / _MB)
+                found.append(worker.memory_bytes() / _MB)
             worker.check()
-            worker.opened.kill()  # it would wait for its job
-            worker.opened.wait()
+            worker.kill()  # it would wait for its job
     return Samples(tuple(found))
 
 
-def _held(stand: Stand, worker: Process) -> float:
+def _held(environment: Environment, worker: Service) -> float:
     worker.check()
-    return stand.pushed("gatekeeper_leases")
+    return environment.pushed_total("gatekeeper_leases")
 
 
 def early_and_late(points: list[Point], transactions: int) -> tuple[list[Point], list[Point]]:

@@ -11,8 +11,8 @@ from ops.bench.feed import tables
 from ops.bench.figures import Samples
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
-from ops.rig.environment import Stand
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
+from ops.rig.environment import Environment
 from ops.rig.transaction_mix import COLUMNS, TYPES
 from ops.runtime import clients
 from schema import parse_type
@@ -57,33 +57,33 @@ def run(size: Size) -> Result:
 
 def _pubsub(size: Size) -> tuple[Samples, Samples]:
     published, pulled = [], []
-    with Stand() as stand:
-        stand.pubsub()
+    with Environment() as environment:
+        environment.pubsub()
         for number in range(size.rounds):
             say(f"pace: Pub/Sub, round {number + 1} of {size.rounds}")
             options = ("--tables", "4", "--a-call", str(size.a_call))
-            published.append(_rate(stand, "feed", str(size.messages), *options))
-            pulled.append(_rate(stand, "drain", str(size.messages)))
-            if left := stand.backlog():
+            published.append(_rate(environment, "feed", str(size.messages), *options))
+            pulled.append(_rate(environment, "drain", str(size.messages)))
+            if left := environment.backlog():
                 raise RunFailed(f"{left} messages were left after all had been acknowledged")
     return Samples(tuple(published)), Samples(tuple(pulled))
 
 
-def _rate(stand: Stand, module: str, *options: str) -> float:
-    with stand.process(module, f"ops.bench.{module}", *options) as process:
-        if process.opened.wait(300):
-            raise RunFailed(f"{module} failed:\n{process.end_of_log()}")
-        found = json.loads(process.end_of_log().splitlines()[-1])
+def _rate(environment: Environment, module: str, *options: str) -> float:
+    with environment.process(module, f"ops.bench.{module}", *options) as process:
+        if process.wait(300):
+            raise RunFailed(f"{module} failed:\n{process.end_of_output}")
+        found = json.loads(process.end_of_output.splitlines()[-1])
     return float(found["messages"] / found["seconds"])
 
 
 class _Commits:
     """Commits batches as a worker does, one Warehouse for each thread."""
 
-    def __init__(self, stand: Stand, batch: int) -> None:
-        self._stand = stand
+    def __init__(self, environment: Environment, batch: int) -> None:
+        self._environment = environment
         self._batch = batch
-        self._warehouse = Warehouse(clients.warehouse(stand.settings), stand.settings)
+        self._warehouse = Warehouse(clients.warehouse(environment.settings), environment.settings)
 
     def commit(self, table: str) -> float:
         """Commit one batch on a table and return the seconds that took."""
@@ -96,7 +96,7 @@ class _Commits:
         ]
         rows = [ledger.row(entry, None, "bench") for entry in entries]
         ids = [entry.message.id for entry in entries]
-        dataset = self._stand.settings.dataset_path
+        dataset = self._environment.settings.dataset_path
         script = sql.script(dataset, fold(activities), sql.Settlement(ids, [], rows))
         began = time.perf_counter()
         asyncio.run(self._warehouse.commit(script, lambda: _HOUR))
@@ -106,10 +106,10 @@ class _Commits:
 def _bigquery(size: Size) -> tuple[Samples, Samples, list[tuple[float, float]]]:
     names = tables(_AT_ONCE)
     along: list[tuple[float, float]] = []
-    with Stand() as stand:
-        stand.bigquery()
-        _make_tables(stand, names)
-        workers = [_Commits(stand, size.batch) for _ in names]
+    with Environment() as environment:
+        environment.bigquery()
+        _make_tables(environment, names)
+        workers = [_Commits(environment, size.batch) for _ in names]
 
         def one_by_one(done: int, count: int) -> list[float]:
             found = []
@@ -131,15 +131,15 @@ def _bigquery(size: Size) -> tuple[Samples, Samples, list[tuple[float, float]]]:
                     one_by_one(done, len(names))
                     done += len(names)
         late = one_by_one(done, size.timed)
-        stand.check()
+        environment.check()
     return Samples(tuple(early)), Samples(tuple(late)), along
 
 
-def _make_tables(stand: Stand, names: tuple[str, ...]) -> None:
-    client = clients.warehouse(stand.settings)
+def _make_tables(environment: Environment, names: tuple[str, ...]) -> None:
+    client = clients.warehouse(environment.settings)
     columns = [(name, parse_type(text)) for name, text in zip(COLUMNS, TYPES, strict=True)]
     for name in names:
-        client.query_and_wait(sql.create_table(stand.settings.dataset_path, name, columns))
+        client.query_and_wait(sql.create_table(environment.settings.dataset_path, name, columns))
     client.close()  # type: ignore[no-untyped-call]
 
 

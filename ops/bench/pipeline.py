@@ -4,11 +4,11 @@ import time
 from typing import Final, NamedTuple
 
 from ops.bench.figures import Samples, from_buckets, growth, ratios
+from ops.bench.measured_fleet import MeasuredFleet, since
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
 from ops.bench.sender import Report, Sender
-from ops.rig.bench_fleet import Fleet, since
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
 
 _METHOD: Final = """\
 The fleet of supervisord.conf as committed (2 servers, 2 workers, the embedded services), with ports
@@ -67,7 +67,7 @@ class Lag(NamedTuple):
 def run(size: Size) -> Result:
     """Bring a fleet up and measure it."""
     began = time.monotonic()
-    with Fleet() as fleet:
+    with MeasuredFleet() as fleet:
         say("pipeline: the fleet is up")
         fleet.make_tables()
         ingest, applied = [], []
@@ -80,7 +80,7 @@ def run(size: Size) -> Result:
     return _result(ingest, applied, held, half, buckets, time.monotonic() - began)
 
 
-def _ingest(fleet: Fleet, size: Size) -> Lag:
+def _ingest(fleet: MeasuredFleet, size: Size) -> Lag:
     """Measure the servers with the workers stopped, and throw away what they took."""
     fleet.stop_workers()
     with Sender(fleet.folder, fleet.address, size.connections) as sender:
@@ -90,7 +90,7 @@ def _ingest(fleet: Fleet, size: Size) -> Lag:
     return found
 
 
-def _controlled(fleet: Fleet, size: Size) -> Lag:
+def _controlled(fleet: MeasuredFleet, size: Size) -> Lag:
     """Offer as much as keeps the workers busy, and no more."""
     with Sender(fleet.folder, fleet.address, size.connections) as sender:
         _watch(fleet, sender, size.pipeline_seconds / 4, size.high)
@@ -99,13 +99,13 @@ def _controlled(fleet: Fleet, size: Size) -> Lag:
     return found
 
 
-def _watch(fleet: Fleet, sender: Sender, seconds: float, high: int | None) -> Lag:
+def _watch(fleet: MeasuredFleet, sender: Sender, seconds: float, high: int | None) -> Lag:
     """Send as fast as is answered, or while the backlog is below `high`; watch the backlog."""
     sender.rate(None)
     return _observe(fleet, sender, seconds, high)
 
 
-def _observe(fleet: Fleet, sender: Sender, seconds: float, high: int | None) -> Lag:
+def _observe(fleet: MeasuredFleet, sender: Sender, seconds: float, high: int | None) -> Lag:
     sender.mark()
     cpu = fleet.cpu_seconds()
     began = time.monotonic()
@@ -124,7 +124,7 @@ def _observe(fleet: Fleet, sender: Sender, seconds: float, high: int | None) -> 
     return Lag(report, tuple(points), spent)
 
 
-def _held(fleet: Fleet, size: Size, found: float) -> Lag:
+def _held(fleet: MeasuredFleet, size: Size, found: float) -> Lag:
     """Hold a rate at which the backlog stays level; raises RunFailed when there is none."""
     for share in _HOLDS:
         rate = found * share
@@ -140,7 +140,7 @@ def _held(fleet: Fleet, size: Size, found: float) -> Lag:
     raise RunFailed(f"the backlog grew even at {_HOLDS[-1]:.0%} of {found:,.0f} transactions/s")
 
 
-def _half(fleet: Fleet, size: Size, rate: float) -> tuple[Lag, dict[float, float]]:
+def _half(fleet: MeasuredFleet, size: Size, rate: float) -> tuple[Lag, dict[float, float]]:
     """Offer a rate; return the stretch and its end-to-end histogram."""
     say(f"pipeline: half of it, {rate:,.0f} transactions/s")
     before = fleet.current()

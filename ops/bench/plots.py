@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.bench.results import Plot
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
 
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "gatekeeper",  # ids that do not change from run to run

@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 
 from ops.bench import capacity
 from ops.bench.apply import check_log
+from ops.bench.feed import feed
 from ops.bench.figures import Samples, ratios
 from ops.bench.progress import say
 from ops.bench.results import Check, Grid, Plot, Result
-from ops.rig.environment import Stand
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
+from ops.rig.environment import Environment
 
 _METHOD: Final = """\
 Real workers pull from the embedded Pub/Sub and commit to a stand-in for BigQuery whose jobs take
@@ -63,57 +64,59 @@ def run(size: Size) -> Result:
     """Measure every number of workers, then every batch size."""
     began = time.monotonic()
     rounds: dict[int, list[float]] = {count: [] for count in size.workers}
-    with Stand() as stand:
-        stand.pubsub()
-        stand.stand_in(size.job_seconds)
+    with Environment() as environment:
+        environment.pubsub()
+        environment.fake_bigquery(size.job_seconds)
         for number in range(size.rounds):
             for count in size.workers:
                 say(f"scale: {count} workers, round {number + 1} of {size.rounds}")
-                rounds[count].append(_spread(stand, count, size))
-        hot = {batch: _hot(stand, batch, size) for batch in size.hot}
+                rounds[count].append(_spread(environment, count, size))
+        hot = {batch: _hot(environment, batch, size) for batch in size.hot}
     return _result(rounds, hot, size, time.monotonic() - began)
 
 
-def _commits(stand: Stand, since: float) -> list[Commit]:
-    address = stand.variables["BIGQUERY_EMULATOR_HOST"]
+def _commits(environment: Environment, since: float) -> list[Commit]:
+    address = environment.variables["BIGQUERY_EMULATOR_HOST"]
     with urllib.request.urlopen(f"http://{address}/settled", timeout=10) as answer:
         return [(at, worker, count) for at, worker, count in json.load(answer) if at > since]
 
 
-def _work(stand: Stand, count: int, seconds: float, settings: Mapping[str, str]) -> list[Commit]:
+def _work(
+    environment: Environment, count: int, seconds: float, settings: Mapping[str, str]
+) -> list[Commit]:
     """Let so many workers work for a while on what is there; return what they committed."""
     since = time.monotonic()
     with contextlib.ExitStack() as stack:
         workers = [
-            stack.enter_context(stand.worker(f"worker_{number:02}", settings=settings))
+            stack.enter_context(environment.worker(f"worker_{number:02}", settings=settings))
             for number in range(count)
         ]
         time.sleep(seconds)
         for worker in workers:
             worker.check()
             check_log(worker)
-        left = stand.backlog()
-        commits = _commits(stand, since)
-    stand.purge()
+        left = environment.backlog()
+        commits = _commits(environment, since)
+    environment.purge()
     if not left:
         raise RunFailed(f"{count} workers ran out of work: the backlog was too small")
     return commits
 
 
-def _spread(stand: Stand, count: int, size: Size) -> float:
+def _spread(environment: Environment, count: int, size: Size) -> float:
     # Twice what so many workers can do, and something for every one to hold beside it.
     batches = count * (2 * size.seconds / size.job_seconds + 6)
-    stand.feed(round(batches * size.batch), "--tables", str(size.tables), "--a-call", "20")
-    return rate(_work(stand, count, size.seconds, {"BATCH_MAX_MESSAGES": str(size.batch)}))
+    feed(environment, round(batches * size.batch), "--tables", str(size.tables), "--a-call", "20")
+    return rate(_work(environment, count, size.seconds, {"BATCH_MAX_MESSAGES": str(size.batch)}))
 
 
-def _hot(stand: Stand, batch: int, size: Size) -> float:
+def _hot(environment: Environment, batch: int, size: Size) -> float:
     say(f"scale: one hot table, batches of {batch:,}")
     # The worker's start, its first batch, and those that count.
     seconds = 2.5 + size.job_seconds * (size.hot_batches + 1) * 1.3
-    stand.feed(batch * round(seconds / size.job_seconds + 4), "--tables", "1")
+    feed(environment, batch * round(seconds / size.job_seconds + 4), "--tables", "1")
     settings = {"BATCH_MAX_MESSAGES": str(batch), "BATCH_MAX_BYTES": "8000000"}
-    return rate(_work(stand, 1, seconds, settings))
+    return rate(_work(environment, 1, seconds, settings))
 
 
 def _result(

@@ -1,12 +1,13 @@
 """Handles the load generator's process: rates in, reports out."""
 
 import json
+import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ops.rig.processes import Process, RunFailed, wait_until
+from ops.rig import RunFailed, Service, wait_until
 
 PATIENCE_SECONDS = 20.0
 """For the first answer."""
@@ -36,7 +37,7 @@ class Report(NamedTuple):
         return cls(**{name: found[name] for name in cls._fields})
 
 
-class Sender(Process):
+class Sender(Service):
     """The load generator: `with Sender(folder, address, 64) as sender: sender.rate(None)`."""
 
     def __init__(
@@ -48,21 +49,22 @@ class Sender(Process):
         cores: Collection[int] = (),
     ) -> None:
         words = ("ops.rig.load_client", address, "--connections", str(connections), *options)
-        super().__init__(folder, "load", *words, variables={}, cores=cores, piped=True)
+        command = [sys.executable, "-m", *words]
+        super().__init__(command, log=folder / "load.log", cores=cores, piped=True)
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         self.check()
-        assert self.opened.stdin is not None  # noqa: S101  # it is piped
-        self.opened.stdin.write(line.encode() + b"\n")
-        self.opened.stdin.flush()
+        stdin, _ = self.pipes
+        stdin.write(line.encode() + b"\n")
+        stdin.flush()
 
     def rate(self, requests_a_second: float | None) -> None:
         """Send so many requests a second; None is as many as are answered."""
-        self._say("max" if requests_a_second is None else f"{requests_a_second:.3f}")
+        self._write("max" if requests_a_second is None else f"{requests_a_second:.3f}")
 
     def mark(self) -> None:
         """Count from here."""
-        self._say("mark")
+        self._write("mark")
 
     def warm_up(self, seconds: float) -> None:
         """Send as fast as is answered for so long, and until there was an answer."""
@@ -78,13 +80,13 @@ class Sender(Process):
         return report
 
     def _counted(self) -> Report:
-        self._say("report")
-        assert self.opened.stdout is not None  # noqa: S101  # it is piped
-        return self._checked(self.opened.stdout.readline())
+        self._write("report")
+        _, stdout = self.pipes
+        return self._checked(stdout.readline())
 
     def _checked(self, line: bytes) -> Report:
         if not line:
-            raise RunFailed(f"the load generator ended:\n{self.end_of_log()}")
+            raise RunFailed(f"the load generator ended:\n{self.end_of_output}")
         report = Report.read(line)
         if report.errors:
             raise RunFailed(f"not every answer was a 200: {report.errors}")

@@ -1,182 +1,217 @@
-"""A benchmark's surroundings: a folder, ports and services of its own, all gone when it ends."""
+"""The embedded services and single processes of Gatekeeper, in a folder and on ports of their own.
+
+No setting of this process's environment or of `.env` reaches them, so that no cloud project and no
+other fleet of the machine is touched.
+"""
 
 import asyncio
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import tempfile
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
+from google.api_core.exceptions import DeadlineExceeded
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.commands.provision import dataset as provision_warehouse
-from ops.commands.provision import subscriptions as provision_pubsub
+from ops.commands.provision import dataset, subscriptions
 from ops.fleet.ports import free_ports
-from ops.rig import backlog_reader as waiting
-from ops.rig.processes import Process, RunFailed
+from ops.rig.processes import RunFailed, Service, wait_until
+from ops.runtime import backlog, clients
 from ops.runtime.settings import RULES, Settings
 from server import listen
 
 START_SECONDS = 60.0
-"""For a process to begin."""
+"""How long a process may take to start."""
+REQUEST_SECONDS = 10.0
+"""How long a service may take to answer one request."""
+PURGE_SECONDS = 120.0
+_PULL_SECONDS = 2.0
+_PULLED_MESSAGES = 1_000
 
 
-class Served(NamedTuple):
+class LocalServices:
+    """The settings for embedded services in a folder, and what can be asked of these services."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        server, pubsub, bigquery, gateway = (f"127.0.0.1:{port}" for port in free_ports(4))
+        self.folder = folder
+        self.address = server
+        self.variables = {
+            **dict.fromkeys(RULES, ""),
+            "STATE_DIR": str(folder / "state"),
+            "PUBSUB_EMULATOR_HOST": pubsub,
+            "BIGQUERY_EMULATOR_HOST": bigquery,
+            "PUSHGATEWAY_PROMETHEUS_HOST": gateway,
+            **settings,
+        }
+        self.settings = Settings.load(self.variables, dotenv=folder / "no.env")
+
+    def backlog(self) -> int:
+        """Return how many messages are not acknowledged yet; raises RunFailed."""
+        try:
+            return backlog.read(self.settings, REQUEST_SECONDS).unacked
+        except ConnectionError as error:
+            raise RunFailed(str(error)) from error
+
+    def wait_until_drained(
+        self, seconds: float = 120.0, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Return when no message is left; raises RunFailed, or what `check` raises."""
+
+        def empty() -> bool:
+            check()
+            return not self.backlog()
+
+        wait_until(empty, seconds, "every message is acknowledged")
+
+    def pushed_total(self, metric: str) -> float:
+        """Return the sum of a metric over all processes; 0 when no process pushed it."""
+        url = f"http://{self.settings.pushgateway_prometheus_host}/metrics"
+        with urllib.request.urlopen(url, timeout=REQUEST_SECONDS) as page:  # http
+            families = text_string_to_metric_families(page.read().decode())
+            samples = (sample for family in families for sample in family.samples)
+            return sum(sample.value for sample in samples if sample.name == metric)
+
+    def purge(self) -> None:
+        """Acknowledge every message in the subscription, without a worker; raises RunFailed."""
+        asyncio.run(self._purge())
+
+    async def _purge(self) -> None:
+        client = clients.subscriber(self.settings)
+        subscription = {"subscription": self.settings.subscription_path}
+        try:
+            async with asyncio.timeout(PURGE_SECONDS):
+                while await asyncio.to_thread(self.backlog):
+                    with contextlib.suppress(DeadlineExceeded):  # all that is left is leased
+                        request = {**subscription, "max_messages": _PULLED_MESSAGES}
+                        pulled = await client.pull(request, timeout=_PULL_SECONDS)
+                        ids = [message.ack_id for message in pulled.received_messages]
+                        await client.acknowledge({**subscription, "ack_ids": ids})
+        except TimeoutError:
+            raise RunFailed(f"the subscription is not empty after {PURGE_SECONDS:g} s") from None
+        finally:
+            await clients.close(client)
+
+
+class RunningServer(NamedTuple):
     """A server's process and the address that it serves at."""
 
-    process: Process
+    process: Service
     address: str
 
 
-class Stand:
-    """`with Stand() as stand:`, then start on it what the benchmark needs.
+class Environment(LocalServices):
+    """`with Environment() as environment:`; then start in it what is needed.
 
-    Nothing of the environment or of `.env` reaches its processes, so no project in the cloud is
-    ever touched. Everything started ends with the block, the last first.
+    Everything that was started ends with the block, the last first; the folder is removed.
     """
 
     def __init__(self, **settings: str) -> None:
         self._exits = contextlib.ExitStack()
-        folder = tempfile.TemporaryDirectory(prefix="gatekeeper-bench-", ignore_cleanup_errors=True)
-        self.folder = Path(self._exits.enter_context(folder))
-        pubsub, warehouse, gateway = (f"127.0.0.1:{port}" for port in free_ports(3))
-        self.variables = {
-            **dict.fromkeys(RULES, ""),
-            "STATE_DIR": str(self.folder / "state"),
-            "PUBSUB_EMULATOR_HOST": pubsub,
-            "BIGQUERY_EMULATOR_HOST": warehouse,
-            "PUSHGATEWAY_PROMETHEUS_HOST": gateway,
-            "METRICS_PUSH_SECONDS": "300",
-            **settings,
-        }
-        self.settings = Settings.load(self.variables, dotenv=self.folder / "no.env")
-        self._processes: list[Process] = []
+        folder = tempfile.TemporaryDirectory(prefix="gatekeeper-rig-", ignore_cleanup_errors=True)
+        path = Path(self._exits.enter_context(folder))
+        super().__init__(path, **{"METRICS_PUSH_SECONDS": "300", **settings})
+        self._started: list[Service] = []
 
     def __enter__(self) -> Self:
-        """Begin."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End everything."""
-        self._exits.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._exits.__exit__(*error)  # type: ignore[arg-type]  # passed on as given
 
     def check(self) -> None:
         """Raise RunFailed when a process that should still run has ended."""
-        for process in self._processes:
+        for process in self._started:
             process.check()
 
     def process(
         self,
         name: str,
-        *arguments: str,
+        *words: str,
         cores: Collection[int] = (),
         listener: socket.socket | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
-    ) -> Process:
-        """Return a process of the stand's surroundings: a context manager, not started yet."""
-        return Process(
-            self.folder,
-            name,
-            "ops.fleet.entrypoint",
-            *arguments,
-            variables={**self.variables, "SUPERVISOR_PROCESS_NAME": name, **settings},
+    ) -> Service:
+        """Return a process that runs the module `words[0]`, not started yet: a context manager."""
+        return Service(
+            [sys.executable, "-m", "ops.fleet.entrypoint", *words],
+            log=self.folder / f"{name}.log",
             cores=cores,
-            listener=listener,
+            stdin=listener.fileno() if listener else subprocess.DEVNULL,
+            environ={
+                **os.environ,
+                **self.variables,
+                "SUPERVISOR_PROCESS_NAME": name,
+                **settings,
+            },
         )
 
-    def keep(self, process: Process) -> Process:
-        """Start a process for as long as the stand lasts."""
-        self._exits.enter_context(process)
-        self._processes.append(process)
+    def start(self, process: Service, address: str = "") -> Service:
+        """Start a process that runs until the block ends; wait until it listens at `address`."""
+        self._started.append(self._exits.enter_context(process))
+        if address:
+            process.wait_for_port(address, START_SECONDS)
         return process
 
-    def pubsub(self, cores: Collection[int] = ()) -> Process:
-        """Start the embedded Pub/Sub, provisioned."""
-        started = self.keep(self.process("pubsub", "ops.local.pubsub", cores=cores))
-        started.wait_for_port(self.variables["PUBSUB_EMULATOR_HOST"])
-        asyncio.run(provision_pubsub.ensure(self.settings))
-        return started
+    def pubsub(self, cores: Collection[int] = ()) -> Service:
+        """Start the embedded Pub/Sub and provision it."""
+        process = self.process("pubsub", "ops.local.pubsub", cores=cores)
+        self.start(process, self.variables["PUBSUB_EMULATOR_HOST"])
+        asyncio.run(subscriptions.ensure(self.settings))
+        return process
 
-    def bigquery(self, cores: Collection[int] = ()) -> Process:
-        """Start the embedded BigQuery, provisioned."""
-        started = self.keep(self.process("bigquery", "ops.local.bigquery", cores=cores))
-        started.wait_for_port(self.variables["BIGQUERY_EMULATOR_HOST"])
-        provision_warehouse.ensure(self.settings, None)
-        return started
+    def bigquery(self, cores: Collection[int] = ()) -> Service:
+        """Start the embedded BigQuery and provision it."""
+        process = self.process("bigquery", "ops.local.bigquery", cores=cores)
+        self.start(process, self.variables["BIGQUERY_EMULATOR_HOST"])
+        dataset.ensure(self.settings, None)
+        return process
 
-    def stand_in(self, seconds: float, cores: Collection[int] = ()) -> Process:
-        """Start the stand-in for BigQuery, whose jobs take so long."""
+    def fake_bigquery(self, job_seconds: float, cores: Collection[int] = ()) -> Service:
+        """Start the fake BigQuery, whose jobs take `job_seconds`."""
         address = self.variables["BIGQUERY_EMULATOR_HOST"]
-        words = ("ops.rig.fake_bigquery", address, "--seconds", str(seconds))
-        started = self.keep(self.process("stand_in", *words, cores=cores))
-        started.wait_for_port(address)
-        return started
+        words = ("ops.rig.fake_bigquery", address, "--seconds", str(job_seconds))
+        return self.start(self.process("fake_bigquery", *words, cores=cores), address)
 
-    def pushgateway(self, cores: Collection[int] = ()) -> Process:
-        """Start the embedded Pushgateway."""
-        started = self.keep(self.process("pushgateway", "ops.local.pushgateway", cores=cores))
-        started.wait_for_port(self.variables["PUSHGATEWAY_PROMETHEUS_HOST"])
-        return started
+    def pushgateway(self, cores: Collection[int] = ()) -> Service:
+        process = self.process("pushgateway", "ops.local.pushgateway", cores=cores)
+        return self.start(process, self.variables["PUSHGATEWAY_PROMETHEUS_HOST"])
 
-    def server(self, name: str, *arguments: str, cores: Collection[int] = ()) -> Served:
-        """Start a server, or what stands in for one, on a listening socket of its own."""
+    def server(self, name: str, *words: str, cores: Collection[int] = ()) -> RunningServer:
+        """Start a server, or the module `words[0]` in its place, on a listening socket."""
         with listen.opened("127.0.0.1", 0) as listener:
             host, port = listener.getsockname()[:2]
-            words = arguments or ("server",)
-            started = self.process(name, *words, cores=cores, listener=listener)
-            served = Served(self.keep(started), f"{host}:{port}")
-        self._wait_for_answer(served)
-        return served
-
-    def _wait_for_answer(self, served: Served) -> None:
-        """Wait for any answer at all: the socket is open before anyone serves it."""
-        connection = HTTPConnection(served.address, timeout=START_SECONDS)
-        try:
-            connection.request("GET", "/healthz")
-            connection.getresponse()
-        except OSError:
-            served.process.check()
-            raise RunFailed(f"{served.process.name} does not answer") from None
-        finally:
-            connection.close()
+            process = self.process(name, *words or ("server",), cores=cores, listener=listener)
+            running = RunningServer(self.start(process), f"{host}:{port}")
+        _wait_for_answer(running)
+        return running
 
     def worker(
         self,
         name: str,
         cores: Collection[int] = (),
         settings: Mapping[str, str] = MappingProxyType({}),
-    ) -> Process:
-        """Return a worker that is not started yet; `settings` go over the stand's."""
+    ) -> Service:
+        """Return a worker that is not started yet; `settings` override the environment's."""
         return self.process(name, "workers", cores=cores, settings=settings)
 
-    def pushed(self, metric: str) -> float:
-        """Return a metric's sum over all that was pushed to the Pushgateway; 0 without any."""
-        url = f"http://{self.settings.pushgateway_prometheus_host}/metrics"
-        with urllib.request.urlopen(url, timeout=waiting.PATIENCE_SECONDS) as page:
-            families = text_string_to_metric_families(page.read().decode())
-            return sum(s.value for each in families for s in each.samples if s.name == metric)
 
-    def backlog(self) -> int:
-        """Return how many messages are not acknowledged yet."""
-        return waiting.count(self.settings)
-
-    def purge(self) -> None:
-        """Settle whatever is in the subscription, without a worker."""
-        waiting.purge(self.settings)
-
-    def feed(self, count: int, *options: str, cores: Collection[int] = ()) -> None:
-        """Publish so many transactions of two activities, past the server."""
-        words = ("ops.bench.feed", str(count), *options)
-        with self.process("feed", *words, cores=cores) as feeding:
-            status = feeding.opened.wait(waiting.PATIENCE_SECONDS + count / 500)
-            if status:
-                raise RunFailed(f"feeding failed:\n{feeding.end_of_log()}")
+def _wait_for_answer(server: RunningServer) -> None:
+    """Wait for any answer: the socket is open before the process accepts connections."""
+    connection = HTTPConnection(server.address, timeout=START_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse()
+    except OSError as error:
+        server.process.check()
+        raise RunFailed(f"the server at {server.address} does not answer: {error}") from error
+    finally:
+        connection.close()

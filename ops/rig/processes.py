@@ -1,101 +1,226 @@
-"""Processes that a benchmark starts: its own, pinned to cores, read from outside, ended with it."""
+"""Processes that run for a while: started, waited for and ended together with their children."""
 
+import asyncio
 import contextlib
+import inspect
 import os
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+import weakref
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+import psutil
 
 from ops.fleet.config import ROOT
-from ops.fleet.ports import listening
+from ops.fleet.ports import free_ports, listening
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.02
-_STOP_SECONDS = 40.0
-_SHOWN_LINES = 15
+_SHOWN_LINES = 40
 
 
 class RunFailed(Exception):
-    """Something failed during a run, so its measurements are void; the text has the reason."""
+    """A process, a command or a wait failed; the text has the end of the output."""
 
 
-def wait_until[T](condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Poll until the condition is true and return its value; raises RunFailed after `seconds`."""
+def free_port(host: str = "127.0.0.1") -> int:
+    return free_ports(1, host)[0]
+
+
+def wait_until[T](condition: Callable[[], T], seconds: float = 10, what: str = "") -> T:
+    """Poll until `condition()` is true and return its value; raises RunFailed when time is up."""
     give_up = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > give_up:
-            raise RunFailed(f"not within {seconds:g} s: {what}")
+            raise RunFailed(_too_late(condition, seconds, what, value))
         time.sleep(_POLL_SECONDS)
     return value
 
 
-class Running:
-    """A process's numbers, as Linux has them for whoever asks."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time used so far, all threads, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
-
-    def memory(self) -> int:
-        """Return the proportional set size in bytes: what would be free without the process."""
-        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-        raise RunFailed(f"/proc/{self.pid}/smaps_rollup has no Pss")
+async def eventually[T](
+    condition: Callable[[], T | Awaitable[T]], seconds: float = 10, what: str = ""
+) -> T:
+    """Do as `wait_until` does without blocking the loop; the condition may be a coroutine."""
+    give_up = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        value: Any = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value  # type: ignore[no-any-return]
+        if time.monotonic() > give_up:
+            raise RunFailed(_too_late(condition, seconds, what, value))
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-class Process(Running):
-    """`python -m module …` in its own group, its output in a file, ended with the block."""
+def _too_late(condition: object, seconds: float, what: str, value: object) -> str:
+    name = what or getattr(condition, "__name__", repr(condition))
+    return f"not within {seconds:g} s: {name} (last value: {value!r})"
 
-    def __init__(  # noqa: PLR0913  # what a process is made of, by keyword
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used so far: all threads, user and system."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the proportional set size: what would be free without the process."""
+    return int(psutil.Process(pid).memory_full_info().pss)
+
+
+class Service:
+    """A subprocess in its own process group, its output in a file, ended with the block.
+
+    `with Service([sys.executable, "-m", "server"], PORT="8081") as server:` runs with `environ`, by
+    default that of this process, plus the keywords. A `piped` service has pipes for standard input
+    and output; `log` then has standard error alone.
+    """
+
+    def __init__(  # noqa: PLR0913  # all by keyword
         self,
-        folder: Path,
-        name: str,
-        *arguments: str,
-        variables: Mapping[str, str],
-        cores: Collection[int] = (),
-        listener: socket.socket | None = None,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path = ROOT,
+        environ: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
         piped: bool = False,
+        cores: Collection[int] = (),
+        log: Path | None = None,
+        stop_seconds: float = 40,
+        **variables: str,
     ) -> None:
-        super().__init__(0)
-        self.name = name
-        self._command = [sys.executable, "-m", *arguments]
-        self._environ = {**os.environ, **variables}
+        self.command = [str(part) for part in command]
+        self._cwd = cwd
+        self._environ = {**(os.environ if environ is None else environ), **variables}
+        self._stdin, self._piped = stdin, piped
         self._cores = cores
-        self._listener = listener
-        self._piped = piped
-        self.log = folder / f"{name}.log"
+        self._stop_seconds = stop_seconds
+        self.log = log or self._temporary_log()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        """Start it."""
-        stdin: Any = subprocess.PIPE if self._piped else subprocess.DEVNULL
-        if self._listener is not None:
-            stdin = self._listener.fileno()
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603  # our own modules
-                self._command,
-                cwd=ROOT,
+    @classmethod
+    def module(cls, name: str, *arguments: str, **variables: str) -> Self:
+        """Return `python -m name arguments…`."""
+        return cls([sys.executable, "-m", name, *arguments], environ={**os.environ, **variables})
+
+    def _temporary_log(self) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix="service-", suffix=".log")
+        os.close(descriptor)
+        weakref.finalize(self, Path(name).unlink, missing_ok=True)
+        return Path(name)
+
+    def start(self) -> Self:
+        """Start the process; again, if it has ended."""
+        if self.alive:
+            raise RunFailed(f"{self} is still running")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  # our own commands
+                self.command,
+                cwd=self._cwd,
                 env=self._environ,
-                stdin=stdin,
+                stdin=subprocess.PIPE if self._piped else self._stdin,
                 stdout=subprocess.PIPE if self._piped else log,
                 stderr=log,
                 start_new_session=True,
             )
-        self.pid = self._process.pid
         if self._cores:
-            os.sched_setaffinity(self.pid, self._cores)
+            psutil.Process(self.pid).cpu_affinity(list(self._cores))
         return self
+
+    def __str__(self) -> str:
+        return " ".join(self.command)
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise RunFailed(f"{self} was not started")
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also that of its group."""
+        return self.process.pid
+
+    @property
+    def pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        """Standard input and output of a `piped` service."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        if stdin is None or stdout is None:
+            raise RunFailed(f"{self} has no pipes")
+        return stdin, stdout
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def output(self) -> str:
+        """Everything written so far to standard output and standard error."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def end_of_output(self) -> str:
+        return "\n".join(self.output.splitlines()[-_SHOWN_LINES:])
+
+    def check(self) -> None:
+        """Raise RunFailed, with the end of its output, when it does not run."""
+        if not self.alive:
+            raise RunFailed(f"{self} ended: {self.process.returncode}\n{self.end_of_output}")
+
+    def wait_for_port(self, address: str, seconds: float = 60) -> None:
+        """Return when `host:port` accepts connections; raises RunFailed when it does not."""
+
+        def accepts() -> bool:
+            self.check()
+            return listening(address)
+
+        wait_until(accepts, seconds, f"{self} listens at {address}")
+
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.pid)
+
+    def memory_bytes(self) -> int:
+        return memory_bytes(self.pid)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process alone, not to its children."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 15) -> int:
+        """Wait until the process ends and return its exit status; raises RunFailed."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise RunFailed(
+                f"{self} still runs after {seconds:g} s:\n{self.end_of_output}"
+            ) from None
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit status; raises RunFailed after `stop_seconds`."""
+        if self.alive:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.wait(self._stop_seconds)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """Send SIGKILL to the whole group and reap the process."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait(10)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self,
@@ -103,58 +228,7 @@ class Process(Running):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it: with SIGTERM and time to drain, at once when the run has failed."""
         if kind is None:
             self.stop()
-        self._kill()
-
-    @property
-    def opened(self) -> "subprocess.Popen[bytes]":
-        """The process itself."""
-        if self._process is None:
-            raise RunFailed(f"{self.name} was not started")
-        return self._process
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self.opened.poll() is None
-
-    def check(self) -> None:
-        """Raise RunFailed, with the end of its output, when it has ended by itself."""
-        if not self.alive:
-            raise RunFailed(
-                f"{self.name} ended with {self.opened.returncode}:\n{self.end_of_log()}"
-            )
-
-    def end_of_log(self) -> str:
-        """Return the last lines that it wrote."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
-
-    def wait_for_port(self, address: str, seconds: float = 60) -> None:
-        """Return when `host:port` accepts connections; raises RunFailed when it does not."""
-
-        def up() -> bool:
-            self.check()
-            return listening(address)
-
-        wait_until(up, seconds, f"{self.name} listens at {address}")
-
-    def stop(self) -> None:
-        """End it as an operator does; raises RunFailed when it does not heed that."""
-        if not self.alive:
-            return
-        self.opened.send_signal(signal.SIGTERM)
-        try:
-            self.opened.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise RunFailed(f"{self.name} did not end:\n{self.end_of_log()}") from None
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self.opened.wait(10)
-        for pipe in (self.opened.stdin, self.opened.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        else:
+            self.kill()

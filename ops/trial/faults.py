@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from ops.rig import clock, full_disk
 from ops.rig.bigquery_proxy import BigQueryProxy
+from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.pubsub_proxy import PubSubProxy
-from ops.rig.trial_fleet import TrialFleet
 from ops.runtime.supervisord import State, SupervisordUnreachable
 from ops.trial.evidence import Reader, Unreachable
 from ops.trial.journal import Journal
@@ -56,7 +56,7 @@ class Missed(Exception):
 class Target:
     """What faults strike at."""
 
-    fleet: TrialFleet
+    fleet: DisposableFleet
     pubsub: PubSubProxy
     bigquery: BigQueryProxy
     reader: Reader

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from ops.fleet.ports import free_ports
 from ops.rig.bigquery_proxy import BigQueryProxy
+from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.pubsub_proxy import PubSubProxy
-from ops.rig.trial_fleet import TrialFleet
 from ops.runtime.api_keys import mint
 from ops.trial import journal as journals
 from ops.trial import trial_load as load
@@ -41,13 +41,13 @@ type Told = Callable[[str, int, int], None]
 
 
 class Plan(NamedTuple):
-    """What a trial is to be. `prefixes` are launchers: program → words before its module."""
+    """What a trial is to be. `launchers`: program → the words before its module."""
 
     transactions: int
     faults: int
     seed: int
     kinds: Sequence[str] = tuple(KINDS)
-    prefixes: Mapping[str, Sequence[str]] = {}
+    launchers: Mapping[str, Sequence[str]] = {}
     settle_seconds: float = SETTLE_SECONDS
     batch_max_messages: int | None = None
     """None: what gives the trial some dozens of batches at least."""
@@ -147,11 +147,11 @@ class Trial:
         self._clocks = {program: folder / f"{program}.clock" for program in CLOCKED}
         keys_file = folder / "keys"
         keys_file.write_text("".join(key.line() for _, key in minted.values()))
-        self.fleet = TrialFleet(
+        self.fleet = DisposableFleet(
             folder,
-            prefixes={
-                program: [*self._clocked(program), *plan.prefixes.get(program, ())]
-                for program in {*CLOCKED, *plan.prefixes}
+            launchers={
+                program: [*self._clocked(program), *plan.launchers.get(program, ())]
+                for program in {*CLOCKED, *plan.launchers}
             },
             variables={"server": proxied, "worker": proxied},
             API_KEYS_FILE=str(keys_file),
@@ -181,7 +181,7 @@ class Trial:
                 stack.push_async_callback(proxy.stop)
             stack.callback(self._end)  # before the proxies: then nobody calls them
             self._told("starting the fleet", 0, 0)
-            await asyncio.to_thread(self.fleet.start)
+            await asyncio.to_thread(self.fleet.up)
             with _reader(self.fleet) as reader:
                 with Journal(self.journal_file) as journal:
                     await self._send(reader, journal)
@@ -276,7 +276,7 @@ class Trial:
 
 
 @contextlib.contextmanager
-def _reader(fleet: TrialFleet) -> Iterator[Reader]:
+def _reader(fleet: DisposableFleet) -> Iterator[Reader]:
     reader = Reader(fleet.settings)
     try:
         yield reader

@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 
+from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.browser import Browser, Page
-from tests.support.fleet import FleetUnderTest
 from tests.support.processes import ROOT
 from tests.support.stream import delete, insert, transaction
 
@@ -43,7 +43,7 @@ async def _customer(client: aiohttp.ClientSession, until: float) -> None:
         await asyncio.sleep(0.02 + 0.03 * (int(until - now) // 7 % 2))
 
 
-async def _pictures(fleet: FleetUnderTest, docs: Path) -> None:
+async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
     url = f"http://{fleet.address}"
     # A connection for each request, so that all servers get their share.
     client = aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True))
@@ -70,7 +70,7 @@ async def _picture(page: Page, scheme: str, file: Path, most: int = 2_000) -> No
 def main() -> None:
     """Bring a fleet up, look at it, take it down."""
     with tempfile.TemporaryDirectory() as folder:
-        fleet = FleetUnderTest(Path(folder), METRICS_PUSH_SECONDS="2")
+        fleet = DisposableFleet(Path(folder), METRICS_PUSH_SECONDS="2")
         try:
             fleet.up()
             asyncio.run(_pictures(fleet, ROOT / "docs"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.fleet import FleetUnderTest
+from ops.rig.disposable_fleet import DisposableFleet
 
 CLIENTS = 32
 
@@ -37,7 +37,7 @@ def transaction(*activities: dict[str, Any]) -> dict[str, Any]:
 
 
 async def send(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
     table: str,
     numbers: Iterable[int],
     *,
@@ -67,7 +67,7 @@ async def send(
         await asyncio.gather(*(client(session) for _ in range(clients)))
 
 
-def applied(fleet: FleetUnderTest, table: str) -> Counter[int]:
+def applied(fleet: DisposableFleet, table: str) -> Counter[int]:
     """Return how often each number is in the tables that `send` wrote to."""
     names = {f"{table}_{each}" for each in range(4)}
     there = {

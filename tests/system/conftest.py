@@ -3,11 +3,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.fleet import FleetUnderTest
+from ops.rig.disposable_fleet import DisposableFleet
 
 
 @pytest.fixture
-def fleet(shared_fleet: FleetUnderTest) -> FleetUnderTest:
+def fleet(shared_fleet: DisposableFleet) -> DisposableFleet:
     """The one fleet of all acceptance tests, up: a test that failed must not fail the next."""
     if not shared_fleet.supervisord.up:
         shared_fleet.up()
@@ -17,11 +17,11 @@ def fleet(shared_fleet: FleetUnderTest) -> FleetUnderTest:
 @pytest.fixture(scope="session")
 def shared_fleet(
     tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Iterator[FleetUnderTest]:
+) -> Iterator[DisposableFleet]:
     if worker_id != "master":
         # Fails in a second process of the suite: its pieces would not be dealt out as they are to.
         (tmp_path_factory.getbasetemp().parent / "the-one-fleet").mkdir()
-    running = FleetUnderTest(tmp_path_factory.mktemp("fleet"))
+    running = DisposableFleet(tmp_path_factory.mktemp("fleet"))
     try:
         running.up()
         yield running

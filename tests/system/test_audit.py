@@ -68,8 +68,8 @@ def test_a_fleet_without_one_of_its_protections_is_caught(  # noqa: PLR0913, PLR
     tmp_path: Path,
 ) -> None:
     program, name = sabotaged
-    prefixes = {program: ["tests.support.sabotage", name]}
-    plan = Plan(200, faults, 1, kinds, prefixes, SETTLE_SECONDS, batch)
+    launchers = {program: ["tests.support.sabotage", name]}
+    plan = Plan(200, faults, 1, kinds, launchers, SETTLE_SECONDS, batch)
     outcome: Outcome = asyncio.run(Trial(plan, tmp_path).run())
     assert outcome.verdict.count(defect), outcome.verdict.counts()
     assert not outcome.clean

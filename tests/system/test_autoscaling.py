@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ops.rig.disposable_fleet import DisposableFleet
 from ops.runtime import backlog, clients
-from tests.support.fleet import FleetUnderTest
 from tests.support.processes import eventually, wait_until
 from tests.support.stream import applied, insert, transaction
 
@@ -19,9 +19,9 @@ CALL = 500
 
 
 @pytest.fixture
-def scaling_fleet(tmp_path: Path) -> Iterator[FleetUnderTest]:
+def scaling_fleet(tmp_path: Path) -> Iterator[DisposableFleet]:
     """A fleet that scales itself; small batches, so that there is something for every worker."""
-    running = FleetUnderTest(
+    running = DisposableFleet(
         tmp_path,
         AUTOSCALE_TARGET_SECONDS=str(TARGET_SECONDS),
         AUTOSCALE_MAX="3",
@@ -38,7 +38,7 @@ def scaling_fleet(tmp_path: Path) -> Iterator[FleetUnderTest]:
         running.end()
 
 
-async def publish(fleet: FleetUnderTest, table: str, count: int) -> None:
+async def publish(fleet: DisposableFleet, table: str, count: int) -> None:
     """Publish `insert n` into `<table>_<n mod 4>` straight to the topic."""
     publisher = clients.publisher(fleet.settings)
     try:
@@ -58,14 +58,14 @@ async def publish(fleet: FleetUnderTest, table: str, count: int) -> None:
         await clients.close(publisher)
 
 
-def decisions(fleet: FleetUnderTest) -> list[dict[str, Any]]:
+def decisions(fleet: DisposableFleet) -> list[dict[str, Any]]:
     """Return the autoscaler's decisions, as it logged them."""
     lines = (fleet.run / "autoscale.log").read_text().splitlines()
     return [event for event in map(json.loads, lines) if event.get("action") == "scaled"]
 
 
 async def test_a_backlog_brings_workers_and_they_go_when_it_is_gone(
-    scaling_fleet: FleetUnderTest,
+    scaling_fleet: DisposableFleet,
 ) -> None:
     fleet = scaling_fleet
 

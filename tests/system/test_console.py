@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ops.rig.disposable_fleet import DisposableFleet
 from tests.support import browser
 from tests.support.browser import Browser, Page
-from tests.support.fleet import FleetUnderTest
 from tests.support.stream import delete, insert, transaction
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)
@@ -16,7 +16,7 @@ HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='r
 
 
 @pytest.fixture
-async def page(fleet: FleetUnderTest) -> AsyncIterator[Page]:
+async def page(fleet: DisposableFleet) -> AsyncIterator[Page]:
     """The console, with its first numbers, in a browser of its own."""
     async with Browser() as chromium, chromium.page() as page:
         await page.open(f"http://{fleet.address}/")
@@ -33,7 +33,7 @@ def number(selector: str) -> str:
     return f"parseInt(({text}.match(/\\d+/) || ['-1'])[0])"
 
 
-async def test_the_numbers_move_after_a_post(fleet: FleetUnderTest, page: Page) -> None:
+async def test_the_numbers_move_after_a_post(fleet: DisposableFleet, page: Page) -> None:
     await page.until(f"{number('#accepted .more')} >= 0")
     await page.until(f"{number('#applied .more')} >= 0")
     accepted = await page.run(number("#accepted .more"))
@@ -50,7 +50,7 @@ async def test_the_numbers_move_after_a_post(fleet: FleetUnderTest, page: Page) 
 
 
 async def test_every_process_is_shown_with_its_state_and_its_push(
-    fleet: FleetUnderTest, page: Page
+    fleet: DisposableFleet, page: Page
 ) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
     names = ("server_00", "server_01", "worker_00", "worker_01")
@@ -66,7 +66,7 @@ async def test_every_process_is_shown_with_its_state_and_its_push(
     assert rows["provision"][1] == "done"
 
 
-async def test_a_killed_worker_is_shown(fleet: FleetUnderTest, page: Page) -> None:
+async def test_a_killed_worker_is_shown(fleet: DisposableFleet, page: Page) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
     (pid,) = (each.pid for each in fleet.states("worker") if each.name == "worker_00")
     os.kill(pid, signal.SIGKILL)
@@ -77,7 +77,7 @@ async def test_a_killed_worker_is_shown(fleet: FleetUnderTest, page: Page) -> No
 
 
 async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
-    fleet: FleetUnderTest, page: Page
+    fleet: DisposableFleet, page: Page
 ) -> None:
     quoted = HOSTILE.replace("'", "\\'")
     fleet.query(

@@ -2,12 +2,12 @@ import asyncio
 import os
 import signal
 
-from tests.support.fleet import FleetUnderTest
+from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.processes import eventually, wait_until
 from tests.support.stream import applied, send
 
 
-async def _kill_workers(fleet: FleetUnderTest, times: int, busy: set[int]) -> int:
+async def _kill_workers(fleet: DisposableFleet, times: int, busy: set[int]) -> int:
     """Kill one worker and then the other while the stream runs; return how often one was there."""
     killed = 0
     for round_number in range(times):
@@ -21,7 +21,7 @@ async def _kill_workers(fleet: FleetUnderTest, times: int, busy: set[int]) -> in
 
 
 async def test_workers_killed_in_mid_stream_apply_every_transaction_once(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     accepted: set[int] = set()
     _, killed = await asyncio.gather(
@@ -46,7 +46,7 @@ async def test_workers_killed_in_mid_stream_apply_every_transaction_once(
 
 
 async def test_a_killed_supervisord_takes_the_fleet_along_and_nothing_accepted_is_lost(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     accepted: set[int] = set()
     sending = asyncio.create_task(send(fleet, "again", range(600), accepted=accepted))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.fleet import FleetUnderTest
+from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.processes import wait_until
 from tests.support.stream import applied, send
 
@@ -28,7 +28,7 @@ class Numbers(Iterator[int]):
 
 
 async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     def ctl(*words: str) -> str:
         done = fleet.command(
@@ -69,7 +69,7 @@ async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(
     workers(2)
 
 
-def test_a_worker_scaled_away_takes_its_group_off_the_pushgateway(fleet: FleetUnderTest) -> None:
+def test_a_worker_scaled_away_takes_its_group_off_the_pushgateway(fleet: DisposableFleet) -> None:
     def pushed() -> set[str]:
         page = fleet.get(f"http://{fleet.settings.pushgateway_prometheus_host}/metrics")
         families = text_string_to_metric_families(page)

@@ -5,11 +5,11 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.support.fleet import FleetUnderTest
+from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.processes import wait_until
 
 
-def post(fleet: FleetUnderTest, value: int, key: str) -> dict[str, Any]:
+def post(fleet: DisposableFleet, value: int, key: str) -> dict[str, Any]:
     insert = {
         "operation": "insert",
         "table": "followed",
@@ -27,7 +27,7 @@ def post(fleet: FleetUnderTest, value: int, key: str) -> dict[str, Any]:
     return verdict
 
 
-def settled(fleet: FleetUnderTest, name: str) -> dict[str, Any] | None:
+def settled(fleet: DisposableFleet, name: str) -> dict[str, Any] | None:
     try:
         row: dict[str, Any] = json.loads(fleet.get(f"http://{fleet.address}/api/activities/{name}"))
     except urllib.error.HTTPError as error:
@@ -39,7 +39,7 @@ def settled(fleet: FleetUnderTest, name: str) -> dict[str, Any] | None:
 
 
 def test_a_key_again_is_applied_once_and_with_another_body_it_is_a_conflict(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     name = post(fleet, 1, "followed 1")["id"]
     row = wait_until(lambda: settled(fleet, name), 60, "the transaction is settled")

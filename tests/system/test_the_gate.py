@@ -5,13 +5,13 @@ from collections import Counter
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ops.rig.disposable_fleet import DisposableFleet
 from ops.runtime import backlog
-from tests.support.fleet import FleetUnderTest
 from tests.support.processes import ROOT, wait_until
 from tests.support.stream import delete, insert, transaction
 
 
-def test_a_posted_transaction_is_a_row_within_seconds(fleet: FleetUnderTest) -> None:
+def test_a_posted_transaction_is_a_row_within_seconds(fleet: DisposableFleet) -> None:
     payload = transaction(insert("orders", id=1, text="héllo"))
     status, verdict = fleet.post(payload)
     assert (status, verdict["message"], verdict["error"]) == (200, "Valid Schema", None)
@@ -27,7 +27,7 @@ def test_a_posted_transaction_is_a_row_within_seconds(fleet: FleetUnderTest) -> 
 
 
 def test_a_transaction_that_is_rejected_leaves_nothing_and_its_neighbours_are_applied(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     key = "neighbours"
     rejected = transaction(insert(f"{key}_new", n=0), delete(f"{key}_missing", n=0))
@@ -53,13 +53,15 @@ def test_a_transaction_that_is_rejected_leaves_nothing_and_its_neighbours_are_ap
     assert {row["table_name"] for row in tables}.isdisjoint({f"{key}_new", f"{key}_missing"})
 
 
-def test_a_payload_with_faults_is_told_all_of_them_and_not_published(fleet: FleetUnderTest) -> None:
+def test_an_invalid_payload_gets_all_its_errors_and_is_not_published(
+    fleet: DisposableFleet,
+) -> None:
     status, verdict = fleet.post({"activities": [{"operation": "upsert", "table": "1st"}]})
     assert (status, verdict["message"]) == (400, "Invalid Schema")
     assert len(verdict["error"]) >= 2
 
 
-def test_every_process_has_a_group_of_its_own_on_the_pushgateway(fleet: FleetUnderTest) -> None:
+def test_every_process_has_a_group_of_its_own_on_the_pushgateway(fleet: DisposableFleet) -> None:
     wanted = {
         (f"gatekeeper_{state.group}", state.name)
         for group in ("server", "worker")
@@ -83,7 +85,7 @@ def test_every_process_has_a_group_of_its_own_on_the_pushgateway(fleet: FleetUnd
 
 
 def test_every_accepted_transaction_is_counted_as_applied_or_dead_lettered(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     asked = 0.0
 
@@ -118,7 +120,7 @@ def test_every_accepted_transaction_is_counted_as_applied_or_dead_lettered(
 
 
 def test_the_status_shows_the_processes_the_backlog_and_the_dead_letters(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     shown = fleet.gatekeeper("status").stdout
     for name in ("server_00", "server_01", "worker_00", "worker_01", "pubsub", "bigquery"):
@@ -128,21 +130,21 @@ def test_the_status_shows_the_processes_the_backlog_and_the_dead_letters(
     assert "cannot see" not in shown
 
 
-def test_a_wrong_query_is_one_clear_line(fleet: FleetUnderTest) -> None:
+def test_a_wrong_query_is_one_clear_line(fleet: DisposableFleet) -> None:
     answer = fleet.gatekeeper("query", "SELECT * FROM no_such_table", check=False)
     assert answer.returncode == 1
     assert "no_such_table" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
 
 
-def test_provisioning_again_changes_nothing(fleet: FleetUnderTest) -> None:
+def test_provisioning_again_changes_nothing(fleet: DisposableFleet) -> None:
     lines = fleet.gatekeeper("provision").stdout.splitlines()
     assert len(lines) == 6
     assert all(line.endswith("already there") for line in lines), lines
 
 
 def test_without_a_target_the_autoscaler_says_so_once_and_does_nothing(
-    fleet: FleetUnderTest,
+    fleet: DisposableFleet,
 ) -> None:
     (state,) = fleet.states("autoscale")
     assert state.state == "RUNNING"
@@ -152,7 +154,7 @@ def test_without_a_target_the_autoscaler_says_so_once_and_does_nothing(
     assert "scaled" not in actions
 
 
-def test_locust_runs_headless_without_a_failure(fleet: FleetUnderTest) -> None:
+def test_locust_runs_headless_without_a_failure(fleet: DisposableFleet) -> None:
     words = ["--headless", "-u", "20", "-r", "20", "-t", "4s", "--only-summary"]
     host = f"http://{fleet.address}"
     done = fleet.command(

@@ -1,14 +1,14 @@
 import socket
 
 from ops.fleet.ports import listening
-from tests.support.fleet import FleetUnderTest
+from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.processes import ROOT, wait_until
 from tests.support.stream import insert, transaction
 
 COUNT = "SELECT COUNT(*) AS n FROM kept"
 
 
-def test_down_drains_and_the_next_up_finds_the_same_rows(fleet: FleetUnderTest) -> None:
+def test_down_drains_and_the_next_up_finds_the_same_rows(fleet: DisposableFleet) -> None:
     for number in range(50):
         assert fleet.post(transaction(insert("kept", n=number)))[0] == 200
     # Not waited for: what is still on its way when the fleet goes down arrives after it is up.
@@ -30,20 +30,20 @@ def test_down_drains_and_the_next_up_finds_the_same_rows(fleet: FleetUnderTest) 
     wait_until(all_there, 30, "all 50 rows")
 
 
-def test_up_with_the_fleet_up_changes_nothing(fleet: FleetUnderTest) -> None:
+def test_up_with_the_fleet_up_changes_nothing(fleet: DisposableFleet) -> None:
     before = [(state.name, state.pid) for state in fleet.states()]
     assert "Gatekeeper is up" in fleet.up()
     assert [(state.name, state.pid) for state in fleet.states()] == before
     assert fleet.command("bash", "-c", f"{ROOT}/ops/up | true").stderr == ""
 
 
-def test_up_starts_what_somebody_stopped(fleet: FleetUnderTest) -> None:
+def test_up_starts_what_somebody_stopped(fleet: DisposableFleet) -> None:
     fleet.supervisord.call("supervisor.stopProcess", "worker:worker_01")
     assert "worker_01" in fleet.up()
     wait_until(lambda: {each.state for each in fleet.states("worker")} == {"RUNNING"}, 15)
 
 
-def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: FleetUnderTest) -> None:
+def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: DisposableFleet) -> None:
     fleet.down()
     address = fleet.settings.pubsub_emulator_host or ""
     port = int(address.rpartition(":")[2])
@@ -56,11 +56,11 @@ def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: FleetUnderTest) -
     fleet.up()
 
 
-def test_the_commands_work_from_any_directory(fleet: FleetUnderTest) -> None:
+def test_the_commands_work_from_any_directory(fleet: DisposableFleet) -> None:
     assert "already running" in fleet.command(ROOT / "ops" / "up", cwd=fleet.run).stdout
 
 
-def test_what_the_fleet_writes_is_for_its_own_user_alone(fleet: FleetUnderTest) -> None:
+def test_what_the_fleet_writes_is_for_its_own_user_alone(fleet: DisposableFleet) -> None:
     assert fleet.post(transaction(insert("private", n=1)))[0] == 200
     written = [*fleet.run.iterdir(), *fleet.settings.state_dir.rglob("*")]
     assert {"server_00.log", "s.sock"} <= {each.name for each in written}

@@ -146,7 +146,7 @@ async def _compare(options: argparse.Namespace, settings: Settings) -> "Verdict"
 
 
 def _trial(options: argparse.Namespace) -> int:
-    from ops.rig.trial_fleet import NotRunning  # noqa: PLC0415
+    from ops.rig import RunFailed  # noqa: PLC0415
     from ops.trial import trial_report as report  # noqa: PLC0415
     from ops.trial.evidence import Unreachable  # noqa: PLC0415
     from ops.trial.faults import KINDS  # noqa: PLC0415
@@ -158,7 +158,7 @@ def _trial(options: argparse.Namespace) -> int:
     folder = _folder(options)
     try:
         outcome = asyncio.run(_run(options, kinds, folder))
-    except (NotRunning, Unreachable, OSError) as error:
+    except (RunFailed, Unreachable, OSError) as error:
         raise _CannotAudit(str(error)) from error
     except asyncio.CancelledError:
         return 130

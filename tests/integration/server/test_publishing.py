@@ -29,7 +29,7 @@ def address(
     else:
         service = local_server(tmp_path_factory.mktemp("pubsub"), port)
     with service:
-        service.wait_for_port(f"127.0.0.1:{port}", deadline=60)
+        service.wait_for_port(f"127.0.0.1:{port}", seconds=60)
         yield f"127.0.0.1:{port}"
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ops.bench.memory import Point, early_and_late
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
 
 
 def test_early_is_around_a_tenth_of_the_run_and_late_its_end() -> None:

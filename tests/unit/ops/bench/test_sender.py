@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ops.bench.sender import Report, Sender
-from ops.rig.processes import RunFailed
+from ops.rig import RunFailed
 
 COUNTED = {"seconds": 2.0, "sent": 9, "answered": 8, "errors": {}, "left": None}
 COUNTED |= {"cpu_seconds": 0.1, "p50": 0.01, "p99": 0.02, "p90": 0.02, "p100": 0.02, "open": 1}

@@ -1,6 +1,6 @@
 import math
 
-from ops.rig.bench_fleet import new_faults, read_settled, since
+from ops.bench.measured_fleet import new_faults, read_settled, since
 
 PAGE = """\
 # TYPE valid_payload_count_total counter

@@ -1,11 +1,9 @@
-"""The whole fleet under a supervisord of its own: as committed, but for ports and folders."""
+"""The whole fleet under a supervisord of its own, and the totals that its processes push."""
 
 import contextlib
-import json
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +11,11 @@ from typing import NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops.rig import backlog_reader as waiting
-from ops.rig.processes import RunFailed, Running, wait_until
+from ops.rig import RunFailed, cpu_seconds, wait_until
+from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.transaction_mix import TransactionMix
-from ops.rig.trial_fleet import NotRunning, TrialFleet
-from ops.runtime.supervisord import State
+
+ACCEPTED = 200
 
 type Buckets = dict[float, float]
 
@@ -46,31 +44,22 @@ _FAULTS = (
 )
 
 
-class Fleet:
-    """`with Fleet() as fleet:` runs supervisord.conf, every setting at its default."""
+class MeasuredFleet(DisposableFleet):
+    """`with MeasuredFleet() as fleet:` runs supervisord.conf, every setting at its default."""
 
     def __init__(self) -> None:
         self._exits = contextlib.ExitStack()
         folder = tempfile.TemporaryDirectory(prefix="gatekeeper-bench-", ignore_cleanup_errors=True)
-        self.folder = Path(self._exits.enter_context(folder))
-        # An empty setting is one at its default.
-        self._fleet = TrialFleet(self.folder, BATCH_MAX_SECONDS="", LEASE_SECONDS="")
-        self.settings = self._fleet.settings
-        self.address = self._fleet.address
-        self._supervisord = self._fleet.supervisord
-        self._born: dict[str, int] = {}
+        # An empty setting has its default.
+        super().__init__(
+            Path(self._exits.enter_context(folder)), BATCH_MAX_SECONDS="", LEASE_SECONDS=""
+        )
+        self._started: dict[str, int] = {}
         self._excused: Mapping[str, float] = {}
 
     def __enter__(self) -> Self:
-        """Bring it up."""
-        with contextlib.ExitStack() as undo:
-            undo.push(self.__exit__)
-            try:
-                self._fleet.start()
-            except NotRunning as error:
-                raise RunFailed(str(error)) from error
-            self._remember()
-            undo.pop_all()
+        super().__enter__()
+        self._remember()
         return self
 
     def __exit__(
@@ -79,25 +68,17 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Bring it down, whatever was the matter."""
+        if isinstance(error, RunFailed):
+            sys.stderr.write(f"the end of the fleet's logs:\n{self.logs()}\n")
         try:
-            if kind is None:
-                self._fleet.command(sys.executable, "-m", "ops.fleet.down")
-            elif isinstance(error, RunFailed):
-                sys.stderr.write(f"the end of the fleet's logs:\n{self._fleet.logs()}\n")
-        except NotRunning as failure:
-            raise RunFailed(str(failure)) from failure
+            super().__exit__(kind, error, trace)
         finally:
-            self._fleet.kill()
             self._exits.close()
-
-    def _working(self) -> list[State]:
-        return [state for state in self._fleet.states() if state.group in {"server", "worker"}]
 
     def check(self) -> None:
         """Raise RunFailed when a server or a worker is not the process that was started last."""
-        now = {state.name: state for state in self._working()}
-        for name, pid in self._born.items():
+        now = {state.name: state for state in self.states("server", "worker")}
+        for name, pid in self._started.items():
             state = now[name]
             if state.state != "RUNNING" or state.pid != pid:
                 raise RunFailed(f"{name} was restarted or has ended: {state.description}")
@@ -105,90 +86,64 @@ class Fleet:
     def stop_workers(self) -> None:
         """Drain and stop the workers."""
         wait = True
-        self._supervisord.call("supervisor.stopProcessGroup", "worker", wait)
+        self.supervisord.call("supervisor.stopProcessGroup", "worker", wait)
         self._remember()
 
     def start_workers(self) -> None:
-        """Start the workers again."""
         wait = True
-        self._supervisord.call("supervisor.startProcessGroup", "worker", wait)
+        self.supervisord.call("supervisor.startProcessGroup", "worker", wait)
         self._remember()
 
     def _remember(self) -> None:
-        self._born = {each.name: each.pid for each in self._working() if each.state == "RUNNING"}
-
-    def post(self, payload: object) -> None:
-        """Send one transaction; raises RunFailed when it is not accepted."""
-        request = urllib.request.Request(  # our own server
-            f"http://{self.address}/api/activities",
-            data=json.dumps(payload).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        try:
-            urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
-        except OSError as error:
-            raise RunFailed(f"the fleet does not accept a transaction: {error}") from error
+        states = self.states("server", "worker")
+        self._started = {each.name: each.pid for each in states if each.state == "RUNNING"}
 
     def make_tables(self) -> None:
         """Insert a row into every table of the load, so that deletes have something to act on."""
         mix = TransactionMix()
         for table in mix.tables:
-            self.post({"activities": [mix.insert(table)]})
+            status, verdict = self.post({"activities": [mix.insert(table)]})
+            if status != ACCEPTED:
+                raise RunFailed(f"the fleet does not accept a transaction: {verdict}")
         self.drained()
         # Before the services were up and provisioned, a worker's stream may well have failed.
-        self._excused = self._told(len(mix.tables)).faults
+        self._excused = self._applied(len(mix.tables)).faults
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time that each running process has used so far."""
-        return {
-            state.name: Running(state.pid).cpu_seconds()
-            for state in self._fleet.states()
-            if state.state == "RUNNING"
-        }
-
-    def backlog(self) -> int:
-        """Return how many transactions are not applied yet."""
-        return waiting.count(self.settings)
-
-    def purge(self) -> None:
-        """Settle whatever waits in the subscription."""
-        waiting.purge(self.settings)
+        running = (state for state in self.states() if state.state == "RUNNING")
+        return {state.name: cpu_seconds(state.pid) for state in running}
 
     def drained(self, seconds: float = 120.0) -> None:
         """Return when everything is applied."""
-        waiting.drained(self.settings, seconds, self.check)
+        self.wait_until_drained(seconds, self.check)
 
     def settled(self) -> Settled:
         """Return what the processes last pushed."""
-        gateway = self.settings.pushgateway_prometheus_host
-        with urllib.request.urlopen(f"http://{gateway}/metrics", timeout=10) as answer:
-            return read_settled(answer.read().decode())
+        return read_settled(self.get(f"http://{self.settings.pushgateway_prometheus_host}/metrics"))
 
     def current(self) -> Settled:
-        """Return what is told once every worker has pushed anew."""
+        """Return the totals after every worker has pushed again."""
         asked_at = time.time()
         return self._once(lambda now: now.pushed_at > asked_at, "every worker pushes its metrics")
 
     def fresh(self, applied: float) -> Settled:
-        """Return what was pushed once so many are told as applied; raises RunFailed for a fault."""
-        found = self._told(applied)
+        """Return the totals with `applied` transactions in them; raises RunFailed for a fault."""
+        found = self._applied(applied)
         if faults := new_faults(found.faults, self._excused):
             raise RunFailed(f"the fleet counted faults: {faults}")
         self.check()
         return found
 
-    def _told(self, applied: float) -> Settled:
-        what = f"{applied:,.0f} transactions are told as applied"
-        return self._once(lambda now: now.applied >= applied, what)
+    def _applied(self, count: float) -> Settled:
+        return self._once(lambda now: now.applied >= count, f"{count:,.0f} transactions applied")
 
     def _once(self, ready: Callable[[Settled], bool], what: str) -> Settled:
-        def told() -> Settled | None:
+        def found() -> list[Settled]:
             now = self.settled()
-            return now if ready(now) else None
+            return [now] if ready(now) else []
 
-        found = wait_until(told, 20.0, what)
-        assert found is not None  # noqa: S101  # wait_until has seen to it
-        return found
+        return wait_until(found, 20.0, what)[0]
 
 
 def read_settled(text: str) -> Settled:

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from ops.fleet.config import ROOT, Fleet
+from ops.rig.disposable_fleet import DisposableFleet
+
+
+def _commands(conf: Path) -> dict[str, str]:
+    options = ServerOptions()
+    options.progname = "supervisord"
+    options.realize(["-c", str(conf)])
+    groups = options.process_group_configs
+    return {group.name: group.process_configs[0].command for group in groups}
+
+
+def test_its_ports_folders_and_settings_are_not_those_of_any_other_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROJECT_ID", "the-cloud")
+    fleet = DisposableFleet(tmp_path)
+    assert fleet.settings.local
+    read = Fleet.read(fleet.conf)
+    assert read.address == fleet.address != "127.0.0.1:8080"
+    assert {read.socket.parent, read.pid_file.parent, read.log.parent} == {tmp_path / "run"}
+    assert all(program.log.parent == tmp_path / "run" for program in read.programs)
+
+
+def test_it_has_its_own_port_when_the_port_in_supervisord_conf_was_changed(tmp_path: Path) -> None:
+    text = (ROOT / "supervisord.conf").read_text()
+    changed = tmp_path / "changed.conf"
+    changed.write_text(text.replace("tcp://127.0.0.1:8080", "tcp://127.0.0.1:18080"))
+    assert changed.read_text() != text
+    fleet = DisposableFleet(tmp_path, source=changed)
+    address = Fleet.read(fleet.conf).address
+    assert address == fleet.address
+    assert address not in {"127.0.0.1:8080", "127.0.0.1:18080"}
+
+
+def test_a_launcher_is_put_before_the_module_of_its_program_alone(tmp_path: Path) -> None:
+    fleet = DisposableFleet(tmp_path, launchers={"worker": ["some.launcher", "an-argument"]})
+    commands = _commands(fleet.conf)
+    assert commands["worker"] == (
+        "python -m ops.fleet.entrypoint some.launcher an-argument workers"
+    )
+    assert commands["server"] == "python -m ops.fleet.entrypoint server"
+
+
+def test_a_launcher_for_an_unknown_program_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="wroker"):
+        DisposableFleet(tmp_path, launchers={"wroker": ["x"]})

@@ -4,20 +4,17 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from ops.rig import RunFailed, cpu_seconds, wait_until
 from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.transaction_mix import TransactionMix
+from ops.runtime.pushed_metrics import Buckets, PushedGroup, add_buckets
 
 ACCEPTED = 200
-
-type Buckets = dict[float, float]
 
 
 class Settled(NamedTuple):
@@ -41,6 +38,14 @@ _FAULTS = (
     "gatekeeper_stream_failures_total",
     "gatekeeper_unknown_outcomes_total",
     "invalid_payload_count_total",
+)
+_END_TO_END = "gatekeeper_end_to_end_seconds_bucket"
+METRICS = (
+    *_FAULTS,
+    _END_TO_END,
+    "valid_payload_count_total",
+    "gatekeeper_published_total",
+    "gatekeeper_applied_total",
 )
 
 
@@ -120,7 +125,7 @@ class MeasuredFleet(DisposableFleet):
 
     def settled(self) -> Settled:
         """Return what the processes last pushed."""
-        return read_settled(self.get(f"http://{self.settings.pushgateway_prometheus_host}/metrics"))
+        return add_up(self.pushed(*METRICS))
 
     def current(self) -> Settled:
         """Return the totals after every worker has pushed again."""
@@ -146,27 +151,20 @@ class MeasuredFleet(DisposableFleet):
         return wait_until(found, 20.0, what)[0]
 
 
-def read_settled(text: str) -> Settled:
-    """Read the Pushgateway's page."""
-    totals: dict[str, float] = {}
-    buckets: Buckets = {}
-    pushes: list[float] = []
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == "gatekeeper_end_to_end_seconds_bucket":
-                bound = float(sample.labels["le"])
-                buckets[bound] = buckets.get(bound, 0.0) + sample.value
-            elif sample.name == "push_time_seconds" and sample.labels["job"] == "gatekeeper_worker":
-                pushes.append(sample.value)
-            else:
-                totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
+def add_up(groups: Collection[PushedGroup]) -> Settled:
+    """Add up what all processes pushed."""
+
+    def total(name: str) -> float:
+        return sum(group.total(name) for group in groups)
+
+    workers = [group.pushed_at for group in groups if group.job == "gatekeeper_worker"]
     return Settled(
-        accepted=totals.get("valid_payload_count_total", 0.0),
-        published=totals.get("gatekeeper_published_total", 0.0),
-        applied=totals.get("gatekeeper_applied_total", 0.0),
-        faults={name: totals[name] for name in _FAULTS if totals.get(name)},
-        end_to_end=buckets,
-        pushed_at=min(pushes, default=0.0),
+        accepted=total("valid_payload_count_total"),
+        published=total("gatekeeper_published_total"),
+        applied=total("gatekeeper_applied_total"),
+        faults={name: total(name) for name in _FAULTS if total(name)},
+        end_to_end=add_buckets(group.buckets(_END_TO_END) for group in groups),
+        pushed_at=min(workers, default=0.0),
     )
 
 

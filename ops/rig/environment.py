@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable, Collection, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,12 +18,12 @@ from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from google.api_core.exceptions import DeadlineExceeded
-from prometheus_client.parser import text_string_to_metric_families
 
 from ops.commands.provision import dataset, subscriptions
 from ops.fleet.ports import free_ports
 from ops.rig.processes import RunFailed, Service, wait_until
 from ops.runtime import backlog, clients
+from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 from ops.runtime.settings import RULES, Settings
 from server import listen
 
@@ -72,13 +71,13 @@ class LocalServices:
 
         wait_until(empty, seconds, "every message is acknowledged")
 
+    def pushed(self, *names: str) -> list[PushedGroup]:
+        """Return what each process last pushed of the metrics that begin with one of `names`."""
+        return read_pushed(self.settings.pushgateway_prometheus_host, names, REQUEST_SECONDS)
+
     def pushed_total(self, metric: str) -> float:
         """Return the sum of a metric over all processes; 0 when no process pushed it."""
-        url = f"http://{self.settings.pushgateway_prometheus_host}/metrics"
-        with urllib.request.urlopen(url, timeout=REQUEST_SECONDS) as page:  # http
-            families = text_string_to_metric_families(page.read().decode())
-            samples = (sample for family in families for sample in family.samples)
-            return sum(sample.value for sample in samples if sample.name == metric)
+        return sum(group.total(metric) for group in self.pushed(metric))
 
     def purge(self) -> None:
         """Acknowledge every message in the subscription, without a worker; raises RunFailed."""

@@ -3,8 +3,6 @@ import itertools
 import sys
 from collections.abc import Iterator
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.processes import wait_until
 from tests.support.stream import applied, send
@@ -71,10 +69,7 @@ async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(
 
 def test_a_worker_scaled_away_takes_its_group_off_the_pushgateway(fleet: DisposableFleet) -> None:
     def pushed() -> set[str]:
-        page = fleet.get(f"http://{fleet.settings.pushgateway_prometheus_host}/metrics")
-        families = text_string_to_metric_families(page)
-        samples = (sample for family in families for sample in family.samples)
-        return {each.labels["instance"] for each in samples if "instance" in each.labels}
+        return {group.instance for group in fleet.pushed()}
 
     fleet.supervisord.call("fleet.scale", "worker", 3)
     wait_until(lambda: "worker_02" in pushed(), 30, "the new worker's group")

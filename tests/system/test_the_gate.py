@@ -1,12 +1,8 @@
 import json
 import sys
 import time
-from collections import Counter
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from ops.rig.disposable_fleet import DisposableFleet
-from ops.runtime import backlog
 from tests.support.processes import ROOT, wait_until
 from tests.support.stream import delete, insert, transaction
 
@@ -70,53 +66,37 @@ def test_every_process_has_a_group_of_its_own_on_the_pushgateway(fleet: Disposab
     assert len(wanted) == 4
 
     def groups() -> set[tuple[str, str]]:
-        page = fleet.get(f"http://{fleet.settings.pushgateway_prometheus_host}/metrics")
-        return {
-            (sample.labels["job"], sample.labels["instance"])
-            for family in text_string_to_metric_families(page)
-            for sample in family.samples
-            if sample.name == "valid_payload_count_total"
-        }
+        name = "valid_payload_count_total"
+        return {(each.job, each.instance) for each in fleet.pushed(name) if name in each.samples}
 
-    try:
-        wait_until(lambda: groups() == wanted, 20)
-    except AssertionError:
-        assert groups() == wanted, "a group for every process, and no other"
+    wait_until(lambda: groups() == wanted, 20, f"the groups are {wanted}, and no other")
 
 
 def test_every_accepted_transaction_is_counted_as_applied_or_dead_lettered(
     fleet: DisposableFleet,
 ) -> None:
-    asked = 0.0
+    names = [f"gatekeeper_{name}_total" for name in ("published", "applied", "dead_lettered")]
 
-    def totals() -> Counter[str]:
-        """Add the fleet's counters up; nothing of a process that was scaled away is there."""
-        page = fleet.get(f"http://{fleet.settings.pushgateway_prometheus_host}/metrics")
-        families = text_string_to_metric_families(page)
-        found: Counter[str] = Counter()
-        for sample in (sample for family in families for sample in family.samples):
-            found[sample.name] += int(sample.value) if sample.name.endswith("_total") else 0
-            if sample.name == "push_time_seconds":
-                found["pushed before"] += sample.value < asked
-        return found
+    def totals(pushed_since: float = 0.0) -> list[float]:
+        """Return the fleet's totals; [] when a process has not pushed since then."""
+        groups = fleet.pushed(*names)
+        if any(group.pushed_at < pushed_since for group in groups):
+            return []
+        return [sum(group.total(name) for group in groups) for name in names]
 
-    def settled(since: Counter[str]) -> tuple[int, int, int]:
-        now = totals()
-        names = ("published", "applied", "dead_lettered")
-        accepted, applied, rejected = (
-            now[f"gatekeeper_{name}_total"] - since[f"gatekeeper_{name}_total"] for name in names
-        )
-        return accepted, applied, rejected
+    fleet.wait_until_drained(30)
+    now = time.time()
+    before = wait_until(lambda: totals(pushed_since=now), 20, "every process pushes")
 
-    wait_until(lambda: backlog.read(fleet.settings, 5).unacked == 0, 30, "all before is settled")
-    asked = time.time()
-    before = wait_until(lambda: not (seen := totals())["pushed before"] and seen, 20, "all push")
+    def settled() -> list[float]:
+        return [after - earlier for after, earlier in zip(totals(), before, strict=True)]
+
     for number in range(20):
         assert fleet.post(transaction(insert("counted", n=number)))[0] == 200
     for number in range(3):
         assert fleet.post(transaction(delete("never_made", n=number)))[0] == 200
     assert fleet.post(transaction())[0] == 400
-    wait_until(lambda: settled(before) == (23, 20, 3), 20, "23 accepted = 20 applied + 3 rejected")
+    wait_until(lambda: settled() == [23, 20, 3], 20, "23 accepted = 20 applied + 3 rejected")
 
 
 def test_the_status_shows_the_processes_the_backlog_and_the_dead_letters(

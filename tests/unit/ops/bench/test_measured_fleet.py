@@ -1,6 +1,7 @@
 import math
 
-from ops.bench.measured_fleet import new_faults, read_settled, since
+from ops.bench.measured_fleet import METRICS, Settled, add_up, new_faults, since
+from ops.runtime.pushed_metrics import parse_pushed
 
 PAGE = """\
 # TYPE valid_payload_count_total counter
@@ -20,24 +21,29 @@ gatekeeper_end_to_end_seconds_sum{instance="worker_00",job="gatekeeper_worker"} 
 gatekeeper_end_to_end_seconds_count{instance="worker_00",job="gatekeeper_worker"} 7
 # TYPE push_time_seconds gauge
 push_time_seconds{instance="server_00",job="gatekeeper_server"} 1e+09
+push_time_seconds{instance="server_01",job="gatekeeper_server"} 1e+09
 push_time_seconds{instance="worker_00",job="gatekeeper_worker"} 1.7e+09
 push_time_seconds{instance="worker_01",job="gatekeeper_worker"} 1.6e+09
 """
 
 
+def _read(page: str) -> Settled:
+    return add_up(parse_pushed(page, METRICS))
+
+
 def test_counts_and_histograms_of_all_processes_are_summed() -> None:
-    found = read_settled(PAGE)
+    found = _read(PAGE)
     assert (found.accepted, found.applied) == (7, 7)
     assert found.end_to_end == {1.0: 6.0, math.inf: 7.0}
 
 
 def test_the_worker_that_has_not_pushed_for_longest_dates_what_is_told() -> None:
-    assert read_settled(PAGE).pushed_at == 1.6e9
-    assert read_settled("").pushed_at == 0
+    assert _read(PAGE).pushed_at == 1.6e9
+    assert _read("").pushed_at == 0
 
 
 def test_a_counter_that_must_stay_at_0_is_a_fault_when_it_does_not() -> None:
-    assert read_settled(PAGE).faults == {"gatekeeper_dead_lettered_total": 1}
+    assert _read(PAGE).faults == {"gatekeeper_dead_lettered_total": 1}
 
 
 def test_what_came_between_two_looks_is_the_difference() -> None:

@@ -1,24 +1,38 @@
-"""The rule: what a transaction is, and how it travels. Pure: no I/O, no environment, no clock."""
+"""The schema rule: checks a transaction, and writes and reads it as a Pub/Sub message.
 
-from schema.activity import Activity, Transaction
+Pure: no I/O, no environment, no clock. It knows no server, no worker and no Google API.
+"""
+
 from schema.faults import Fault, InvalidSchema
+from schema.json_schema import json_schemas
+from schema.ledger import LEDGER_COLUMNS, LEDGER_STATES, LEDGER_TABLE, Reason
 from schema.message import (
+    MAX_CALL_BYTES,
+    MAX_CALL_MESSAGES,
     InvalidMessage,
     Message,
-    attributes,
-    compose,
+    compose_message,
     derive_id,
     new_id,
     publish_calls,
-    read,
+    read_message,
 )
 from schema.payload import check, check_body
-from schema.rules import RULES, Rule
 from schema.strict_json import InvalidJSON, loads
-from schema.types import BadValue, ColumnType, UnknownType, canonical, parse_type
+from schema.transaction import Activity, Transaction
+from schema.types import ColumnType, UnknownType, canonical, parse_type
+from schema.validators import COLUMN_NAME, RULES, TABLE_NAME, Rule
+from schema.values import BadValue
 
 __all__ = [
+    "COLUMN_NAME",
+    "LEDGER_COLUMNS",
+    "LEDGER_STATES",
+    "LEDGER_TABLE",
+    "MAX_CALL_BYTES",
+    "MAX_CALL_MESSAGES",
     "RULES",
+    "TABLE_NAME",
     "Activity",
     "BadValue",
     "ColumnType",
@@ -27,18 +41,19 @@ __all__ = [
     "InvalidMessage",
     "InvalidSchema",
     "Message",
+    "Reason",
     "Rule",
     "Transaction",
     "UnknownType",
-    "attributes",
     "canonical",
     "check",
     "check_body",
-    "compose",
+    "compose_message",
     "derive_id",
+    "json_schemas",
     "loads",
     "new_id",
     "parse_type",
     "publish_calls",
-    "read",
+    "read_message",
 ]

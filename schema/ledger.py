@@ -1,18 +1,18 @@
-"""The ledger's table: one row for every settled transaction, as workers write and servers read it.
+"""The ledger's table: one row for each settled transaction. Workers write it, servers read it.
 
-An id may have more than one row: one for each body that was sent under it, of which the first one
-settled is the transaction and all others are `idempotency_conflict`.
+An id has one row for each body sent with it. The first settled body is the transaction. The others
+are rejected as `idempotency_conflict`.
 """
 
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 LEDGER_TABLE: Final = "gatekeeper_ledger"
-STATES: Final = ("applied", "rejected")
+LEDGER_STATES: Final = ("applied", "rejected")
 
 
 class Reason(StrEnum):
-    """Why a transaction is rejected for good."""
+    """Why a transaction is permanently rejected."""
 
     INVALID_SCHEMA = "invalid_schema"
     TABLE_MISSING = "table_missing"
@@ -24,8 +24,6 @@ class Reason(StrEnum):
 
 
 class LedgerColumn(NamedTuple):
-    """One column, in BigQuery's words."""
-
     name: str
     type: Literal["INT64", "STRING", "TIMESTAMP"]
     mode: Literal["NULLABLE", "REQUIRED"]

@@ -1,11 +1,11 @@
-"""A transaction as a Pub/Sub message, and back."""
+"""Converts a transaction to a Pub/Sub message and back."""
 
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from schema.activity import Transaction
+from schema.transaction import Transaction
 
 # https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_DATA_BYTES = 10_000_000
@@ -16,13 +16,13 @@ MAX_CALL_BYTES = 9_500_000  # 10 MB, less the topic's name and the framing
 
 
 class InvalidMessage(ValueError):
-    """Pub/Sub would refuse the message; the text says which part and its limit."""
+    """A part of the message exceeds Pub/Sub's limit. The error text names both."""
 
 
 class Message(NamedTuple):
-    """What travels on Pub/Sub: the body as sent, and what the workers need to know about it.
+    """A request body as a Pub/Sub message.
 
-    `received_at` is RFC 3339, `sha256` the hex digest of `data`. `source` is the API key's name,
+    `received_at` is RFC 3339 and `sha256` the hex digest of `data`. `source` is the API key's name,
     or empty.
     """
 
@@ -33,8 +33,18 @@ class Message(NamedTuple):
     sha256: str
     ordering_key: str
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The Pub/Sub attributes. The ordering key is a separate field of a Pub/Sub message."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "received_at": self.received_at,
+            "sha256": self.sha256,
+        }
 
-def compose(  # noqa: PLR0913  # each is a part of the message, by keyword
+
+def compose_message(  # noqa: PLR0913  # each is a part of the message, by keyword
     body: bytes,
     transaction: Transaction,
     *,
@@ -43,44 +53,33 @@ def compose(  # noqa: PLR0913  # each is a part of the message, by keyword
     received_at: str,
     ordering_key: str | None,
 ) -> Message:
-    """Make the message for an accepted body; the ordering key is the first table unless given.
+    """Return the message of a valid body. The default ordering key is the first table.
 
-    Raises InvalidMessage past Pub/Sub's limits (https://cloud.google.com/pubsub/quotas): 10 MB of
-    data, 1,024 bytes of UTF-8 in an attribute's value and in the ordering key.
+    Raises InvalidMessage above one of the limits.
     """
     key = ordering_key or transaction.activities[0].table
     message = Message(body, id, source, received_at, _digest(body), key)
     if len(body) > MAX_DATA_BYTES:
         raise InvalidMessage(
-            f"the body has {len(body)} bytes and a message holds {MAX_DATA_BYTES}: split it up"
+            f"the body has {len(body)} bytes and a message holds {MAX_DATA_BYTES}: split it"
         )
     _check_size("ordering key", key, MAX_ORDERING_KEY_BYTES)
-    for name, value in attributes(message).items():
+    for name, value in message.attributes.items():
         _check_size(name, value, MAX_ATTRIBUTE_BYTES)
     return message
 
 
-def attributes(message: Message) -> dict[str, str]:
-    """Give the Pub/Sub attributes of a message; the ordering key is a field of its own there."""
-    return {
-        "id": message.id,
-        "source": message.source,
-        "received_at": message.received_at,
-        "sha256": message.sha256,
-    }
-
-
-def read(
+def read_message(
     data: bytes,
     attributes: Mapping[str, str],
     message_id: str,
     publish_time: str,
     ordering_key: str,
 ) -> Message:
-    """Read a message as pulled, from whichever publisher; this never fails.
+    """Read a pulled message of any publisher. Never fails.
 
-    What an attribute does not say, Pub/Sub does: its message id, and its publish time (RFC 3339).
-    The digest is always that of `data`: a publisher's own claim is not believed.
+    Pub/Sub's message id and publish time (RFC 3339) replace missing attributes. The digest is
+    always computed from `data`, since any publisher may set the attribute.
     """
     return Message(
         data,
@@ -98,10 +97,10 @@ def publish_calls[T](
     max_messages: int = MAX_CALL_MESSAGES,
     max_bytes: int = MAX_CALL_BYTES,
 ) -> Iterator[list[T]]:
-    """Cut one ordering key's messages, in order, into what one Publish call may hold.
+    """Split the messages of one ordering key into Publish calls within Pub/Sub's limits, in order.
 
-    `size` returns a message's bytes on the wire. A message that is too large by itself gets a call:
-    the service decides about it.
+    `size` returns a message's bytes on the wire. A message above the limit gets its own call, and
+    Pub/Sub decides.
     """
     call: list[T] = []
     total = 0
@@ -117,14 +116,14 @@ def publish_calls[T](
 
 
 def derive_id(source: str, idempotency_key: str) -> str:
-    """Derive the id for one source's idempotency key: 32 hex digits, the same everywhere."""
-    # The length keeps ("a", "bc") and ("ab", "c") apart. Headers may hold undecodable bytes.
+    """Return the id of a source's idempotency key: 32 hex digits, the same on every machine."""
+    # The length makes ("a", "bc") and ("ab", "c") differ. Headers may have undecodable bytes.
     text = f"{len(source)}:{source}{idempotency_key}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def new_id() -> str:
-    """Make a fresh id for a transaction without an idempotency key: 32 hex digits."""
+    """Return a random id for a transaction without an idempotency key: 32 hex digits."""
     return secrets.token_hex(16)
 
 
@@ -138,6 +137,6 @@ def _check_size(name: str, value: str, limit: int) -> None:
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        raise InvalidMessage(f"the {name} is not Unicode text: send UTF-8") from None
+        raise InvalidMessage(f"the {name} is not valid Unicode: send UTF-8") from None
     if size > limit:
         raise InvalidMessage(f"the {name} has {size} bytes and Pub/Sub holds {limit}: shorten it")

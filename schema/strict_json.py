@@ -1,8 +1,8 @@
-"""Read JSON without changing a value: what Python would round, drop or invent is refused.
+"""Reads JSON without changing any value.
 
-Python's own scanner does the work. On top of it: UTF-8 only and without a byte order mark, no
-duplicate key, no NaN or Infinity, no lone surrogate, no nesting past `MAX_DEPTH`. Numbers with a
-fraction or an exponent become `decimal.Decimal`, digit for digit; whole numbers become `int`.
+Python's json module parses. Its lenient cases are errors here: text that is not UTF-8, a byte order
+mark, duplicate keys, NaN and Infinity, lone surrogates, nesting deeper than `MAX_DEPTH`. Numbers
+with a fraction or an exponent become `decimal.Decimal`, digit for digit, all others `int`.
 """
 
 import json
@@ -11,14 +11,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
-"""Levels of lists and objects, the outermost counted. Ours: well under Python's recursion limit."""
+"""Maximum levels of lists and objects. Our own limit, well below Python's recursion limit."""
 
 MAX_SHOWN = 100
-"""Characters of a key that a message repeats."""
+"""Maximum characters of a key in a message."""
 
 _BOM = b"\xef\xbb\xbf"
 
-# Both are run only over text that has already been parsed, so every quote and escape is in place.
+# These run only on parsed text, so every quote and escape is valid.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"')
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
 _SQUARE = str.maketrans("{}", "[]")
@@ -29,13 +29,13 @@ _ESCAPE = re.compile(
 
 
 class InvalidJSON(ValueError):
-    """The body is not JSON as RFC 8259 and this module have it; the text says where and why."""
+    """The body is not JSON by RFC 8259 and this module. The message gives place and reason."""
 
 
 def loads(body: bytes) -> Any:
-    """Read the value that `body` holds: dict, list, str, int, Decimal, bool or None.
+    """Return the value in `body`: dict, list, str, int, Decimal, bool or None.
 
-    Raises InvalidJSON, and nothing else, for any bytes at all.
+    Raises only InvalidJSON, for any bytes.
     """
     text = _decoded(body)
     try:
@@ -50,13 +50,11 @@ def loads(body: bytes) -> Any:
         raise _too_deep() from None
     except InvalidOperation:
         raise InvalidJSON(
-            "a number's exponent is out of range: send the number as a string, or without it"
+            "a number's exponent is out of range: send the number as a string or without it"
         ) from None
     except ValueError:
-        # The scanner's only other ValueError: int() refuses more digits than Python's limit.
-        raise InvalidJSON(
-            "a whole number has too many digits to be read: send it as a string"
-        ) from None
+        # The parser's only other ValueError: int() has a limit of digits.
+        raise InvalidJSON("a whole number has too many digits: send it as a string") from None
     _check_depth(text)
     _check_surrogates(text)
     return value
@@ -75,30 +73,30 @@ def _decoded(body: bytes) -> str:
         ) from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
                 raise InvalidJSON(
-                    f"the key {_shown(key)} stands twice in one object: send each key once"
+                    f"the key {_shortened(key)} is twice in one object: send each key once"
                 )
             seen.add(key)
     return found
 
 
-def _shown(key: str) -> str:
-    # ASCII, so that a lone surrogate in the key cannot travel on in the message.
+def _shortened(key: str) -> str:
+    # ASCII, so that the message cannot contain a lone surrogate.
     return json.dumps(key if len(key) <= MAX_SHOWN else key[:MAX_SHOWN] + "…")
 
 
-def _refused_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise InvalidJSON(f"{name} is not a JSON value: send a finite number or null")
 
 
 def _check_depth(text: str) -> None:
-    """Strip the innermost brackets, a level a round; the count alone settles nearly every body."""
+    """Remove the innermost brackets, one level each round. Most bodies have too few to need it."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     brackets = _NO_BRACKET.sub("", _STRING.sub("", text)).translate(_SQUARE)
@@ -114,7 +112,7 @@ def _too_deep() -> InvalidJSON:
 
 
 def _check_surrogates(text: str) -> None:
-    # Raw UTF-8 holds no surrogate; only an escape can bring one in.
+    # Valid UTF-8 has no surrogates: only an escape can produce one.
     if "\\ud" not in text and "\\uD" not in text:
         return
     for escape in _ESCAPE.finditer(text):
@@ -126,5 +124,5 @@ def _check_surrogates(text: str) -> None:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refused_constant
+    object_pairs_hook=_unique_keys, parse_float=Decimal, parse_constant=_reject_constant
 )

@@ -1,4 +1,4 @@
-"""The source types of databases and the BigQuery type that each becomes."""
+"""Column types of source databases, and the BigQuery type of each."""
 
 import re
 from collections.abc import Callable
@@ -7,12 +7,9 @@ from functools import lru_cache, partial
 from typing import Any
 
 from schema import temporal, values
-from schema.values import BadValue
-
-__all__ = ["BadValue", "ColumnType", "UnknownType", "canonical", "parse_type"]
 
 MAX_TYPE_LENGTH = 100
-"""Characters in the text of a type. Ours: it bounds the cache's memory."""
+"""Maximum characters of a type's name. Our own limit: it bounds the memory of the cache."""
 
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 NUMERIC_SCALE, NUMERIC_INTEGER_DIGITS = 9, 29
@@ -20,16 +17,16 @@ BIGNUMERIC_SCALE, BIGNUMERIC_INTEGER_DIGITS = 38, 38
 
 
 class UnknownType(ValueError):
-    """The text names no column type; the text says what would."""
+    """The text is not a column type. The message gives the valid form."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """A column's type in BigQuery. Two are equal when BigQuery has one type for both.
+    """A column's type in BigQuery. Two are equal if their BigQuery types are the same.
 
-    `bigquery` is the type as DDL has it (`NUMERIC(10,2)`), `base` the same without parameters;
+    `bigquery` is the type in DDL, such as `NUMERIC(10,2)`, and `base` the type without parameters.
     `precision` and `scale` are None except for NUMERIC and BIGNUMERIC. `canonicalise` takes a value
-    that is not null; it also enforces what BigQuery is not told, the n of VARCHAR(n).
+    that is not null. It also enforces the n of VARCHAR(n), which the BigQuery column does not have.
     """
 
     bigquery: str
@@ -40,16 +37,13 @@ class ColumnType:
 
 
 def canonical(value: Any, ctype: ColumnType) -> str | None:
-    """Give the canonical text of a value, None for null; see `schema.values` for each type's.
-
-    Raises BadValue.
-    """
+    """Return a value's canonical text (see `schema.values`), None for null. Raises BadValue."""
     return None if value is None else ctype.canonicalise(value)
 
 
 @lru_cache(maxsize=4096)
 def parse_type(text: str) -> ColumnType:
-    """Find the type that `text` names, whatever its case and spaces. Raises UnknownType."""
+    """Return the type with this name, in any case and with any spaces. Raises UnknownType."""
     match = _TYPE.fullmatch(text) if len(text) <= MAX_TYPE_LENGTH else None
     if match is None:
         raise UnknownType("a column type looks like INTEGER, VARCHAR(255) or DECIMAL(10,2)")
@@ -88,7 +82,7 @@ def _decimal_type(name: str, parameters: list[int]) -> ColumnType:
 
 
 def _decimal_column(bigquery: str, base: str, precision: int, scale: int) -> ColumnType:
-    canonicalise = partial(values.decimal, precision=precision, scale=scale)
+    canonicalise = partial(values.to_decimal, precision=precision, scale=scale)
     return ColumnType(bigquery, base, precision, scale, canonicalise)
 
 
@@ -110,22 +104,24 @@ _TYPE = re.compile(
 )
 DECIMALS = ("DECIMAL", "NUMERIC")
 SIZED: dict[str, tuple[str, Callable[..., str]]] = {
-    "CHAR": ("STRING", values.string),
-    "VARCHAR": ("STRING", values.string),
-    "BINARY": ("BYTES", values.binary),
-    "VARBINARY": ("BYTES", values.binary),
+    "CHAR": ("STRING", values.to_string),
+    "VARCHAR": ("STRING", values.to_string),
+    "BINARY": ("BYTES", values.to_bytes),
+    "VARBINARY": ("BYTES", values.to_bytes),
 }
 SIMPLE: dict[str, ColumnType] = {
-    **_simple("STRING", partial(values.string, length=None), "TEXT", "STRING", "UUID", "ENUM"),
-    **_simple("INT64", values.integer, "INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "INT64"),
-    **_simple("FLOAT64", values.floating, "FLOAT", "DOUBLE", "DOUBLE PRECISION", "REAL", "FLOAT64"),
-    **_simple("BOOL", values.boolean, "BOOLEAN", "BOOL"),
-    **_simple("DATE", temporal.day, "DATE"),
-    **_simple("TIME", temporal.time_of_day, "TIME"),
-    **_simple("DATETIME", temporal.civil_moment, "DATETIME"),
-    **_simple("TIMESTAMP", temporal.moment, "TIMESTAMP", "TIMESTAMPTZ"),
-    **_simple("JSON", values.document, "JSON", "JSONB"),
-    **_simple("BYTES", partial(values.binary, length=None), "BYTES", "BLOB", "BYTEA"),
+    **_simple("STRING", partial(values.to_string, length=None), "TEXT", "STRING", "UUID", "ENUM"),
+    **_simple("INT64", values.to_int64, "INTEGER", "INT", "BIGINT", "SMALLINT", "TINYINT", "INT64"),
+    **_simple(
+        "FLOAT64", values.to_float64, "FLOAT", "DOUBLE", "DOUBLE PRECISION", "REAL", "FLOAT64"
+    ),
+    **_simple("BOOL", values.to_bool, "BOOLEAN", "BOOL"),
+    **_simple("DATE", temporal.to_date, "DATE"),
+    **_simple("TIME", temporal.to_time, "TIME"),
+    **_simple("DATETIME", temporal.to_datetime, "DATETIME"),
+    **_simple("TIMESTAMP", temporal.to_timestamp, "TIMESTAMP", "TIMESTAMPTZ"),
+    **_simple("JSON", values.to_json, "JSON", "JSONB"),
+    **_simple("BYTES", partial(values.to_bytes, length=None), "BYTES", "BLOB", "BYTEA"),
 }
 _KNOWN = ", ".join(
     [*SIMPLE, *(f"{name}(n)" for name in SIZED), *(f"{name}(p,s)" for name in DECIMALS)]

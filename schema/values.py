@@ -1,8 +1,8 @@
-"""Bring a JSON value to the canonical text of its BigQuery type, or say why it does not fit.
+"""Converts JSON values to the canonical text of their BigQuery type.
 
-The text is what BigQuery reads with `CAST(text AS type)`, BYTES with FROM_BASE64 and JSON with
-PARSE_JSON. Two values that are equal in SQL have the same text. Every function takes a value that
-is not null and raises BadValue. Dates and times are in `schema.temporal`.
+BigQuery reads the text with `CAST(text AS type)`, BYTES with FROM_BASE64 and JSON with PARSE_JSON.
+Two values that are equal in SQL have the same text. Every function takes a value that is not null
+and raises BadValue. `schema.temporal` converts dates and times.
 """
 
 import binascii
@@ -14,11 +14,11 @@ from typing import Any
 
 INT64 = range(-(2**63), 2**63)
 WIDE_INTEGERS = range(-(2**63), 2**64)
-"""What JSON readers hold exactly: INT64 and UINT64."""
+"""Whole numbers that JSON readers keep exactly: INT64 and UINT64."""
 
 _DECIMAL_TEXT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-_KINDS: dict[type, str] = {
+_JSON_TYPES: dict[type, str] = {
     type(None): "null",
     bool: "a boolean",
     int: "a number",
@@ -31,35 +31,35 @@ _KINDS: dict[type, str] = {
 
 
 class BadValue(ValueError):
-    """The value does not fit its column type; the text says what would."""
+    """The value does not fit its column type. The message gives a value that fits."""
 
 
-def kind(value: Any) -> str:
-    """Say what a JSON value is, in a reader's words: `a string`, `null`."""
-    return _KINDS.get(type(value), "a Python object")
+def json_type(value: Any) -> str:
+    """Return a JSON value's type for a message: `a string`, `null`."""
+    return _JSON_TYPES.get(type(value), "a Python object")
 
 
-def integer(value: Any) -> str:
+def to_int64(value: Any) -> str:
     """INT64: `-1`."""
     if type(value) is int:
         if value in INT64:
             return str(value)
         raise BadValue(
-            f"INT64 ends at {INT64[0]} and {INT64[-1]}: send a smaller number or DECIMAL(38,0)"
+            f"INT64 holds {INT64[0]} to {INT64[-1]}: send a number in that range or DECIMAL(38,0)"
         )
     if isinstance(value, Decimal | float):
         raise BadValue("a whole number is written without fraction and exponent: 1, not 1.0 or 1e0")
-    raise BadValue(f"INT64 takes a whole number, not {kind(value)}")
+    raise BadValue(f"INT64 takes a whole number, not {json_type(value)}")
 
 
-def floating(value: Any) -> str:
+def to_float64(value: Any) -> str:
     """FLOAT64: the shortest text that reads back as the same double; `0.0` for minus zero.
 
-    A literal with a fraction or an exponent takes the nearest double, as everywhere; a whole number
-    must be a double exactly. Past either end of the range (1e400, 1e-400) nothing fits.
+    A literal with a fraction or an exponent is rounded to the nearest double, as usual. A whole
+    number must be a double exactly. A number outside the range (1e400, 1e-400) is a BadValue.
     """
     if not isinstance(value, int | Decimal | float) or isinstance(value, bool):
-        raise BadValue(f"FLOAT64 takes a number, not {kind(value)}")
+        raise BadValue(f"FLOAT64 takes a number, not {json_type(value)}")
     try:
         number = float(value)
     except OverflowError:
@@ -67,7 +67,7 @@ def floating(value: Any) -> str:
     if not math.isfinite(number):
         raise BadValue("FLOAT64 holds finite numbers up to 1.7976931348623157e+308")
     if isinstance(value, int) and number != value:
-        raise BadValue("no FLOAT64 is exactly this whole number: send INTEGER or DECIMAL(38,0)")
+        raise BadValue("FLOAT64 would round this whole number: send INTEGER or DECIMAL(38,0)")
     if number == 0:
         if value:
             raise BadValue("FLOAT64 would round this number to zero: its smallest is 5e-324")
@@ -75,21 +75,21 @@ def floating(value: Any) -> str:
     return repr(number)
 
 
-def boolean(value: Any) -> str:
+def to_bool(value: Any) -> str:
     """BOOL: `true` or `false`."""
     if value is True:
         return "true"
     if value is False:
         return "false"
-    raise BadValue(f"BOOL takes true or false, not {kind(value)}")
+    raise BadValue(f"BOOL takes true or false, not {json_type(value)}")
 
 
-def decimal(value: Any, precision: int, scale: int) -> str:
+def to_decimal(value: Any, precision: int, scale: int) -> str:
     """NUMERIC, BIGNUMERIC: plain notation, no trailing zeros: `-1.5`, `100`, `0`."""
     number = _decimal(value)
     if not number:
         return "0"
-    # The magnitude is looked at before the digits are written out: 1e999999999 has a billion.
+    # Check the magnitude before writing the digits: 1e999999999 has a billion of them.
     if -scale <= number.adjusted() < precision - scale:
         text = format(number, "f")
         if "." in text:
@@ -97,8 +97,8 @@ def decimal(value: Any, precision: int, scale: int) -> str:
         if len(text.partition(".")[2]) <= scale:
             return text
     raise BadValue(
-        f"it takes at most {precision - scale} digits before the decimal point and {scale} after:"
-        " round it yourself, or send a wider DECIMAL(p,s)"
+        f"the type takes at most {precision - scale} digits before the decimal point and {scale}"
+        " after: round the value, or send a wider DECIMAL(p,s)"
     )
 
 
@@ -109,7 +109,7 @@ def _decimal(value: Any) -> Decimal:
         return Decimal(value)
     text = repr(value) if type(value) is float else value
     if type(text) is not str:
-        raise BadValue(f"DECIMAL takes a number or a decimal string, not {kind(value)}")
+        raise BadValue(f"DECIMAL takes a number or a decimal string, not {json_type(value)}")
     if _DECIMAL_TEXT.fullmatch(text):
         try:
             return Decimal(text)
@@ -118,32 +118,32 @@ def _decimal(value: Any) -> Decimal:
     raise BadValue('a decimal string looks like "-12.34", with no spaces, units or separators')
 
 
-def string(value: Any, length: int | None) -> str:
-    """Keep a STRING as sent; `length` is its most in characters."""
+def to_string(value: Any, length: int | None) -> str:
+    """Return a STRING unchanged. `length` is the maximum in characters."""
     if type(value) is not str:
-        raise BadValue(f"STRING takes a string, not {kind(value)}")
+        raise BadValue(f"STRING takes a string, not {json_type(value)}")
     if length is not None and len(value) > length:
         raise BadValue(f"the type holds {length} characters and this string has {len(value)}")
     return value
 
 
-def binary(value: Any, length: int | None) -> str:
-    """BYTES: standard base64 with padding, encoded anew; `length` is its most in bytes."""
+def to_bytes(value: Any, length: int | None) -> str:
+    """BYTES: standard base64 with padding, encoded again. `length` is the maximum in bytes."""
     if type(value) is not str:
-        raise BadValue(f"BYTES takes a base64 string, not {kind(value)}")
+        raise BadValue(f"BYTES takes a base64 string, not {json_type(value)}")
     try:
         content = binascii.a2b_base64(value, strict_mode=True)
     except ValueError as error:
-        raise BadValue(f"it is not base64 in the standard alphabet with padding: {error}") from None
+        raise BadValue(f"the value is not standard base64 with padding: {error}") from None
     if length is not None and len(content) > length:
         raise BadValue(f"the type holds {length} bytes and this value has {len(content)}")
     return binascii.b2a_base64(content, newline=False).decode()
 
 
-def document(value: Any) -> str:
-    """JSON: compact, keys sorted, every number exactly as BigQuery's PARSE_JSON will keep it.
+def to_json(value: Any) -> str:
+    """JSON: compact, keys sorted, every number exactly as BigQuery's PARSE_JSON keeps it.
 
-    PARSE_JSON refuses to round by default: whole numbers have 64 bits, all others are doubles.
+    By default PARSE_JSON does not round: whole numbers have 64 bits, all others are doubles.
     https://cloud.google.com/bigquery/docs/reference/standard-sql/json_functions#parse_json
     """
     return _encode(_exact(value))
@@ -163,18 +163,18 @@ def _exact(value: Any) -> Any:
         number = exact_double(value)
         if number is None:
             raise BadValue(
-                "a number in it is no double exactly, and JSON would round it: send it as a string"
+                "JSON would round a number in the value to a double: send the number as a string"
             )
         return number
     if isinstance(value, int) and value not in WIDE_INTEGERS:
-        raise BadValue("a whole number in it is past 64 bits: send it as a string")
+        raise BadValue("a whole number in the value needs more than 64 bits: send it as a string")
     if isinstance(value, float) and not math.isfinite(value):
-        raise BadValue("a number in it is not finite")
+        raise BadValue("a number in the value is not finite")
     return value
 
 
 def exact_double(value: Decimal) -> float | None:
-    """Find the double whose shortest text is this very number; None when there is none."""
+    """Return the double whose shortest text is this number, None if there is none."""
     number = float(value)
     if math.isfinite(number) and Decimal(repr(number)) == value:
         return number

@@ -12,7 +12,7 @@ from schema import (
     canonical,
     check_body,
     parse_type,
-    read,
+    read_message,
 )
 from workers.delivery import Delivery
 from workers.outcome import Reason, Rejection
@@ -46,7 +46,7 @@ def _moment(text: str) -> str | None:
 
 def decode(delivery: Delivery) -> Entry:
     """Check a delivery against the rule again: workers trust no publisher."""
-    message = read(
+    message = read_message(
         delivery.data,
         delivery.attributes,
         delivery.message_id,

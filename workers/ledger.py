@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from google.cloud import bigquery
 
-from schema.ledger import LEDGER_COLUMNS
+from schema import LEDGER_COLUMNS
 from workers.entry import Entry
 from workers.outcome import Reason, Rejection
 

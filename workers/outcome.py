@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from schema.ledger import Reason
+from schema import Reason
 
 __all__ = ["Reason", "Rejection"]
 

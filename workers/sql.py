@@ -10,8 +10,7 @@ import zlib
 from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
-from schema import ColumnType
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE, ColumnType
 from workers.errors import SETTLED_TEXT
 from workers.fold import RowSet, TableChange
 from workers.ledger import LEDGER_SCHEMA

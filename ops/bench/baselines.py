@@ -63,7 +63,7 @@ class Futures:
 
     def hand_over(self, message: schema.Message) -> asyncio.Future[bool]:
         """Return the client's future as one of the loop's."""
-        attributes = schema.attributes(message)
+        attributes = message.attributes
         key = message.ordering_key
         future = self._client.publish(self._topic, message.data, ordering_key=key, **attributes)
         return asyncio.ensure_future(_confirmed(asyncio.wrap_future(future)))

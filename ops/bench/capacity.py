@@ -6,7 +6,6 @@ gathers the next meanwhile, so its batches are as large as what comes in during 
 
 from typing import Final, NamedTuple
 
-import schema
 from ops.bench import limits
 from ops.bench.batches import deliveries
 from workers import ledger, sql
@@ -52,7 +51,7 @@ def sample(count: int = _SAMPLE) -> Sample:
     rows = [ledger.row(entry, None, "worker_00") for entry in entries]
     settlement = sql.Settlement([entry.message.id for entry in entries], [], rows)
     script = sql.script("project.dataset", fold(activities), settlement)
-    attributes = [schema.attributes(entry.message) for entry in entries]
+    attributes = [entry.message.attributes for entry in entries]
     message = sum(
         len(each.data)
         + len(each.ordering_key)

@@ -57,7 +57,7 @@ def bodies(names: tuple[str, ...], count: int, seed: int = 1) -> Iterator[tuple[
 
 def message(table: str, body: bytes) -> Any:
     """Make the Pub/Sub message of a transaction as the server does, under a new id."""
-    composed = schema.compose(
+    composed = schema.compose_message(
         body,
         Transaction(()),
         id=schema.new_id(),
@@ -65,9 +65,7 @@ def message(table: str, body: bytes) -> Any:
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         ordering_key=table,
     )
-    return types.PubsubMessage.pb()(
-        data=body, attributes=schema.attributes(composed), ordering_key=table
-    )
+    return types.PubsubMessage.pb()(data=body, attributes=composed.attributes, ordering_key=table)
 
 
 def requests(topic: str, count: int, names: tuple[str, ...], a_call: int) -> Iterator[bytes]:

@@ -20,8 +20,7 @@ from aiohttp import web
 
 from ops.rig.transaction_mix import COLUMNS, TYPES
 from ops.runtime import process
-from schema import parse_type
-from schema.ledger import LEDGER_COLUMNS
+from schema import LEDGER_COLUMNS, parse_type
 
 _MAX_REQUEST = 64 * 1024 * 1024
 _BASE: Final = "/bigquery/v2/projects/{project}"

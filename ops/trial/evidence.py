@@ -19,7 +19,7 @@ from ops.trial.compare import Evidence, LedgerRow
 from ops.trial.expected import Expected, RowName, replay
 from ops.trial.journal import History, Key
 from ops.trial.model import Row
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 
 IDS_A_QUERY: Final = 10_000
 TABLES_AT_ONCE: Final = 4

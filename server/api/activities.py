@@ -64,7 +64,7 @@ class Ingest:
 
         That is whether it is spooled, or PublishFailed.
         """
-        message = schema.compose(
+        message = schema.compose_message(
             payload,
             transaction,
             id=_id(source, keys),

@@ -9,7 +9,7 @@ from aiohttp import web
 
 import schema
 from ops.runtime.settings import Settings
-from schema.description import json_schema
+from schema import json_schemas
 from server.api import responses as kinds
 from server.api.responses import Kind
 from server.api.route import RESULT, SCHEMAS, Body, Parameter, Route
@@ -144,7 +144,7 @@ def _schemas() -> dict[str, Any]:
     }
     verdict = {**result, "payload": {"description": "The body as sent, where it is JSON."}}
     return {
-        **json_schema(SCHEMAS),
+        **json_schemas(SCHEMAS),
         "Verdict": _closed(verdict),
         RESULT.removeprefix(SCHEMAS): _closed(result),
         "Fault": _closed(fault),

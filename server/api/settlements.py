@@ -16,7 +16,7 @@ from google.cloud import bigquery
 from requests.exceptions import RequestException
 
 from ops.runtime import log
-from schema.ledger import LEDGER_COLUMNS, LEDGER_TABLE
+from schema import LEDGER_COLUMNS, LEDGER_TABLE
 
 THREADS: Final = 4
 WAITING: Final = 60

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from schema.ledger import LEDGER_COLUMNS, STATES, Reason
+from schema import LEDGER_COLUMNS, LEDGER_STATES, Reason
 from server.api import responses as kinds
 from server.api import verdict
 from server.api.activities import SOURCE
@@ -68,7 +68,7 @@ def _columns() -> dict[str, Any]:
         if column.mode == "NULLABLE":
             described["type"] = [described["type"], "null"]
         columns[column.name] = described
-    columns["state"]["enum"] = list(STATES)
+    columns["state"]["enum"] = list(LEDGER_STATES)
     columns["reason"]["enum"] = [*Reason, None]
     return columns
 

@@ -10,7 +10,7 @@ from requests.exceptions import ConnectionError as HttpUnreachable
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 
 ROWS: Final = 20
 DAYS: Final = 7

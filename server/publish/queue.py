@@ -10,7 +10,7 @@ from collections import deque
 from operator import attrgetter
 from typing import Any
 
-from schema.message import MAX_CALL_BYTES, MAX_CALL_MESSAGES, publish_calls
+from schema import MAX_CALL_BYTES, MAX_CALL_MESSAGES, publish_calls
 
 
 class Entry:

@@ -43,7 +43,7 @@ def encode(message: schema.Message) -> Any:
     """Make the protobuf message that carries a transaction."""
     return _MESSAGE(
         data=message.data,
-        attributes=schema.attributes(message),
+        attributes=message.attributes,
         ordering_key=message.ordering_key,
     )
 

@@ -9,8 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from schema import ColumnType
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE, ColumnType
 from workers import sql
 from workers.plan import Column, Columns
 from workers.warehouse import AlreadySettled, Fence, OutcomeUnknown, WarehouseRejected

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from schema import InvalidJSON, loads, read
+from schema import InvalidJSON, loads, read_message
 
 # What the workers add to a rejected transaction's own attributes.
 _ADDED = ("reason", "error")
@@ -47,7 +47,7 @@ class Letter:
         message = received.message
         attributes = dict(message.attributes)
         since = message.publish_time
-        transaction = read(
+        transaction = read_message(
             message.data, attributes, message.message_id, since.isoformat(), message.ordering_key
         )
         return cls(

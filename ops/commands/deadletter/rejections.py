@@ -9,7 +9,7 @@ from google.cloud import bigquery
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 from workers import sql
 from workers.errors import Failure, classify
 from workers.ledger import Key, Settled, settled

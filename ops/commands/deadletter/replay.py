@@ -28,8 +28,7 @@ from ops.commands.deadletter.letter import Letter
 from ops.commands.deadletter.rejections import Ledger, Rows
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema import derive_id, publish_calls
-from schema.message import MAX_CALL_MESSAGES
+from schema import MAX_CALL_MESSAGES, derive_id, publish_calls
 from workers.ledger import Settled
 
 CALL_SECONDS = 10.0

@@ -10,7 +10,7 @@ from ops.commands.failure import CommandFailed, hint, warehouse_failure
 from ops.commands.provision import dataset as provision_warehouse
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 
 
 def dataset(settings: Settings, seconds: float) -> str:

@@ -7,7 +7,7 @@ from ops.commands.failure import CommandFailed
 from ops.commands.provision.change import Change
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 from workers.ledger import LEDGER_SCHEMA
 
 TIMEOUT_SECONDS = 30.0

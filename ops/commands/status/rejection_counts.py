@@ -6,7 +6,7 @@ from requests.exceptions import ConnectionError as HttpUnreachable
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 
 _SQL = (
     "SELECT reason, COUNT(*) AS rejected "  # noqa: S608  # the table's name is a constant

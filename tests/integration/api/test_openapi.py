@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from schema.rules import COLUMN_NAME, TABLE_NAME
+from schema import COLUMN_NAME, TABLE_NAME
 from server.api.route import Route
 from server.app import ROUTES
 from tests.support.server import LIMIT, Server

@@ -11,7 +11,7 @@ from google.cloud import bigquery
 from ops.runtime import clients
 from ops.runtime.api_keys import mint
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_COLUMNS, LEDGER_TABLE
+from schema import LEDGER_COLUMNS, LEDGER_TABLE
 from tests.support.server import Server
 from tests.support.server_in_process import FakeTopic, gate_under_test
 

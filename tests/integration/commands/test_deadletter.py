@@ -13,7 +13,7 @@ from ops.commands.deadletter.dead_letter_queue import Queue
 from ops.commands.deadletter.replay import Replay
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 from tests.support.processes import Service, free_port, wait_until
 from tests.support.stream import delete, insert, transaction
 

@@ -7,7 +7,7 @@ from ops.commands.__main__ import main
 from ops.commands.provision import dataset as provision_warehouse
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema.ledger import LEDGER_TABLE
+from schema import LEDGER_TABLE
 from tests.support.processes import free_port
 from workers.ledger import LEDGER_SCHEMA
 

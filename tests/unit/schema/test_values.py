@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.strict_json import InvalidJSON, loads
-from schema.types import BadValue, canonical, parse_type
+from schema.types import canonical, parse_type
+from schema.values import BadValue
 
 # The JSON text of a value, and its canonical text.
 GOOD: dict[str, list[tuple[str, str]]] = {

@@ -1,6 +1,6 @@
-"""The rules for single values of a payload: each returns what it accepts, or raises Broken.
+"""voluptuous validators for the single values of a payload.
 
-They are voluptuous validators, put together in `schema.payload`. Each rule stands here once.
+A validator returns what it accepts or raises RuleViolation. `schema.payload` combines them.
 """
 
 import re
@@ -10,20 +10,20 @@ from typing import Any, Final, Literal, get_args
 import voluptuous as vol
 
 from schema.types import ColumnType, UnknownType, parse_type
-from schema.values import kind
+from schema.values import json_type
 
 Rule = Literal[
     "type",  # another JSON type than the one expected
     "required",  # a key is missing
-    "unknown_key",  # a key that the rule does not name
+    "unknown_key",  # a key that the schema does not have
     "not_empty",  # a list without elements
-    "length",  # a list whose length differs from its neighbours'
+    "length",  # a column list longer or shorter than the others
     "operation",
     "table_name",
     "column_name",
     "duplicate_column",
     "column_type",
-    "value",  # it does not fit its column's type
+    "value",  # a value that does not fit its column's type
 ]
 RULES: Final[tuple[Rule, ...]] = get_args(Rule)
 
@@ -46,8 +46,8 @@ TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,1023}")
 COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 
 
-class Broken(vol.Invalid):
-    """One broken rule; voluptuous adds the path to it."""
+class RuleViolation(vol.Invalid):
+    """A value breaks `rule`. voluptuous adds the path."""
 
     def __init__(self, rule: Rule, message: str, path: list[Hashable] | None = None) -> None:
         super().__init__(message, path)
@@ -55,114 +55,115 @@ class Broken(vol.Invalid):
 
 
 def operation(value: Any) -> str:
-    """Accept one of OPERATIONS."""
     if type(value) is str and value in OPERATIONS:
         return value
-    raise Broken("operation", 'an operation is "insert" or "delete"')
+    raise RuleViolation("operation", 'an operation is "insert" or "delete"')
 
 
 def table_name(value: Any) -> str:
-    """Accept the name of a table that a client may write to."""
     if type(value) is not str:
-        raise Broken("type", f"a table's name is a string, not {kind(value)}")
+        raise RuleViolation("type", f"a table's name is a string, not {json_type(value)}")
     if not TABLE_NAME.fullmatch(value):
-        raise Broken(
+        raise RuleViolation(
             "table_name",
             "a table's name has 1 to 1024 ASCII letters, digits and underscores, a letter first",
         )
-    # Table names have case in BigQuery; our own are kept free in any.
+    # BigQuery's table names are case-sensitive, but this prefix is reserved in any case.
     if value[:11].lower() == RESERVED_TABLE_PREFIX:
-        raise Broken("table_name", f"names that start with {RESERVED_TABLE_PREFIX} are reserved")
+        raise RuleViolation(
+            "table_name", f"names that start with {RESERVED_TABLE_PREFIX} are reserved"
+        )
     return value
 
 
 def column_name(value: Any) -> str:
-    """Accept a name that BigQuery takes for a column."""
     if type(value) is not str:
-        raise Broken("type", f"a column's name is a string, not {kind(value)}")
+        raise RuleViolation("type", f"a column's name is a string, not {json_type(value)}")
     if not COLUMN_NAME.fullmatch(value):
-        raise Broken(
+        raise RuleViolation(
             "column_name",
             "a column's name has 1 to 300 ASCII letters, digits and underscores, no digit first",
         )
     if value[0] == "_" and value.lower().startswith(RESERVED_COLUMN_PREFIXES):
-        raise Broken("column_name", "BigQuery reserves the prefix of this column's name")
+        raise RuleViolation("column_name", "BigQuery reserves the prefix of this column's name")
     return value
 
 
 def column_type(value: Any) -> ColumnType:
-    """Accept a source type's name and return the type that it becomes."""
+    """Return the BigQuery type of a source type's name."""
     if type(value) is not str:
-        raise Broken("type", f"a column's type is a string, not {kind(value)}")
+        raise RuleViolation("type", f"a column's type is a string, not {json_type(value)}")
     try:
         return parse_type(value)
     except UnknownType as error:
-        raise Broken("column_type", str(error)) from None
+        raise RuleViolation("column_type", str(error)) from None
 
 
-def filled_list(value: Any) -> list[Any]:
-    """Accept a list of one or more elements."""
+def non_empty_list(value: Any) -> list[Any]:
     if type(value) is not list:
-        raise Broken("type", f"a list is expected here, not {kind(value)}")
+        raise RuleViolation("type", f"a list is expected here, not {json_type(value)}")
     if not value:
-        raise Broken("not_empty", "this list needs at least one element")
+        raise RuleViolation("not_empty", "the list is empty: send one element or more")
     return value
 
 
-def each[T](rule: Callable[[Any], T]) -> Callable[[Any], list[T]]:
-    """Make the rule for a filled list whose every element keeps `rule`.
+def list_of[T](validator: Callable[[Any], T]) -> Callable[[Any], list[T]]:
+    """Return a validator for a non-empty list that applies `validator` to each element.
 
-    voluptuous's own list validator stops at the first element with a fault inside.
+    voluptuous's own list validator stops at the first invalid element. This one collects all.
     """
 
     def validate(value: Any) -> list[T]:
         accepted: list[T] = []
         faults: list[vol.Invalid] = []
-        for index, element in enumerate(filled_list(value)):
+        for index, element in enumerate(non_empty_list(value)):
             try:
-                accepted.append(rule(element))
+                accepted.append(validator(element))
             except vol.Invalid as fault:
                 fault.prepend([index])
                 faults.append(fault)
         if faults:
-            raise gathered(faults)
+            raise flattened(faults)
         return accepted
 
     return validate
 
 
-def gathered(faults: Iterable[vol.Invalid]) -> vol.MultipleInvalid:
-    """Make one exception that holds each single fault, however the given ones nest."""
+def flattened(faults: Iterable[vol.Invalid]) -> vol.MultipleInvalid:
+    """Return one exception with every single error of the given, nested ones."""
     single: list[vol.Invalid] = []
     for fault in faults:
         single.extend(fault.errors if isinstance(fault, vol.MultipleInvalid) else [fault])
     return vol.MultipleInvalid(single)
 
 
-_names = each(column_name)
+_name_list = list_of(column_name)
 
 
 def column_names(value: Any) -> list[str]:
-    """Accept column names that stand once each, whatever their case: to BigQuery `a` is `A`."""
+    """Accept unique column names. To BigQuery, `a` and `A` are the same column."""
     faults: list[vol.Invalid] = []
     try:
-        names = _names(value)
+        names = _name_list(value)
         if len(set(map(str.lower, names))) == len(names):
             return names
     except vol.MultipleInvalid as broken:
         faults.extend(broken.errors)
     faults.extend(_duplicates(value, {fault.path[0] for fault in faults}))
-    raise gathered(faults)
+    raise flattened(faults)
 
 
-def _duplicates(names: list[Any], broken: set[Hashable]) -> list[Broken]:
+def _duplicates(names: list[Any], broken: set[Hashable]) -> list[RuleViolation]:
     first: dict[str, int] = {}
-    found = []
+    duplicates = []
     for index, name in enumerate(names):
         if index in broken:
             continue
         earlier = first.setdefault(name.lower(), index)
         if earlier != index:
-            message = f"the column stands at index {earlier} already, compared without case"
-            found.append(Broken("duplicate_column", message, [index]))
-    return found
+            message = (
+                f"duplicate column: `{name}` repeats the column at index {earlier}"
+                " (names are case-insensitive)"
+            )
+            duplicates.append(RuleViolation("duplicate_column", message, [index]))
+    return duplicates

@@ -1,4 +1,4 @@
-"""What a payload becomes once it is known to keep the rule."""
+"""A valid payload in typed form."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from schema.types import ColumnType
 
 
 class Activity(NamedTuple):
-    """One insert or delete. `names`, `types` and `values` are of one length and not empty.
+    """One insert or delete. `names`, `types` and `values` are not empty and have the same length.
 
     `values` holds canonical texts (see `schema.values`), None for null.
     """
@@ -19,11 +19,11 @@ class Activity(NamedTuple):
 
 
 class Transaction(NamedTuple):
-    """What is applied whole or not at all: one or more activities, in order."""
+    """One or more activities, in order. They are applied all or not at all."""
 
     activities: tuple[Activity, ...]
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The distinct tables, in the order in which they are first named."""
+        """The distinct tables, in the order of their first use."""
         return tuple(dict.fromkeys(activity.table for activity in self.activities))

@@ -1,14 +1,15 @@
-"""The rule as JSON Schema 2020-12, made from the patterns and the type table that enforce it.
+"""The schema rule as JSON Schema 2020-12, built from the patterns and types that enforce it.
 
-JSON Schema has no word for lists that go together by index: that the column lists are of one
-length, that a value fits its type, that two names differ by more than case. The descriptions say
-so. What this schema refuses the rule refuses too; not the other way round.
+JSON Schema cannot compare lists: the column lists have the same length, a value fits the type at
+its index, two names differ in more than case. The descriptions state these rules. So every payload
+that is invalid here is invalid for `schema.payload` too, but not the reverse.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
-from schema import rules, types
+from schema import types, validators
 
 VALUES: Final = {
     "STRING": "a string",
@@ -23,64 +24,57 @@ VALUES: Final = {
     "JSON": "any JSON value",
     "BYTES": "a base64 string",
 }
-"""BigQuery's type → what its value is in JSON."""
+"""BigQuery type → the JSON form of its values."""
 
 _SPACE = r"[ \t\n\r\f\v]"
 _NUMBER = rf"{_SPACE}*[0-9]+{_SPACE}*"
 
 
-def json_schema(ref: str) -> dict[str, Any]:
-    """Describe a transaction and its parts, by name; they refer to one another as `ref` + name."""
+def json_schemas(ref: str) -> dict[str, Any]:
+    """Return the schemas of a transaction and its parts by name. A reference is `ref` + name."""
     head = {"table": {"$ref": f"{ref}TableName"}}
     lists = {
-        "col_names": {
-            "type": "array",
-            "items": {"$ref": f"{ref}ColumnName"},
-            "minItems": 1,
-            "uniqueItems": True,
-            "description": "No name stands twice, compared without case.",
-        },
-        "col_types": {
-            "type": "array",
-            "items": {"$ref": f"{ref}ColumnType"},
-            "minItems": 1,
-            "description": "As many as col_names.",
-        },
-        "col_values": {
-            "type": "array",
-            "minItems": 1,
-            "description": "As many as col_names; each is null or fits the type at its index.",
-        },
+        "col_names": _list(
+            "Each name is unique. Upper and lower case are equal.",
+            items={"$ref": f"{ref}ColumnName"},
+            uniqueItems=True,
+        ),
+        "col_types": _list("The same length as col_names.", items={"$ref": f"{ref}ColumnType"}),
+        "col_values": _list(
+            "The same length as col_names. Each value is null or fits the type at its index."
+        ),
     }
     return {
         "Transaction": _object(
-            "Applied whole or not at all, in order.",
+            "Its activities are applied in order, all or none.",
             activities={"type": "array", "items": {"$ref": f"{ref}Activity"}, "minItems": 1},
         ),
         "Activity": {"oneOf": [{"$ref": f"{ref}Insert"}, {"$ref": f"{ref}Delete"}]},
         "Insert": _object(
-            "Adds a row. A missing table is created, a missing column added.",
-            operation={"const": rules.OPERATIONS[0]},
+            "Adds a row. Creates a missing table and adds missing columns.",
+            operation={"const": validators.OPERATIONS[0]},
             **head,
             **lists,
         ),
         "Delete": _object(
-            "Removes every row that matches on all the given columns; null matches NULL.",
-            operation={"const": rules.OPERATIONS[1]},
+            "Removes every row that matches all the given columns. null matches NULL.",
+            operation={"const": validators.OPERATIONS[1]},
             **head,
             value_to_delete={"$ref": f"{ref}Columns"},
         ),
-        "Columns": _object("Columns and the values that they must have.", **lists),
+        "Columns": _object("Columns and the values to match.", **lists),
         "TableName": {
             "type": "string",
-            "pattern": _whole(rules.TABLE_NAME.pattern),
-            "not": {"pattern": f"^{_any_case(rules.RESERVED_TABLE_PREFIX)}"},
+            "pattern": _whole(validators.TABLE_NAME.pattern),
+            "not": {"pattern": f"^{_any_case(validators.RESERVED_TABLE_PREFIX)}"},
             "examples": ["orders"],
         },
         "ColumnName": {
             "type": "string",
-            "pattern": _whole(rules.COLUMN_NAME.pattern),
-            "not": {"pattern": f"^({'|'.join(map(_any_case, rules.RESERVED_COLUMN_PREFIXES))})"},
+            "pattern": _whole(validators.COLUMN_NAME.pattern),
+            "not": {
+                "pattern": f"^({'|'.join(map(_any_case, validators.RESERVED_COLUMN_PREFIXES))})"
+            },
             "examples": ["id"],
         },
         "ColumnType": {
@@ -91,6 +85,10 @@ def json_schema(ref: str) -> dict[str, Any]:
             "examples": ["INTEGER", "VARCHAR(255)", "DECIMAL(10,2)"],
         },
     }
+
+
+def _list(description: str, **keywords: Any) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "description": description, **keywords}
 
 
 def _object(description: str, **properties: Any) -> dict[str, Any]:
@@ -108,21 +106,22 @@ def _whole(pattern: str) -> str:
 
 
 def _any_case(text: str) -> str:
-    """Write a pattern for a text in any case: JSON Schema's patterns know no flags."""
+    """Return a pattern for a text in any case: patterns in JSON Schema have no flags."""
     return "".join(
         f"[{each.upper()}{each.lower()}]" if each.isalpha() else re.escape(each) for each in text
     )
 
 
 def _type_pattern() -> str:
-    def named(names: Any) -> str:
-        words = (f"{_SPACE}+".join(map(_any_case, name.split())) for name in names)
-        return f"({'|'.join(words)}){_SPACE}*"
-
     length = rf"\({_NUMBER}\){_SPACE}*"
     scale = rf"(\({_NUMBER}(,{_NUMBER})?\){_SPACE}*)?"
-    simple, sized, decimal = map(named, (types.SIMPLE, types.SIZED, types.DECIMALS))
-    return f"{_SPACE}*({simple}|{sized}{length}|{decimal}{scale})"
+    sized, decimal = _any_of(types.SIZED) + length, _any_of(types.DECIMALS) + scale
+    return f"{_SPACE}*({_any_of(types.SIMPLE)}|{sized}|{decimal})"
+
+
+def _any_of(names: Iterable[str]) -> str:
+    words = (f"{_SPACE}+".join(map(_any_case, name.split())) for name in names)
+    return f"({'|'.join(words)}){_SPACE}*"
 
 
 def _type_table() -> str:

@@ -1,0 +1,78 @@
+"""The fast path of `schema.payload.check`, for valid payloads, which are nearly all.
+
+It walks a payload once, with the same validators for single values as voluptuous, but keeps no
+paths and collects no faults. That takes half the time. At the first doubt it returns None, and
+voluptuous decides. A property test shows that both accept the same payloads.
+"""
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import voluptuous as vol
+
+from schema import validators
+from schema.transaction import Activity, Transaction
+from schema.types import ColumnType
+
+_CACHED_LENGTH: Final = 100
+_CACHED_COLUMNS: Final = 512
+"""Column lists kept in the cache: clients use few. One takes at most about 40 kB."""
+_INSERT_KEYS: Final = 5
+_DELETE_KEYS: Final = 3
+_COLUMN_KEYS: Final = 3
+
+
+class _Columns(NamedTuple):
+    """Valid column names and types, and the function that makes a value of each canonical."""
+
+    names: tuple[str, ...]
+    types: tuple[ColumnType, ...]
+    canonicalise: tuple[Any, ...]
+
+
+def check_fast(payload: Any) -> Transaction | None:
+    """Return the transaction of a valid payload, None for any other."""
+    try:
+        given = payload["activities"]
+        if len(payload) != 1 or type(given) is not list or not given:
+            return None
+        return Transaction(tuple([_activity(value) for value in given]))
+    except (vol.Invalid, ValueError, KeyError, TypeError):
+        # A validator, BadValue, a wrong length, a missing key, another JSON type.
+        return None
+
+
+def _activity(value: Any) -> Activity:
+    operation, table = value["operation"], validators.table_name(value["table"])
+    if operation == "insert" and len(value) == _INSERT_KEYS:
+        lists = value
+    elif operation == "delete" and len(value) == _DELETE_KEYS:
+        lists = value["value_to_delete"]
+        if len(lists) != _COLUMN_KEYS:
+            raise ValueError
+    else:
+        raise ValueError
+    names, types, values = lists["col_names"], lists["col_types"], lists["col_values"]
+    if not (type(names) is type(types) is type(values) is list):
+        raise TypeError
+    read_columns = _cached_columns if len(names) <= _CACHED_LENGTH else _columns
+    columns = read_columns(tuple(names), tuple(types))
+    texts = [
+        None if each is None else canonicalise(each)
+        for each, canonicalise in zip(values, columns.canonicalise, strict=True)
+    ]
+    return Activity(operation, table, columns.names, columns.types, tuple(texts))
+
+
+def _columns(names: tuple[Any, ...], types: tuple[Any, ...]) -> _Columns:
+    if len(names) != len(types):
+        raise ValueError
+    columns = tuple([validators.column_type(text) for text in types])
+    return _Columns(
+        tuple(validators.column_names(list(names))),
+        columns,
+        tuple([column.canonicalise for column in columns]),
+    )
+
+
+_cached_columns = lru_cache(_CACHED_COLUMNS)(_columns)

@@ -25,12 +25,12 @@ class Team(FastHttpUser):
         for table in TABLES:
             self._send("insert", {"activities": [self.mix.insert(table)]})
 
-    @task(WEIGHTS["insert"])
+    @task(WEIGHTS["inserted"])
     def insert(self) -> None:
         """Insert one row."""
         self._send("insert", self.mix.inserted())
 
-    @task(WEIGHTS["delete"])
+    @task(WEIGHTS["deleted"])
     def delete(self) -> None:
         """Delete the rows of one id."""
         self._send("delete", self.mix.deleted())

@@ -1,4 +1,4 @@
-"""What BigQuery says when it fails: error bodies, and jobs that it has cancelled over a conflict.
+"""BigQuery's answers when it fails: errors, and jobs that a conflict has cancelled.
 
 Reasons and statuses: https://cloud.google.com/bigquery/docs/error-messages; the conflict:
 https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency.
@@ -43,17 +43,16 @@ _CONFLICT: Final = (
 )
 _TABLE: Final = re.compile(r"(?:DELETE\s+FROM|INSERT\s+INTO)\s+`([^`]+)`", re.IGNORECASE)
 _JOB_ID: Final = re.compile(rb'"jobId"\s*:\s*"([^"]*)"')
-_JOB_PATH: Final = re.compile(r"(?P<base>.*/projects/(?P<project>[^/]+))/(?P<kind>jobs|queries)/")
+_JOB_PATH: Final = re.compile(r".*/projects/(?P<project>[^/]+)/(?P<kind>jobs|queries)/")
 
 
 def failure(fault: str) -> web.Response:
-    """Return the answer that a request gets instead of its own."""
-    code, reason, status, message = _FAILURES[fault]
-    return _error(code, reason, status, message)
+    """Return the answer of a request that a fault hits."""
+    return _error(*_FAILURES[fault])
 
 
 def plain(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return a request's body uncompressed; as it is where that cannot be done."""
+    """Return a request's body uncompressed; unchanged if that is not possible."""
     if headers.get("Content-Encoding", "").lower() != "gzip":
         return body
     try:
@@ -73,43 +72,36 @@ def transaction(body: bytes) -> dict[str, Any] | None:
     return job if "BEGIN TRANSACTION" in script.upper() else None
 
 
-class Cancelled:
-    """The jobs that were answered as cancelled; whoever asks for one later hears the same."""
+class CancelledJobs:
+    """The jobs that were answered as cancelled; every later request for one gets that answer."""
 
     def __init__(self) -> None:
-        self._jobs: OrderedDict[str, dict[str, Any]] = OrderedDict()
-
-    def __bool__(self) -> bool:
-        return bool(self._jobs)
+        self.jobs: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
+        """By project and job id."""
 
     def taken(self, path: str, body: bytes) -> web.Response | None:
         """Answer a submission under the id of one of these jobs; None for any other."""
-        project = path.removesuffix("/jobs").rpartition("/")[2]
+        project = _project(path)
         match = _JOB_ID.search(body)
         job_id = match[1].decode() if match else ""
-        if f"{project}/{job_id}" not in self._jobs:
+        if (project, job_id) not in self.jobs:
             return None
         message = f"Already Exists: Job {project}:US.{job_id}"
         return _error(409, "duplicate", "ALREADY_EXISTS", message)
 
     def cancel(self, path: str, job: dict[str, Any]) -> web.Response:
         """Answer a submission to `…/projects/{project}/jobs`: the job is done, and has failed."""
-        base = path.removesuffix("/jobs")
-        project = base.rpartition("/")[2]
-        job_id = job["jobReference"]["jobId"]
-        done = _done(base, project, job)
-        self._jobs[f"{project}/{job_id}"] = done
-        while len(self._jobs) > REMEMBERED_JOBS:
-            self._jobs.popitem(last=False)
+        done = _done(path, job)
+        self.jobs[_project(path), job["jobReference"]["jobId"]] = done
+        while len(self.jobs) > REMEMBERED_JOBS:
+            self.jobs.popitem(last=False)
         return web.json_response(done)
 
     def answer(self, method: str, path: str) -> web.Response | None:
         """Answer a request about one of these jobs or its results; None for any other."""
-        match = _JOB_PATH.match(path) if self._jobs and method == "GET" else None
-        if match is None:
-            return None
-        job = self._jobs.get(f"{match['project']}/{path[match.end() :]}")
-        if job is None:
+        match = _JOB_PATH.match(path) if self.jobs and method == "GET" else None
+        job = self.jobs.get((match["project"], path[match.end() :])) if match else None
+        if match is None or job is None:
             return None
         if match["kind"] == "jobs":
             return web.json_response(job)
@@ -117,25 +109,26 @@ class Cancelled:
         return _error(400, "invalidQuery", "INVALID_ARGUMENT", message)
 
 
-def _done(base: str, project: str, job: dict[str, Any]) -> dict[str, Any]:
-    job_id = job["jobReference"]["jobId"]
+def _project(path: str) -> str:
+    return path.removesuffix("/jobs").rpartition("/")[2]
+
+
+def _done(path: str, job: dict[str, Any]) -> dict[str, Any]:
+    job_id, project = job["jobReference"]["jobId"], _project(path)
     script = job["configuration"]["query"]["query"]
-    tables = _TABLE.findall(script)
+    table = ["unknown", *_TABLE.findall(script)][-1]
     now = time.time_ns()
-    message = _CONFLICT.format(table=tables[-1] if tables else "unknown", transaction=now)
+    message = _CONFLICT.format(table=table, transaction=now)
     error = {"reason": "invalidQuery", "message": message, "location": "query"}
-    moment = str(now // 1_000_000)
     return {
         "kind": "bigquery#job",
         "id": f"{project}:US.{job_id}",
-        "selfLink": f"{base}/jobs/{job_id}?location=US",
+        "selfLink": f"{path}/{job_id}?location=US",
         "jobReference": {"projectId": project, "jobId": job_id, "location": "US"},
         "configuration": {"jobType": "QUERY", "query": {"query": script, "useLegacySql": False}},
         "status": {"state": "DONE", "errorResult": error, "errors": [error]},
         "statistics": {
-            "creationTime": moment,
-            "startTime": moment,
-            "endTime": moment,
+            **dict.fromkeys(("creationTime", "startTime", "endTime"), str(now // 1_000_000)),
             "totalBytesProcessed": "0",
             "query": {"statementType": "SCRIPT", "totalBytesProcessed": "0"},
         },

@@ -1,13 +1,12 @@
-"""A proxy before BigQuery that makes what can go wrong between a client and the service go wrong.
+"""A proxy in front of BigQuery that injects the faults of a network and of the service.
 
-Requests and answers pass as they came: headers, compression, bodies. Only while a fault is on that
-asks what a request says is one read.
+Requests and answers pass unchanged: headers, compression, bodies. A request is parsed only while a
+fault is active that depends on its content.
 """
 
 import asyncio
 import contextlib
 import io
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -17,20 +16,19 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ops.rig import bigquery_answers as answers
-from ops.rig.bigquery_answers import Cancelled
-from ops.rig.strikes import Strikes
-from ops.rig.tcp_front import Front
+from ops.rig.bigquery_answers import CancelledJobs
+from ops.rig.fault_proxy import FaultProxy
 
 DELAY_SECONDS = 0.6
 """The longest pause of one request, half of it before and half after it is forwarded."""
 LOSE_WITHIN_SECONDS = 0.15
-"""How long after a job was handed over its client is cut off at most; a small job takes as long."""
+"""The client's connection is closed at most so long after its job was forwarded: as long as a small
+job takes."""
 
-# Below the 5 seconds after which the local service closes an idle connection: a request must not
-# meet that.
+# The local service closes an idle connection after 5 seconds; no request may meet that.
 _IDLE_SECONDS: Final = 2.0
 _CHUNK_BYTES: Final = 256 * 1024
-# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1: a connection's own business.
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1: headers of one connection.
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
     | {"upgrade"}
@@ -40,15 +38,14 @@ _MAYBE_DONE: Final = frozenset({"internal", "unavailable"})
 
 
 class _ConnectionLost(Exception):
-    """The client was cut off; there is nobody to answer."""
+    """The client's connection is closed; there is nobody to answer."""
 
 
-class BigQueryProxy:
-    """Listens at `listen` and forwards to `upstream`, both "host:port", until stopped.
+class BigQueryProxy(FaultProxy):
+    """The fault proxy in front of BigQuery.
 
-    `struck` counts how often each fault has hit: requests, for `refuse` and `reset` the
-    connections cut. `internal` and `unavailable` hit a new job before or after the service has
-    taken it: the documentation says to ask for the job after such an answer,
+    `internal` and `unavailable` hit a new job before or after the service has accepted it: after
+    such an answer a client must ask for the job,
     https://cloud.google.com/bigquery/docs/error-messages.
     """
 
@@ -56,46 +53,36 @@ class BigQueryProxy:
         "delay",
         "refuse",
         "reset",
-        "too_many",
-        "internal",
-        "unavailable",
+        *_STATUSES,
         "conflict",
         "lose_commit",
     )
 
     def __init__(self, listen: str, upstream: str) -> None:
-        self._front = Front(listen)
-        self._upstream = f"http://{upstream}"
-        self._strikes = Strikes(self.FAULTS)
-        self._cancelled = Cancelled()
+        super().__init__(listen, upstream)
+        self._cancelled = CancelledJobs()
         self._abandoned: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.ServerRunner | None = None
 
-    @property
-    def struck(self) -> Counter[str]:
-        """How often each fault has really hit."""
-        return self._strikes.struck
-
     async def start(self) -> None:
-        """Serve; raises OSError where the address cannot be had."""
+        """Serve; raises OSError when the address is not available."""
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None),  # the client's own business
+            timeout=aiohttp.ClientTimeout(total=None),  # the client has its own
         )
         server = web.Server(
             self._handle, request_factory=_request, auto_decompress=False, access_log=None
         )
         self._runner = web.ServerRunner(server, handle_signals=False)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        await self._front.open(self._runner.addresses[0][1])
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await self.front.open(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """Cut everything and close the port."""
-        await self._front.shut()
+        """Reset every connection and close the port."""
+        await self.front.stop()
         for task in self._abandoned:
             task.cancel()
         if self._runner is not None:
@@ -103,23 +90,13 @@ class BigQueryProxy:
         if self._session is not None:
             await self._session.close()
 
-    async def strike(self, fault: str, seconds: float) -> None:
-        """Have the fault for that long; several may overlap. Raises ValueError for an unknown."""
-        async with self._strikes.on(fault):
-            if fault == "refuse":
-                await self._strikes.refuse(self._front, seconds)
-            elif fault == "reset":
-                await self._strikes.reset(self._front, seconds)
-            else:
-                await asyncio.sleep(seconds)
-
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        pause = self._strikes.pause(DELAY_SECONDS) / 2
+        pause = self._delay(DELAY_SECONDS) / 2
         await asyncio.sleep(pause)
         try:
             return await self._answer(request, pause)
         except (_ConnectionLost, aiohttp.ClientError, OSError):
-            # The service is gone, or the fault wants it to look like that: so is this connection.
+            # The service is gone, or the fault pretends that: close this connection too.
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=502)
@@ -130,27 +107,27 @@ class BigQueryProxy:
             return known
         new_job = request.method == "POST" and request.path.endswith("/jobs")
         for fault in _STATUSES:
-            if self._strikes.hits(fault):
-                if new_job and fault in _MAYBE_DONE and self._strikes.random.random() < 1 / 2:
+            if self._hit(fault):
+                if new_job and fault in _MAYBE_DONE and self._random.random() < 1 / 2:
                     await self._discard(request)
                 else:
                     await request.read()
                 return answers.failure(fault)
         if new_job and (answer := await self._conflict(request)):
             return answer
-        if new_job and self._strikes.hits("lose_commit"):
+        if new_job and self._hit("lose_commit"):
             await self._lose(request)
         return await self._forward(request, pause)
 
     async def _conflict(self, request: web.BaseRequest) -> web.Response | None:
-        """Answer a new job as one that was cancelled, if it is to be or if its id is taken so."""
-        if not (self._cancelled or self._strikes.active("conflict")):
+        """Answer a new job as cancelled when `conflict` hits it, or hit that job id before."""
+        if not (self._cancelled.jobs or self._active["conflict"]):
             return None
         body = answers.plain(await request.read(), request.headers)
         if taken := self._cancelled.taken(request.path, body):
             return taken
-        job = answers.transaction(body) if self._strikes.active("conflict") else None
-        if job is None or not self._strikes.hits("conflict"):
+        job = answers.transaction(body) if self._active["conflict"] else None
+        if job is None or not self._hit("conflict"):
             return None
         return self._cancelled.cancel(request.path, job)
 
@@ -160,7 +137,7 @@ class BigQueryProxy:
         assert self._session is not None, "not started"  # noqa: S101 - `start` comes first
         return self._session.request(
             request.method,
-            URL(f"{self._upstream}{request.raw_path}", encoded=True),
+            URL(f"http://{self._upstream}{request.raw_path}", encoded=True),
             data=io.BytesIO(body) if body else None,  # aiohttp objects to large bytes
             headers=_end_to_end(request.headers),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -181,19 +158,19 @@ class BigQueryProxy:
             return response
 
     async def _discard(self, request: web.BaseRequest) -> None:
-        """Have a request carried out, whatever the answer."""
+        """Forward a request and discard its answer."""
         async with self._call(request, await request.read()) as answer:
             await answer.read()
 
     async def _lose(self, request: web.BaseRequest) -> None:
-        """Hand a job over and cut its client off: while the job runs, or when it has answered."""
+        """Forward a job and close its client's connection, before or after the answer."""
         await request.read()
         work = asyncio.create_task(self._discard(request), name="abandoned")
         self._abandoned.add(work)
         work.add_done_callback(self._abandoned.discard)
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
-        early = self._strikes.random.random() < 1 / 2
-        patience = self._strikes.random.uniform(0.02, LOSE_WITHIN_SECONDS) if early else None
+        early = self._random.random() < 1 / 2
+        patience = self._random.uniform(0.02, LOSE_WITHIN_SECONDS) if early else None
         await asyncio.wait({work}, timeout=patience)
         raise _ConnectionLost
 

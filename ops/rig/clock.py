@@ -1,13 +1,13 @@
 """`python -m ops.rig.clock OFFSET_FILE MODULE [ARG...]`: a process whose wall clock can be moved.
 
-Runs MODULE as `python -m MODULE` does. What it takes for the time of day is off by the number of
-seconds in OFFSET_FILE, read every 50 ms; no file is 0. The monotonic clock goes on untouched, as
-it does when a machine's clock is set.
+Runs MODULE as `python -m MODULE` does. Its time of day is off by the number of seconds in
+OFFSET_FILE, which is read every 50 ms; without the file by 0. The monotonic clock is unchanged, as
+when a machine's clock is set.
 
-The library time-machine does it below Python: every reference to `time.time` and
-`datetime.now` follows, whenever it was imported, for a microsecond a call. Code in other languages
-(DuckDB, SQLite, the network) keeps the real time. For gRPC, whose core is such code, its Python
-side is given the real time too: the two exchange deadlines.
+The library time-machine patches `time.time` and `datetime.now` below Python, whenever they were
+imported, for a microsecond a call. Code in other languages (DuckDB, SQLite, the network) keeps the
+real time. gRPC's core is such code and exchanges deadlines with its Python side, which therefore
+keeps the real time too.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from typing import Final
 import time_machine
 
 POLL_SECONDS: Final = 0.05
-# The modules of gRPC that compute an absolute deadline for its core, or get one from there.
+# The modules of gRPC that exchange absolute deadlines with its core.
 _EXCHANGE_DEADLINES: Final = (
     "grpc._channel",
     "grpc._common",
@@ -45,21 +45,21 @@ async def jump(offset_file: Path, offset: float, seconds: float) -> None:
         await asyncio.to_thread(_write, offset_file, offset)
         await asyncio.sleep(seconds)
     finally:
-        _forget(offset_file)
+        _remove(offset_file)
 
 
-def _forget(offset_file: Path) -> None:
+def _remove(offset_file: Path) -> None:
     offset_file.unlink(missing_ok=True)
 
 
 def _write(offset_file: Path, offset: float) -> None:
-    beside = offset_file.with_name(f"{offset_file.name}.new")
-    beside.write_text(f"{offset!r}\n")
-    beside.replace(offset_file)  # a reader never sees half a number
+    new = offset_file.with_name(f"{offset_file.name}.new")
+    new.write_text(f"{offset!r}\n")
+    new.replace(offset_file)  # a reader never reads half a number
 
 
 def read(offset_file: Path) -> float:
-    """Return the offset in seconds; 0 where there is no file, or none that holds a number."""
+    """Return the offset in seconds; 0 without a file with a number."""
     try:
         return float(offset_file.read_text())
     except (OSError, ValueError):
@@ -67,7 +67,7 @@ def read(offset_file: Path) -> float:
 
 
 class _Follower(threading.Thread):
-    """Keeps the wall clock as far off as the file says."""
+    """Sets the wall clock to the offset of the file, again and again."""
 
     def __init__(self, offset_file: Path) -> None:
         super().__init__(name="clock", daemon=True)
@@ -76,14 +76,13 @@ class _Follower(threading.Thread):
         self._clock = time_machine.travel(time.time(), tick=True).start()
 
     def follow(self) -> None:
-        """Take the offset over from the file, now."""
+        """Apply the offset of the file now."""
         offset = read(self._offset_file)
         if offset != self._offset:
             self._offset = offset
             self._clock.move_to(time_machine.escape_hatch.time.time() + offset)
 
     def run(self) -> None:
-        """Follow the file for as long as the process lives."""
         while True:
             self.follow()
             time.sleep(POLL_SECONDS)
@@ -99,7 +98,6 @@ def _leave_grpc_the_real_time() -> None:
 
 
 def main() -> None:
-    """Run the module of the command line under the clock of the file."""
     try:
         _, offset_file, module, *arguments = sys.argv
     except ValueError:

@@ -1,12 +1,11 @@
 """`python -m ops.rig.fake_bigquery HOST:PORT`: answers a worker as BigQuery does.
 
-For measuring the workers rather than a warehouse: it costs a few milliseconds a batch, so that many
-workers can be measured on two cores, and a job takes as long as it is told, as BigQuery's do. Every
-table that is asked for is there, with the columns of the load. It knows the calls that a worker
-makes in steady state (jobs.insert, jobs.get, jobs.getQueryResults, tables.get), no other. A
-job succeeds `--seconds` after it was inserted, whatever else runs; conflicts are not played.
+It measures workers, not a warehouse: a batch costs it a few milliseconds, so that many workers can
+be measured on two cores, and every job takes `--seconds`. It serves the calls of a worker in steady
+state (jobs.insert, jobs.get, jobs.getQueryResults, tables.get), no others. Every table exists, with
+the columns of the load. Every job succeeds; there are no conflicts.
 
-`GET /settled` tells what was committed: for every batch the time, the worker and its transactions.
+`GET /settled` returns the commits so far: the time, the worker and the number of transactions.
 """
 
 import argparse
@@ -28,7 +27,7 @@ _WORKER = [column.name for column in LEDGER_COLUMNS if column.name != "settled_a
 
 
 def _fields() -> list[dict[str, str]]:
-    """Return the columns of the load as tables.get tells them."""
+    """Return the columns of the load as tables.get returns them."""
     found = []
     for name, text in zip(COLUMNS, TYPES, strict=True):
         declared = parse_type(text)
@@ -39,8 +38,8 @@ def _fields() -> list[dict[str, str]]:
     return found
 
 
-class Jobs:
-    """The jobs so far, by id: when each is done. Batches that have settled, in order."""
+class FakeJobs:
+    """The jobs so far, by id, with the time when each is done; and the commits, in order."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -49,7 +48,7 @@ class Jobs:
         """(time.monotonic of the commit, worker, transactions)."""
 
     def insert(self, job: str, parameters: list[dict[str, Any]]) -> None:
-        """Take a job; its ledger rows say how many transactions it settles, and for whom."""
+        """Accept a job; its ledger rows are the transactions that it commits, with their worker."""
         at = self._done_at[job] = time.monotonic() + self._seconds
         for parameter in parameters:
             if parameter["name"] == "ledger":
@@ -57,11 +56,11 @@ class Jobs:
                 self.settled.append((at, rows[0][_WORKER] if rows else "", len(rows)))
 
     def left(self, job: str) -> float:
-        """Return how many seconds a job still takes; raises KeyError when there is no such job."""
+        """Return how many seconds a job still takes; raises KeyError for an unknown job."""
         return max(self._done_at[job] - time.monotonic(), 0.0)
 
 
-_JOBS: Final = web.AppKey("jobs", Jobs)
+_JOBS: Final = web.AppKey("jobs", FakeJobs)
 
 
 def _resource(request: web.Request, job: str, *, done: bool) -> dict[str, Any]:
@@ -91,7 +90,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def results(request: web.Request) -> web.Response:
-    """jobs.getQueryResults, which waits as BigQuery's does."""
+    """jobs.getQueryResults, which waits for the job."""
     job = request.match_info["job"]
     jobs = request.app[_JOBS]
     await asyncio.sleep(jobs.left(job))
@@ -100,26 +99,20 @@ async def results(request: web.Request) -> web.Response:
 
 
 async def table(request: web.Request) -> web.Response:
-    """tables.get: every table is there."""
+    """tables.get: every table exists."""
     part = request.match_info
-    reference = {
-        "projectId": part["project"],
-        "datasetId": part["dataset"],
-        "tableId": part["table"],
-    }
+    reference = {f"{name}Id": part[name] for name in ("project", "dataset", "table")}
     return web.json_response({"tableReference": reference, "schema": {"fields": _fields()}})
 
 
 async def settled(request: web.Request) -> web.Response:
-    """Tell what was committed by now."""
     now = time.monotonic()
     return web.json_response([each for each in request.app[_JOBS].settled if each[0] <= now])
 
 
 def create_app(seconds: float) -> web.Application:
-    """Put it together."""
     app = web.Application(client_max_size=_MAX_REQUEST)
-    app[_JOBS] = Jobs(seconds)
+    app[_JOBS] = FakeJobs(seconds)
     app.router.add_post(f"{_BASE}/jobs", insert)
     app.router.add_get(f"{_BASE}/jobs/{{job}}", get)
     app.router.add_get(f"{_BASE}/queries/{{job}}", results)

@@ -1,13 +1,11 @@
-"""A full disk, as one process sees it: for a while none of its files can be written.
+"""Makes a disk full for some processes: for a while they cannot write to any file.
 
-The limit on a file's size (RLIMIT_FSIZE) of a running process is set to 0 from outside, which
-takes no privilege but being its user, and fails nobody else on the machine. Every write to a file
-then fails with EFBIG instead of ENOSPC; both are an OSError that retrying does not mend, and both
-go away by themselves. Where it differs: on a full disk, blocks that a file already has can still be
-written and an empty file still be made, here the first cannot and the second can; and a process
-that has not said to ignore SIGXFSZ is killed by it. Python ignores it, and so does every library
-inside a Python process; whatever does not, as the Pushgateway, whose Go runtime catches the signal
-only to die of it, is left alone.
+The limit on file sizes (RLIMIT_FSIZE) of a running process is set to 0 from outside. That needs no
+privilege but the same user, and affects no other process. Every write to a file then fails with
+EFBIG instead of ENOSPC: both are an OSError that a retry does not fix, and both end without a
+restart. One difference: on a full disk, a process can still write to blocks that a file already
+has; here it cannot. A process that does not ignore SIGXFSZ is killed by it. Python ignores it.
+Other programs are left alone, such as the Pushgateway: its Go runtime catches the signal and exits.
 https://man7.org/linux/man-pages/man2/setrlimit.2.html
 """
 
@@ -24,7 +22,7 @@ logger = log.get(__name__)
 
 
 def survives(pid: int) -> bool:
-    """Tell whether a process ignores SIGXFSZ rather than being ended by it."""
+    """Return whether a process ignores SIGXFSZ, which would end it otherwise."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -33,16 +31,16 @@ def survives(pid: int) -> bool:
     return bool(int(masks["SigIgn"], 16) >> (signal.SIGXFSZ - 1) & 1)
 
 
-async def strike(pids: Iterable[int], seconds: float) -> None:
-    """Let these processes write no file for so long; a process that would die of it is spared.
+async def fill(pids: Iterable[int], seconds: float) -> None:
+    """Let these processes write to no file for `seconds`; skip those that would be killed.
 
-    One that ends meanwhile is forgotten: what starts in its place has the limit of its parent.
+    A process that ends meanwhile is ignored: its successor has the limit of its parent.
     """
     before: dict[int, tuple[int, int]] = {}
     try:
         for pid in pids:
             if not survives(pid):
-                logger.info("full_disk_spared", pid=pid)
+                logger.info("full_disk_skipped", pid=pid)
                 continue
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)

@@ -1,10 +1,11 @@
-"""`python -m ops.rig.load_client`: sends transactions to a server and measures the answers.
+"""`python -m ops.rig.load_client HOST:PORT`: sends transactions over HTTP and measures the answers.
 
-A client that is cheap enough to leave the server as the bottleneck: whole requests made beforehand,
-written as they are on connections that stay open; of an answer only its status line and length are
-read. It speaks with whoever started it in lines: on standard input a rate (`max`, or a number of
-requests a second over all connections), `mark` (count from here) or `report`; on standard output a
-JSON object for every `report`. It ends at the end of its input.
+The server must be the bottleneck, so the client is cheap: whole requests are made in advance and
+written unchanged on connections that stay open; of an answer only status and length are read.
+
+Its standard input takes lines: a rate (`max`, or a number of requests a second over all
+connections), `mark` (count from here) or `report`, which prints a JSON object on standard output.
+It ends at the end of its input.
 """
 
 import argparse
@@ -26,20 +27,16 @@ from ops.rig.transaction_mix import TABLES, TransactionMix
 _REQUESTS: Final = 4_000  # different ones; then they come again, each with a new id
 _TICK_SECONDS: Final = 0.002
 _OK: Final = b"200"
+_SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p100": 1.0}
 
 
 def requests(count: int, tables: tuple[str, ...], seed: int) -> list[bytes]:
     """Make whole HTTP requests, each a transaction of the mix."""
     mix = TransactionMix(tables, seed)
-    made = []
-    for _ in range(count):
-        body = json.dumps(mix.transaction()).encode()
-        head = (
-            "POST /api/activities HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        made.append(head.encode() + body)
-    return made
+    bodies = (json.dumps(mix.transaction()) for _ in range(count))
+    head = "POST /api/activities HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
+    head += "Content-Type: application/json\r\nContent-Length:"
+    return [f"{head} {len(body)}\r\n\r\n{body}".encode() for body in bodies]
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -53,14 +50,14 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 class Load:
-    """All connections, and what came of their requests since the last mark."""
+    """All connections, and the answers to their requests since the last mark."""
 
     def __init__(self, pool: list[bytes], limit: int | None) -> None:
         self._pool = pool
-        self._at = random.randrange(len(pool))  # noqa: S311  # load, not secrets
+        self._next = random.randrange(len(pool))  # noqa: S311  # load, not secrets
         self.left = limit
         self.rate: float | None = 0.0
-        """Requests a second; None is as many as are answered."""
+        """Requests a second; None: the next request follows each answer."""
         self.idle: deque[Connection] = deque()
         self.open = 0
         self.mark()
@@ -70,8 +67,8 @@ class Load:
         self.sent = 0
         self.errors: Counter[str] = Counter()
         self.latencies = array("d")
-        self.began = time.perf_counter()
-        self.began_cpu = time.process_time()
+        self._since = time.perf_counter()
+        self._cpu_since = time.process_time()
 
     def next(self) -> bytes | None:
         """Return the next request; None when there are no more."""
@@ -80,30 +77,25 @@ class Load:
                 return None
             self.left -= 1
         self.sent += 1
-        self._at = (self._at + 1) % len(self._pool)
-        return self._pool[self._at]
+        self._next = (self._next + 1) % len(self._pool)
+        return self._pool[self._next]
 
     def report(self) -> dict[str, object]:
         """Return the counts since the mark; latencies in seconds."""
-        seconds = time.perf_counter() - self.began
-        ordered = sorted(self.latencies)
-        shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p100": 1.0}
+        ordered = sorted(self.latencies) or [0.0]
         return {
-            "seconds": seconds,
+            "seconds": time.perf_counter() - self._since,
             "sent": self.sent,
-            "answered": len(ordered),
+            "answered": len(self.latencies),
             "errors": dict(self.errors),
             "open": self.open,
             "left": self.left,
-            "cpu_seconds": time.process_time() - self.began_cpu,
-            **{
-                name: percentile(ordered, share) if ordered else 0.0
-                for name, share in shares.items()
-            },
+            "cpu_seconds": time.process_time() - self._cpu_since,
+            **{name: percentile(ordered, share) for name, share in _SHARES.items()},
         }
 
     async def pace(self) -> None:
-        """Send what is due on idle connections, forever; what finds none idle stays due."""
+        """Send due requests on idle connections, forever; without one they stay due."""
         due = 0.0
         last = time.perf_counter()
         while True:
@@ -111,8 +103,7 @@ class Load:
             now = time.perf_counter()
             if self.rate is None:
                 due = float(len(self.idle))
-            else:
-                # After a pause of the whole process nobody wants a burst.
+            else:  # at most a second's requests: no burst after a pause of the process
                 due = min(due + self.rate * (now - last), self.rate)
             last = now
             while due >= 1 and self.idle:
@@ -122,7 +113,7 @@ class Load:
 
 
 class Connection(asyncio.Protocol):
-    """One connection with at most one request under way."""
+    """One connection with at most one request in flight."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -133,7 +124,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take part."""
         self._transport = transport  # type: ignore[assignment]  # TCP's is one to write to
         self._load.open += 1
         self._load.idle.append(self)
@@ -177,7 +167,6 @@ class Connection(asyncio.Protocol):
             load.idle.append(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count a connection that the server has closed as an error."""
         self._load.open -= 1
         self._load.errors[f"connection lost: {error}"] += 1
 
@@ -185,8 +174,8 @@ class Connection(asyncio.Protocol):
 async def main(options: argparse.Namespace) -> None:
     """Connect, then follow the lines on standard input."""
     loop = asyncio.get_running_loop()
-    tables = tuple(options.tables.split(","))
-    load = Load(requests(_REQUESTS, tables, options.seed), options.count)
+    pool = requests(_REQUESTS, tuple(options.tables.split(",")), options.seed)
+    load = Load(pool, options.count)
     host, _, port = options.address.rpartition(":")
     for _ in range(options.connections):
         await loop.create_connection(lambda: Connection(load), host, int(port))
@@ -198,12 +187,9 @@ async def main(options: argparse.Namespace) -> None:
             case "mark":
                 load.mark()
             case "report":
-                sys.stdout.write(json.dumps(load.report()) + "\n")
-                sys.stdout.flush()
-            case "max":
-                load.rate = None
+                print(json.dumps(load.report()), flush=True)  # noqa: T201  # its interface
             case _:
-                load.rate = float(line)
+                load.rate = None if line == "max" else float(line)
     pacing.cancel()
 
 
@@ -211,7 +197,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m ops.rig.load_client", description=__doc__)
     parser.add_argument("address", help="host:port of the server")
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--count", type=int, help="send so many and no more")
+    parser.add_argument("--count", type=int, help="the number of requests (default: no limit)")
     parser.add_argument("--tables", default=",".join(TABLES), help="names, separated by commas")
     parser.add_argument("--seed", type=int, default=1)
     uvloop.run(main(parser.parse_args()))

@@ -1,28 +1,26 @@
-"""A proxy before Pub/Sub that makes what can go wrong between a client and the service go wrong.
+"""A proxy in front of Pub/Sub that injects the faults of a network and of the service.
 
-Calls pass as raw bytes: nothing is decoded but the deliveries while `duplicate` or `reorder` is on,
-and requests that hold the ack id of a duplicate.
+Calls pass as raw bytes. Only deliveries while `duplicate` or `reorder` is active are decoded, and
+requests that contain the ack id of a duplicate.
 """
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import grpc
 
-from ops.rig import deliveries
-from ops.rig.strikes import Strikes
-from ops.rig.tcp_front import Front
+from ops.rig import redeliveries
+from ops.rig.fault_proxy import FaultProxy
 
 DELAY_SECONDS = 0.4
-"""The longest pause of one call or one response; a unary call is given up after some seconds."""
+"""The longest pause of one call or one response; a unary call has a deadline of some seconds."""
 HOLD_SECONDS = 0.2
-"""How long at most reordered messages are held back, a small part of any lease."""
+"""The longest time that reordered messages are held back, a small part of any lease."""
 
 _STREAMS: Final = frozenset({"/google.pubsub.v1.Subscriber/StreamingPull"})
-# An outcome that the client cannot know makes a difference for these.
+# Calls whose unknown outcome makes a difference to the client.
 _ANSWERS_WORTH_LOSING: Final = frozenset(
     {
         "/google.pubsub.v1.Publisher/Publish",
@@ -54,78 +52,54 @@ _CHANNEL_OPTIONS: Final = [
     *_LIMITS,
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.enable_retries", 0),  # the client's own business
+    ("grpc.enable_retries", 0),  # the client retries
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
 
-class PubSubProxy(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """Listens at `listen` and forwards to `upstream`, both "host:port", until stopped.
-
-    `struck` counts how often each fault has hit: calls and responses, for `refuse` and `reset` the
-    connections cut, for `duplicate` and `reorder` the responses changed.
-    """
+class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """The fault proxy in front of Pub/Sub; `duplicate` and `reorder` hit responses."""
 
     FAULTS: ClassVar[tuple[str, ...]] = (
         "delay",
         "refuse",
         "reset",
-        "exhausted",
-        "internal",
-        "unavailable",
+        *_STATUSES,
         "lose_answer",
         "duplicate",
         "reorder",
     )
 
     def __init__(self, listen: str, upstream: str) -> None:
-        self._front = Front(listen)
-        self._upstream = upstream
-        self._strikes = Strikes(self.FAULTS)
+        super().__init__(listen, upstream)
         self._open: set[asyncio.Future[tuple[grpc.StatusCode, str]]] = set()
         self._channel: Any = None
         self._server: Any = None
 
-    @property
-    def struck(self) -> Counter[str]:
-        """How often each fault has really hit."""
-        return self._strikes.struck
-
     async def start(self) -> None:
-        """Serve; raises OSError where the address cannot be had."""
+        """Serve; raises OSError when the address is not available."""
         self._channel = grpc.aio.insecure_channel(self._upstream, _CHANNEL_OPTIONS)
         self._server = grpc.aio.server(options=_SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers((self,))
         port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
-        await self._front.open(port)
+        await self.front.open(port)
 
     async def stop(self) -> None:
-        """Cut everything and close the port."""
-        await self._front.shut()
+        """Reset every connection and close the port."""
+        await self.front.stop()
         await self._server.stop(None)
         await self._channel.close()
 
-    async def strike(self, fault: str, seconds: float) -> None:
-        """Have the fault for that long; several may overlap. Raises ValueError for an unknown."""
-        async with self._strikes.on(fault):
-            if fault == "refuse":
-                await self._strikes.refuse(self._front, seconds)
-            elif fault == "reset":
-                await self._strikes.reset(self._front, seconds)
-            else:
-                if fault in _STATUSES:
-                    self._end_streams(fault)
-                await asyncio.sleep(seconds)
-
-    def _end_streams(self, fault: str) -> None:
-        for ended in self._open:
+    def _begin(self, fault: str) -> None:
+        """End the open streams with the status of the fault."""
+        for ended in self._open if fault in _STATUSES else ():
             if not ended.done():
                 ended.set_result(_STATUSES[fault])
-                self.struck[fault] += 1
+                self.hits[fault] += 1
 
     def service(self, details: Any) -> Any:
-        """Return the handler of any method there is: bytes in, bytes out."""
+        """Return the handler of every method: bytes in, bytes out."""
         method = details.method
 
         async def unary(request: bytes, context: Any) -> bytes:
@@ -140,13 +114,13 @@ class PubSubProxy(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no 
 
     def _status(self) -> tuple[grpc.StatusCode, str] | None:
         """Return the status that this call gets instead of being forwarded, if any."""
-        return next((of for name, of in _STATUSES.items() if self._strikes.hits(name)), None)
+        return next((of for name, of in _STATUSES.items() if self._hit(name)), None)
 
     async def _unary(self, method: str, request: bytes, context: Any) -> bytes:
         if status := self._status():
             await context.abort(*status)
-        request = deliveries.without_copies(method, request)
-        if pause := self._strikes.pause(DELAY_SECONDS) / 2:
+        request = redeliveries.without_copies(method, request)
+        if pause := self._delay(DELAY_SECONDS) / 2:
             await asyncio.sleep(pause)
         call = self._channel.unary_unary(method)(
             request, timeout=context.time_remaining(), metadata=_metadata(context)
@@ -156,7 +130,7 @@ class PubSubProxy(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no 
         except grpc.aio.AioRpcError as error:
             await _pass_on(error, context)
             raise AssertionError("abort raises") from None
-        if method in _ANSWERS_WORTH_LOSING and self._strikes.hits("lose_answer"):
+        if method in _ANSWERS_WORTH_LOSING and self._hit("lose_answer"):
             await context.abort(*_LOST)
         if pause:
             await asyncio.sleep(pause)
@@ -172,7 +146,7 @@ class PubSubProxy(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no 
             asyncio.get_running_loop().create_future()
         )
         self._open.add(ended)
-        asking = asyncio.create_task(_ask(method, requests, call), name="requests")
+        asking = asyncio.create_task(_forward_requests(method, requests, call), name="requests")
         answering = asyncio.create_task(self._deliver(call, context), name="responses")
         try:
             either: set[asyncio.Future[Any]] = {answering, ended}
@@ -194,7 +168,7 @@ class PubSubProxy(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no 
             raise failure
 
     async def _deliver(self, call: Any, context: Any) -> None:
-        """Hand the responses over; what is held back goes out between them, one write at a time."""
+        """Forward the responses; those held back are sent in between, one write at a time."""
         one_at_a_time = asyncio.Lock()
 
         async def write(responses: Sequence[bytes], after: float = 0.0) -> None:
@@ -206,32 +180,32 @@ class PubSubProxy(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no 
 
         async with asyncio.TaskGroup() as held_back:
             async for response in call:
-                if pause := self._strikes.pause(DELAY_SECONDS):
+                if pause := self._delay(DELAY_SECONDS):
                     await asyncio.sleep(pause)
                 now, later = self._changed(response)
                 await write(now)
                 if later is not None:
-                    hold = self._strikes.random.uniform(0, HOLD_SECONDS)
+                    hold = self._random.uniform(0, HOLD_SECONDS)
                     held_back.create_task(write([later], hold))
 
     def _changed(self, response: bytes) -> tuple[list[bytes], bytes | None]:
-        """Return what goes out in this response's place: now, and a little later."""
+        """Return what is sent in place of this response: now, and a little later."""
         later = None
-        if self._strikes.active("reorder"):
-            reordered, later = deliveries.reordered(response, self._strikes.random)
+        if self._active["reorder"]:
+            reordered, later = redeliveries.reordered(response, self._random)
             if later is not None or reordered != response:
-                self.struck["reorder"] += 1
+                self.hits["reorder"] += 1
             response = reordered
-        if self._strikes.hits("duplicate"):
-            return [response, deliveries.copied(response)], later
+        if self._hit("duplicate"):
+            return [response, redeliveries.copied(response)], later
         return [response], later
 
 
-async def _ask(method: str, requests: Any, call: Any) -> None:
-    """Hand the requests over until the client has said its last."""
+async def _forward_requests(method: str, requests: Any, call: Any) -> None:
+    """Forward the requests until the client has sent its last one."""
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        async for request in requests:  # whoever reads the responses sees why a call has ended
-            await call.write(deliveries.without_copies(method, request))
+        async for request in requests:  # the reader of the responses gets the reason
+            await call.write(redeliveries.without_copies(method, request))
         await call.done_writing()
 
 
@@ -245,7 +219,7 @@ def _metadata(context: Any) -> tuple[tuple[str, str | bytes], ...]:
 
 
 def _own(metadata: Any) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the application's part: the rest is the transport's, which makes it anew."""
+    """Return the application's part: the transport adds the rest again."""
     return tuple(
         (key, value)
         for key, value in metadata or ()

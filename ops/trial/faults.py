@@ -235,13 +235,13 @@ def _proxied(name: str, fault: str) -> Fault:
     async def strike(target: Target, chance: random.Random) -> str:
         proxy = target.pubsub if name == "pubsub" else target.bigquery
         seconds = chance.uniform(*_SHORT)
-        before = proxy.struck[fault]
+        before = proxy.hits[fault]
         give_up = time.monotonic() + QUIET_SECONDS
-        while proxy.struck[fault] == before:
+        while proxy.hits[fault] == before:
             if time.monotonic() > give_up:
                 raise Missed(f"no call came in {QUIET_SECONDS:g} s that it hits")
-            await proxy.strike(fault, seconds)
-        return f"{proxy.struck[fault] - before} hits in {seconds:.1f} s"
+            await proxy.inject(fault, seconds)
+        return f"{proxy.hits[fault] - before} hits in {seconds:.1f} s"
 
     return strike
 
@@ -256,7 +256,7 @@ def _full_disk(group: str) -> Fault:
         hit = [name for pid, name in pids.items() if full_disk.survives(pid)]
         if not hit:
             raise Missed(f"no {group} would outlive it")
-        await full_disk.strike(pids, seconds)
+        await full_disk.fill(pids, seconds)
         return f"{', '.join(hit)} for {seconds:.1f} s"
 
     return strike

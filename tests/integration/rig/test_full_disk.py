@@ -39,14 +39,14 @@ def limit(pid: int) -> int:
 async def full(pid: int) -> AsyncIterator[None]:
     """Have the disk full for the block, as this process sees it."""
     before = limit(pid)
-    strike = asyncio.create_task(full_disk.strike([pid], 60))
+    filling = asyncio.create_task(full_disk.fill([pid], 60))
     await eventually(lambda: limit(pid) == 0)
     try:
         yield
     finally:
-        strike.cancel()
+        filling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await strike
+            await filling
     assert limit(pid) == before
 
 
@@ -181,13 +181,13 @@ def test_what_would_die_of_it_is_spared(command: list[str]) -> None:
 
 
 async def _spared(pid: int) -> None:
-    strike = asyncio.create_task(full_disk.strike([pid], 0.05))
+    filling = asyncio.create_task(full_disk.fill([pid], 0.05))
     await asyncio.sleep(0.01)
     assert limit(pid) != 0
-    await strike
+    await filling
 
 
 def test_a_process_that_is_gone_is_no_error() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    asyncio.run(full_disk.strike([process.pid], 0.01))
+    asyncio.run(full_disk.fill([process.pid], 0.01))

@@ -55,13 +55,13 @@ class Scene:
     @asynccontextmanager
     async def fault(self, name: str) -> AsyncIterator[None]:
         """Have the fault on for the block."""
-        strike = asyncio.create_task(self.proxy.strike(name, 30))
+        injecting = asyncio.create_task(self.proxy.inject(name, 30))
         await asyncio.sleep(0)
         try:
             yield
         finally:
-            strike.cancel()
-            await asyncio.gather(strike, return_exceptions=True)
+            injecting.cancel()
+            await asyncio.gather(injecting, return_exceptions=True)
 
     async def insert(self, value: str, job_id: str | None = None) -> bigquery.QueryJob:
         """Commit a row in a script of its own, sent once."""
@@ -132,7 +132,7 @@ async def test_without_a_fault_jobs_rows_and_errors_pass_untouched(scene: Scene)
     )
     assert through == direct
     assert len(through[0]) == 5_000
-    assert not scene.proxy.struck
+    assert not scene.proxy.hits
 
 
 async def test_a_request_of_megabytes_passes(scene: Scene) -> None:
@@ -143,7 +143,7 @@ async def test_a_request_of_megabytes_passes(scene: Scene) -> None:
 
 async def test_a_compressed_answer_stays_so(scene: Scene) -> None:
     def get(path: str) -> requests.Response:
-        host, port = scene.proxy._front._address
+        host, port = scene.proxy.front.address
         return requests.get(f"http://{host}:{port}{path}", timeout=10)
 
     answer = await asyncio.to_thread(get, "/bigquery/v2/projects/gatekeeper-local/datasets?x=%2F")
@@ -166,7 +166,7 @@ async def test_a_status_has_bigquerys_form(scene: Scene, name: str, code: int, r
     assert (error.code, error.errors[0]["reason"]) == (code, reason)
     assert classify(error) in {Failure.TRANSIENT, Failure.UNKNOWN}
     await scene.insert("status")
-    assert scene.proxy.struck[name] >= 1
+    assert scene.proxy.hits[name] >= 1
 
 
 async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: Scene) -> None:
@@ -198,7 +198,7 @@ async def test_only_transactions_conflict(scene: Scene) -> None:
     async with scene.fault("conflict"):
         for _ in range(4):
             await asyncio.to_thread(lambda: list(scene.client.query("SELECT 1").result()))
-    assert not scene.proxy.struck
+    assert not scene.proxy.hits
 
 
 async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: Scene) -> None:
@@ -224,7 +224,7 @@ async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: Scene) -> 
     with pytest.raises(exceptions.Conflict):
         await scene.insert(value, lost)
     assert await scene.count(value) == int(lost.rpartition("-")[2]) + 1
-    assert scene.proxy.struck["lose_commit"] >= 1
+    assert scene.proxy.hits["lose_commit"] >= 1
 
 
 def _passed(scene: Scene, value: str, job_id: str) -> int:
@@ -244,7 +244,7 @@ async def test_a_delay_is_all_that_a_delay_does(scene: Scene) -> None:
     async with scene.fault("delay"):
         await scene.insert(value)
     assert await scene.count(value) == 1
-    assert scene.proxy.struck["delay"] >= 1
+    assert scene.proxy.hits["delay"] >= 1
 
 
 async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -> None:
@@ -255,7 +255,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -
             assert isinstance(error, requests.exceptions.ConnectionError)
         assert "refused" in str(error)
     await scene.insert("refuse")
-    assert scene.proxy.struck["refuse"] >= 1
+    assert scene.proxy.hits["refuse"] >= 1
 
 
 async def test_a_reset_cuts_a_request_under_way(scene: Scene) -> None:
@@ -263,13 +263,13 @@ async def test_a_reset_cuts_a_request_under_way(scene: Scene) -> None:
         error = await scene.fails(uuid.uuid4().hex, "reset")
         assert isinstance(error, LOST)
     await scene.insert("reset")
-    assert scene.proxy.struck["reset"] >= 1
+    assert scene.proxy.hits["reset"] >= 1
 
 
 async def test_a_service_that_is_gone_is_a_lost_connection() -> None:
     proxy = BigQueryProxy(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     await proxy.start()
-    host, port = proxy._front._address
+    host, port = proxy.front.address
     with connect(f"{host}:{port}") as client, pytest.raises(requests.exceptions.ConnectionError):
         await asyncio.to_thread(client.get_table, TABLE, retry=ONCE)
     await proxy.stop()

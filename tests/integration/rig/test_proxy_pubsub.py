@@ -43,13 +43,13 @@ class Scene:
     @asynccontextmanager
     async def fault(self, name: str, seconds: float = 30) -> AsyncIterator[None]:
         """Have the fault on for the block."""
-        strike = asyncio.create_task(self.proxy.strike(name, seconds))
+        injecting = asyncio.create_task(self.proxy.inject(name, seconds))
         await asyncio.sleep(0)
         try:
             yield
         finally:
-            strike.cancel()
-            await asyncio.gather(strike, return_exceptions=True)
+            injecting.cancel()
+            await asyncio.gather(injecting, return_exceptions=True)
 
     async def passes(self) -> None:
         """Fail unless a publish and a pull go through, as soon as the channel has connected."""
@@ -102,7 +102,7 @@ async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: Scene
     assert [m.message.message_id for m in received] == ids
     assert {m.message.ordering_key for m in received} == {"k"}
     assert await scene.direct.pull_now(scene.subscription) == []
-    assert not scene.proxy.struck
+    assert not scene.proxy.hits
 
 
 async def test_a_refusal_of_the_service_comes_back_as_it_was_said(scene: Scene) -> None:
@@ -135,19 +135,19 @@ async def test_a_status_fails_some_calls_and_ends_the_stream(scene: Scene, name:
         async with scene.fault(name):
             assert isinstance(await ended(stream), STATUSES[name])
             await scene.fails(STATUSES[name])
-    assert scene.proxy.struck[name] >= 2
+    assert scene.proxy.hits[name] >= 2
     await eventually(lambda: scene.proxy._open == set())
 
 
 async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -> None:
     await scene.passes()
-    address = scene.proxy._front._address
+    address = scene.proxy.front.address
     async with scene.fault("refuse"):
         await scene.fails(exceptions.ServiceUnavailable)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*address)
     await scene.passes()
-    assert scene.proxy.struck["refuse"] >= 1
+    assert scene.proxy.hits["refuse"] >= 1
 
 
 async def test_connections_are_reset_again_and_again(scene: Scene) -> None:
@@ -155,14 +155,14 @@ async def test_connections_are_reset_again_and_again(scene: Scene) -> None:
         for cut in (1, 2):
             async with scene.client.stream(scene.subscription) as stream:
                 assert isinstance(await ended(stream), exceptions.ServiceUnavailable)
-            assert scene.proxy.struck["reset"] >= cut
+            assert scene.proxy.hits["reset"] >= cut
     await scene.passes()
 
 
 async def test_a_lost_answer_leaves_its_call_done(scene: Scene) -> None:
     sent = 0
     async with scene.fault("lose_answer"):
-        while scene.proxy.struck["lose_answer"] == 0:
+        while scene.proxy.hits["lose_answer"] == 0:
             sent += 1
             try:
                 await scene.client.publish(scene.topic, [str(sent)])
@@ -179,13 +179,13 @@ async def test_a_delay_is_all_that_a_delay_does(scene: Scene) -> None:
         assert texts(await stream.receive(5)) == list("01234")
         assert asyncio.get_running_loop().time() - started > 0.05
         stream.ack(stream.received)
-    assert scene.proxy.struck["delay"] >= 6
+    assert scene.proxy.hits["delay"] >= 6
 
 
 async def test_a_duplicate_is_a_redelivery_of_its_own_in_order(scene: Scene) -> None:
     async with scene.fault("duplicate"), scene.client.stream(scene.subscription) as stream:
         sent = 0
-        while scene.proxy.struck["duplicate"] == 0:
+        while scene.proxy.hits["duplicate"] == 0:
             await scene.client.publish(scene.topic, [f"{sent}", f"{sent + 1}"], key="k")
             sent += 2
             await stream.receive(sent)
@@ -222,13 +222,13 @@ async def test_only_what_has_no_common_key_is_reordered(scene: Scene) -> None:
         assert [x for x in received if x[0] == key] == [f"{key} {n}" for n in range(300)]
     unkeyed = [x for x in received if x[0] == "-"]
     assert unkeyed != sorted(unkeyed, key=lambda x: int(x[2:]))
-    assert scene.proxy.struck["reorder"] >= 1
+    assert scene.proxy.hits["reorder"] >= 1
 
 
 async def test_a_service_that_is_gone_is_unavailable_not_a_hanging_call(scene: Scene) -> None:
     proxy = PubSubProxy(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     await proxy.start()
-    client = Client(f"{proxy._front._address[0]}:{proxy._front._address[1]}")
+    client = Client(f"{proxy.front.address[0]}:{proxy.front.address[1]}")
     with pytest.raises(exceptions.ServiceUnavailable):
         await client.publish(scene.topic, ["x"])
     await client.channel.close()
@@ -237,5 +237,5 @@ async def test_a_service_that_is_gone_is_unavailable_not_a_hanging_call(scene: S
 
 async def test_an_unknown_fault_is_named(scene: Scene) -> None:
     with pytest.raises(ValueError, match="locusts"):
-        await scene.proxy.strike("locusts", 1)
+        await scene.proxy.inject("locusts", 1)
     assert isinstance(scene.client.channel, grpc.aio.Channel)

@@ -1,7 +1,7 @@
-"""What may happen to delivered messages by Pub/Sub's rules: twice, and in another order.
+"""Changes to deliveries that Pub/Sub's rules allow: a second delivery, another order.
 
 https://cloud.google.com/pubsub/docs/ordering: messages of one ordering key come in order, and a
-redelivery of one brings all later ones of its key again. Between keys there is no order.
+redelivery of one delivers all later ones of its key again. Between keys there is no order.
 """
 
 import random
@@ -11,7 +11,7 @@ from typing import Any, Final
 from google.pubsub_v1 import types
 
 _RESPONSE = types.StreamingPullResponse.pb()
-# Where ack ids go back to the service, and the fields that hold them.
+# The requests with ack ids, and the fields that have them.
 _ACK_IDS: Final = {
     "/google.pubsub.v1.Subscriber/Acknowledge": (types.AcknowledgeRequest.pb(), ("ack_ids",)),
     "/google.pubsub.v1.Subscriber/ModifyAckDeadline": (
@@ -28,10 +28,10 @@ _COPY_BYTES: Final = _COPY.encode()
 
 
 def copied(response: bytes) -> bytes:
-    """Return a StreamingPullResponse once more, as a redelivery: each message with a new ack id.
+    """Return a StreamingPullResponse as a redelivery: each message with a new ack id.
 
-    Given to the client right after the original it is legal for every key in it, as nothing later
-    of the key has been delivered there yet.
+    Directly after the original it is allowed for every key in it, since no later message of the
+    key has been delivered yet.
     """
     again = _RESPONSE.FromString(response)
     for message in again.received_messages:
@@ -40,7 +40,7 @@ def copied(response: bytes) -> bytes:
 
 
 def without_copies(method: str, request: bytes) -> bytes:
-    """Return a request with the ack ids of copies turned into those that the service knows."""
+    """Return a request with the ack ids of the originals in place of those of copies."""
     if _COPY_BYTES not in request or method not in _ACK_IDS:
         return request
     kind, names = _ACK_IDS[method]
@@ -52,10 +52,10 @@ def without_copies(method: str, request: bytes) -> bytes:
 
 
 def reordered(response: bytes, chance: random.Random) -> tuple[bytes, bytes | None]:
-    """Return a response in another legal order, and of it what is to be delivered a little later.
+    """Return a response in another allowed order, and the part to deliver a little later.
 
-    Only messages without an ordering key are held back; of those with one the keys are mixed
-    anew, each in its own order.
+    Only messages without an ordering key are held back. Messages with one stay in the order of
+    their key; the keys are mixed.
     """
     whole = _RESPONSE.FromString(response)
     messages = list(whole.received_messages)
@@ -74,7 +74,7 @@ def reordered(response: bytes, chance: random.Random) -> tuple[bytes, bytes | No
 
 
 def _mixed(messages: list[Any], chance: random.Random) -> list[Any]:
-    """Return the messages in a random order that keeps each key's own."""
+    """Return the messages in a random order that keeps the order of each key."""
     lines: dict[str, deque[Any]] = defaultdict(deque)
     for number, message in enumerate(messages):
         lines[message.message.ordering_key or f"\0{number}"].append(message)

@@ -1,1 +1,4 @@
-"""The gate: takes transactions over HTTP, checks them, hands them to Pub/Sub, answers a verdict."""
+"""The gateway process: takes transactions over HTTP, validates them, publishes them to Pub/Sub.
+
+`app` puts it together, `lifecycle` runs it. It imports nothing of `workers`.
+"""

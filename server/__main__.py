@@ -9,59 +9,51 @@ from aiohttp import web
 from ops.runtime import log, process
 from ops.runtime.api_keys import InvalidKeys
 from ops.runtime.settings import Settings
-from server import exposure, listen, reload
+from server import lifecycle
 from server.app import create_app
-from server.lifecycle import serve
 
 _HELP = """\
-Takes transactions over HTTP and hands those that meet the rule to Pub/Sub.
+Takes transactions over HTTP, validates them and publishes the valid ones to Pub/Sub.
 
-  POST /api/activities            check, publish, answer the verdict
+  POST /api/activities            validate, publish, answer the verdict
   POST /api/activities/validate   the same verdict; nothing is published
   POST /api/activities/batch      NDJSON, a transaction a line; a verdict for each
-  GET  /api/activities/{id}       how a transaction was settled
+  GET  /api/activities/{id}       whether a transaction was applied or rejected
   GET  /openapi.json              the API in OpenAPI
   GET  /healthz  /readyz          alive; a publish would succeed now
 
-It listens on the socket that it finds as standard input, as supervisord passes it, else at
-HOST:PORT. Settings come from the environment and from .env in the working directory; wrong ones
-end it with status 78 and the list of all faults, a taken port with status 1. SIGTERM drains it.
+It serves on the socket that supervisord passes as standard input, or else listens on HOST:PORT.
+Settings come from the environment and from .env in the working directory. Exit status 78: wrong
+settings, all of them listed; 1: the port is taken. SIGTERM drains it.
 """
 
 
 async def main(settings: Settings, app: web.Application, listener: socket.socket) -> int:
     """Serve until SIGTERM."""
     log.setup(process.name("server"), settings)
-    await serve(app, listener, process.stop_event())
+    await lifecycle.serve(app, listener, process.stop_event())
     return 0
 
 
 def run() -> int:
-    """Read the command line, take the socket, serve; return the exit status."""
-    parser = argparse.ArgumentParser(
+    """Return the exit status."""
+    argparse.ArgumentParser(
         prog="python -m server",
         description=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--reload",
-        action="store_true",
-        help="for development: start anew when a source file changes",
-    )
-    arguments = parser.parse_args()
+    ).parse_args()
     settings = process.settings_or_exit()
     try:
-        listener = listen.inherited() or listen.opened(settings.host, settings.port)
-        exposure.check(settings, listener)
+        listener = lifecycle.inherited_listener()
+        listener = listener or lifecycle.open_listener(settings.host, settings.port)
+        lifecycle.check_exposure(settings, listener)
         app = create_app(settings)
-    except listen.CannotListen as error:
+    except lifecycle.CannotListen as error:
         sys.stderr.write(f"server: {error}\n")
         return 1
-    except (exposure.Exposed, InvalidKeys) as error:
+    except (lifecycle.Exposed, InvalidKeys) as error:
         sys.stderr.write(f"server: {error}\n")
         return process.EXIT_SETTINGS
-    if arguments.reload:
-        return reload.run(listener)
     return process.run(lambda: main(settings, app, listener))
 
 

@@ -18,8 +18,8 @@ from google.cloud import pubsub_v1  # type: ignore[attr-defined]  # it has no ty
 import schema
 from ops.runtime import log, process
 from ops.runtime.settings import Settings
-from server import listen
-from server.api.activities import INGEST, Ingest
+from server import lifecycle
+from server.api import INGEST, Ingest
 from server.app import create_app
 from server.lifecycle import serve
 
@@ -81,10 +81,10 @@ def put_in_place(app: web.Application, settings: Settings, name: str) -> None:
     """Make the application publish through a rival."""
 
     async def replaced(app: web.Application) -> AsyncIterator[None]:
-        with ThreadPoolExecutor(1, "judge") as judges:
+        with ThreadPoolExecutor(1, "validation") as executor:
             # It is all that the handler asks of a publisher, which is a class and no protocol.
             publisher = cast("Publisher", RIVALS[name](settings))
-            app[INGEST] = Ingest(publisher, judges, settings.max_body_bytes)
+            app[INGEST] = Ingest(publisher, executor)
             yield
 
     app.cleanup_ctx.append(replaced)
@@ -93,7 +93,7 @@ def put_in_place(app: web.Application, settings: Settings, name: str) -> None:
 async def main(settings: Settings, name: str) -> int:
     """Serve until SIGTERM."""
     log.setup(process.name("server"), settings)
-    listener = listen.inherited()
+    listener = lifecycle.inherited_listener()
     if listener is None:
         sys.exit("a rival wants a listening socket as its standard input")
     app = create_app(settings)

@@ -14,7 +14,7 @@ import voluptuous as vol
 from aiohttp import web
 
 from ops.runtime import process
-from server import listen
+from server import lifecycle
 
 _FILLED = vol.All(list, vol.Length(min=1))
 _COLUMNS = {
@@ -52,14 +52,14 @@ async def accept(request: web.Request) -> web.Response:
 
 async def main() -> None:
     """Serve until SIGTERM."""
-    listener = listen.inherited()
+    listener = lifecycle.inherited_listener()
     if listener is None:
         sys.exit("the sketch wants a listening socket as its standard input")
     app = web.Application()
     app.router.add_post("/api/activities", accept)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.SockSite(runner, listener, backlog=listen.BACKLOG).start()
+    await web.SockSite(runner, listener, backlog=lifecycle.LISTEN_BACKLOG).start()
     await process.stop_event().wait()
     await runner.cleanup()
 

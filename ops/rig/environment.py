@@ -25,7 +25,7 @@ from ops.rig.processes import RunFailed, Service, wait_until
 from ops.runtime import backlog, clients
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 from ops.runtime.settings import RULES, Settings
-from server import listen
+from server import lifecycle
 
 START_SECONDS = 60.0
 """How long a process may take to start."""
@@ -186,7 +186,7 @@ class Environment(LocalServices):
 
     def server(self, name: str, *words: str, cores: Collection[int] = ()) -> RunningServer:
         """Start a server, or the module `words[0]` in its place, on a listening socket."""
-        with listen.opened("127.0.0.1", 0) as listener:
+        with lifecycle.open_listener("127.0.0.1", 0) as listener:
             host, port = listener.getsockname()[:2]
             process = self.process(name, *words or ("server",), cores=cores, listener=listener)
             running = RunningServer(self.start(process), f"{host}:{port}")

@@ -1,4 +1,4 @@
-"""The routes of single transactions: read, judge, publish, answer."""
+"""The routes of single transactions: read, validate, publish, answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,60 +9,48 @@ from typing import Final
 from aiohttp import web
 
 import schema
-from server.api import responses as kinds
-from server.api import verdict
+from server.api import responses
+from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Body, Route
-from server.api.validation import KEY_PARAMETERS, Keys, judge, read_keys
-from server.api.verdict import Verdict
-from server.http import body
-from server.http.middleware import GATE
+from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys, validate
+from server.http import IN_FLIGHT, SOURCE, body, refusal
 from server.publish.publisher import Publisher, PublishFailed
 
 LARGE_BYTES: Final = 32_000
-"""From here on a body is judged beside the loop: a megabyte takes a tenth of a second and more."""
-
-SOURCE: Final = web.RequestKey("source", str)
-"""The name of the API key that the request came with."""
-
-
-def now() -> datetime:
-    """Tell the time."""
-    return datetime.now(UTC)
+"""Bodies from here on are validated in a thread: a megabyte takes a tenth of a second or more."""
 
 
 class Ingest:
-    """Takes transactions: from a body and its keys to a verdict."""
+    """Takes transactions from a body and its keys to an outcome."""
 
     def __init__(
         self,
         publisher: Publisher,
-        judges: Executor,
-        max_body_bytes: int,
-        clock: Callable[[], datetime] = now,
+        executor: Executor,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.max_body_bytes = max_body_bytes
         self._publisher = publisher
-        self._judges = judges
+        self._executor = executor
         self._clock = clock
 
     @property
     def failures(self) -> int:
-        """How many transactions Pub/Sub has not taken, so far."""
+        """The number of transactions that could not be published, so far."""
         return self._publisher.failures
 
-    async def judge(self, payload: bytes, keys: Keys) -> schema.Transaction:
-        """Return the transaction that meets the rule; raises Refused with every fault."""
+    async def validate(self, payload: bytes, keys: RequestKeys) -> schema.Transaction:
+        """Return the transaction. Raises Refusal with every fault."""
         if len(payload) < LARGE_BYTES:
-            return judge(payload, keys)
+            return validate(payload, keys)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._judges, judge, payload, keys)
+        return await loop.run_in_executor(self._executor, validate, payload, keys)
 
-    def hand_over(
-        self, payload: bytes, transaction: schema.Transaction, keys: Keys, source: str
+    def enqueue(
+        self, payload: bytes, transaction: schema.Transaction, keys: RequestKeys, source: str
     ) -> tuple[str, asyncio.Future[bool]]:
-        """Put a transaction in line for Pub/Sub, now; return its id and its outcome to come.
+        """Queue a transaction for Pub/Sub; return its id and its outcome.
 
-        That is whether it is spooled, or PublishFailed.
+        The outcome is whether it is in the spool, or PublishFailed.
         """
         message = schema.compose_message(
             payload,
@@ -78,58 +66,52 @@ class Ingest:
 INGEST: Final = web.AppKey("ingest", Ingest)
 
 
-def _id(source: str, keys: Keys) -> str:
+def _id(source: str, keys: RequestKeys) -> str:
     if keys.idempotency is None:
         return schema.new_id()
     return schema.derive_id(source, keys.idempotency)
 
 
 async def confirmed(payload: bytes, id: str, outcome: asyncio.Future[bool]) -> Verdict:  # noqa: A002  # the contract's word
-    """Wait for a transaction's outcome and return its verdict."""
+    """Wait for a transaction's outcome. Raises Refusal if it could not be published."""
     try:
         spooled = await outcome
     except PublishFailed as failure:
-        return verdict.unavailable(str(failure), failure.retry_after)
-    return verdict.valid(payload, id, spooled=spooled)
+        raise refusal.unavailable(str(failure), failure.retry_after) from None
+    return responses.valid(payload, id, spooled=spooled)
 
 
-async def accept(request: web.Request) -> web.StreamResponse:
-    """Answer 200 when Pub/Sub has confirmed the transaction, or the spool has it."""
+async def post_activity(request: web.Request) -> web.StreamResponse:
+    """Answer 200 when the transaction is durable, in Pub/Sub or in the spool."""
     ingest = request.app[INGEST]
-    payload, keys = await _read(request, ingest)
-    with request.app[GATE].requests:
-        transaction = await ingest.judge(payload, keys)
-        source = request.get(SOURCE, "")
-        outcome = ingest.hand_over(payload, transaction, keys, source)
+    payload, keys = await _read(request)
+    with request.app[IN_FLIGHT].requests:
+        transaction = await ingest.validate(payload, keys)
+        outcome = ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
         return (await confirmed(payload, *outcome)).response()
 
 
-async def validate(request: web.Request) -> web.StreamResponse:
-    """Answer what `accept` would, and publish nothing; so there is no id."""
-    ingest = request.app[INGEST]
-    payload, keys = await _read(request, ingest)
-    with request.app[GATE].requests:
-        await ingest.judge(payload, keys)
-    return verdict.valid(payload, None).response()
+async def validate_activity(request: web.Request) -> web.StreamResponse:
+    """Answer the verdict that POST /api/activities would, without an id; publish nothing."""
+    payload, keys = await _read(request)
+    with request.app[IN_FLIGHT].requests:
+        await request.app[INGEST].validate(payload, keys)
+    return responses.valid(payload, None).response()
 
 
-async def _read(request: web.Request, ingest: Ingest) -> tuple[bytes, Keys]:
+async def _read(request: web.Request) -> tuple[bytes, RequestKeys]:
     body.check_type(request)
-    return await body.read(request, ingest.max_body_bytes), read_keys(request.headers)
+    return await body.read(request), read_keys(request.headers)
 
 
-_TRANSACTION = Body(
+_BODY = Body(
     "application/json",
     {"$ref": TRANSACTION},
-    "One transaction in UTF-8; `Content-Encoding: gzip` or `deflate` is undone.",
+    "One transaction in UTF-8, as it is or with `Content-Encoding: gzip` or `deflate`.",
 )
-_ANSWERS = (
-    kinds.VALID,
-    kinds.INVALID_SCHEMA,
-    *body.REFUSALS,
-    kinds.UNAVAILABLE,
-)
+_ANSWERS = (responses.VALID, responses.INVALID_SCHEMA, *body.REFUSALS, refusal.UNAVAILABLE)
+
 ROUTES: Final = (
-    Route("POST", "/api/activities", accept, _ANSWERS, _TRANSACTION, KEY_PARAMETERS),
-    Route("POST", "/api/activities/validate", validate, _ANSWERS, _TRANSACTION, KEY_PARAMETERS),
+    Route("POST", "/api/activities", post_activity, _ANSWERS, _BODY, KEY_PARAMETERS),
+    Route("POST", "/api/activities/validate", validate_activity, _ANSWERS, _BODY, KEY_PARAMETERS),
 )

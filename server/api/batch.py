@@ -1,36 +1,32 @@
 """`POST /api/activities/batch`: NDJSON, a transaction a line, a verdict for each, in order.
 
-Neither the body nor the answer is ever whole in memory: verdicts gather, when they are many in a
-temporary file, until the last line has come, so that a client which reads only after it has sent
-gets its answer too.
-After a line that Pub/Sub did not take, later lines are not tried: none may overtake it.
+Neither the body nor the answer is ever complete in memory. Verdicts are kept, in a temporary file
+when they are many, until the last line has arrived: a client may read only after it has sent all.
+After a line that could not be published, later lines are not tried: none may overtake it.
 """
 
 import asyncio
 import contextlib
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from aiohttp import web
 
 from ops.runtime import log
-from server.api import responses as kinds
-from server.api import verdict
-from server.api.activities import INGEST, SOURCE, Ingest, confirmed
-from server.api.lines import lines
-from server.api.route import RESULT, Body, Route
-from server.api.validation import KEY_PARAMETERS, Keys, read_keys
-from server.api.verdict import HEADERS, Refused, Verdict
-from server.http import body
-from server.http.middleware import GATE
+from server.api import responses
+from server.api.activities import INGEST, Ingest, confirmed
+from server.api.responses import HEADERS, Verdict
+from server.api.route import RESULT, Body, Route, closed_object
+from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys
+from server.http import BODY_LIMITS, IN_FLIGHT, SOURCE, BodyLimits, Refusal, body, refusal
 
 MEDIA_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 WINDOW_LINES: Final = 500
-"""Lines handed to Pub/Sub and not yet confirmed."""
+"""Lines queued for Pub/Sub and not yet confirmed."""
 
 WINDOW_BYTES: Final = 4_000_000
 _MEMORY_BYTES = 256_000  # of verdicts, before they go to disk
@@ -39,204 +35,231 @@ _DISK_SECONDS = 30  # until a full disk may have room again
 
 logger = log.get(__name__)
 
-Outcome = tuple[str, asyncio.Future[bool], int]
 
-
-async def accept(request: web.Request) -> web.StreamResponse:
+async def post_batch(request: web.Request) -> web.StreamResponse:
     """Answer `{"accepted", "rejected", "results"}` when every line has its verdict."""
     body.check_type(request, *MEDIA_TYPES)
     keys = read_keys(request.headers)
     if keys.faults:
-        raise Refused(verdict.invalid_schema(keys.faults, b"null"))
-    ingest = request.app[INGEST]
-    with request.app[GATE].batches, _Results() as results:
-        run = _Run(ingest, keys, request.get(SOURCE, ""), results)
-        await _read_through(request, run, ingest.max_body_bytes)
-        await run.settle_all()
+        raise Refusal(responses.INVALID_SCHEMA, *keys.faults)
+    limits = request.app[BODY_LIMITS]
+    with request.app[IN_FLIGHT].batches, _Results() as results:
+        lines = _Lines(request.app[INGEST], keys, request.get(SOURCE, ""), results)
+        await _read_all(request, lines, limits)
+        await lines.finish()
         return await _answer(request, results)
 
 
-async def _read_through(request: web.Request, run: "_Run", limit: int) -> None:
-    """Take every line; each has BODY_SECONDS to arrive."""
+async def _read_all(request: web.Request, lines: "_Lines", limits: BodyLimits) -> None:
+    """Add every line; each may take `limits.seconds` to arrive."""
     loop = asyncio.get_running_loop()
     try:
         async with (
-            asyncio.timeout(body.BODY_SECONDS) as clock,
+            asyncio.timeout(limits.seconds) as timeout,
             aclosing(body.stream(request)) as parts,
-            aclosing(lines(parts, limit)) as each,
+            aclosing(split_lines(parts, limits.max_bytes)) as each,
         ):
             async for line in each:
-                await run.take(line)
-                clock.reschedule(loop.time() + body.BODY_SECONDS)
+                await lines.add(line, limits.max_bytes)
+                timeout.reschedule(loop.time() + limits.seconds)
     except TimeoutError:
-        await run.refuse(verdict.too_slow(body.BODY_SECONDS))
-    except Refused as refused:
-        if not run.begun:
+        await lines.break_off(refusal.too_slow(limits.seconds))
+    except Refusal as refused:
+        if lines.count == 0:
             raise
-        await run.refuse(refused.verdict)
+        await lines.break_off(refused)
+
+
+async def split_lines(parts: AsyncIterator[bytes], limit: int) -> AsyncGenerator[bytes | None]:
+    r"""Yield each line that is not blank, without its `\n`; None in place of one over `limit`."""
+    held = bytearray()
+    too_long = False
+    async for part in parts:
+        *ends, rest = part.split(b"\n")
+        for end in ends:
+            if too_long or len(held) + len(end) > limit:
+                yield None
+            elif line := bytes(held + end).strip():
+                yield line
+            held.clear()
+            too_long = False
+        too_long = too_long or len(held) + len(rest) > limit
+        if too_long:
+            held.clear()
+        else:
+            held += rest
+    if too_long:
+        yield None
+    elif line := bytes(held).strip():
+        yield line
 
 
 class _Results:
-    """Verdicts as JSON; `accepted` and `rejected` count them.
-
-    Raises Refused where the disk does not take them.
-    """
+    """The verdicts as JSON, and their counts. Raises Refusal when the disk is full."""
 
     def __init__(self) -> None:
         self.accepted = 0
         self.rejected = 0
         # Closed in __exit__.
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # of what it could not write before either
+        with contextlib.suppress(OSError):  # a write that failed before fails here again
             self._file.close()
 
-    async def add(self, one: Verdict) -> None:
+    async def add(self, verdict: Verdict) -> None:
         if self.accepted or self.rejected:
-            self._held += b", "
-        self._held += one.json(payload=False)
-        if one.status == 200:  # noqa: PLR2004
+            self._buffer += b", "
+        self._buffer += verdict.json(payload=False)
+        if verdict.status == 200:  # noqa: PLR2004
             self.accepted += 1
         else:
             self.rejected += 1
-        if len(self._held) > _MEMORY_BYTES:
-            await self._write()
+        if len(self._buffer) > _MEMORY_BYTES:
+            await self._flush()
 
-    async def _write(self) -> None:
-        held, self._held = self._held, bytearray()
-        await self._do(self._file.write, held)
-
-    async def read(self) -> bytes:
-        return await self._do(self._file.read, _MEMORY_BYTES)
+    async def _flush(self) -> None:
+        buffer, self._buffer = self._buffer, bytearray()
+        await self._in_thread(self._file.write, buffer)
 
     async def rewind(self) -> None:
-        await self._write()
-        await self._do(self._file.seek, 0)
+        await self._flush()
+        await self._in_thread(self._file.seek, 0)
+
+    async def read(self) -> bytes:
+        """Return the next part; empty at the end."""
+        return await self._in_thread(self._file.read, _MEMORY_BYTES)
 
     @staticmethod
-    async def _do[**P, T](what: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _in_thread[**P, T](call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.to_thread(what, *args, **kwargs)
+            return await asyncio.to_thread(call, *args, **kwargs)
         except OSError as error:
-            logger.warning("verdicts_not_kept", error=str(error))
+            logger.warning("verdicts_not_stored", error=str(error))
             why = (
-                "the server cannot keep so many verdicts now, and cannot say which lines are "
-                "accepted: send all again; with its Idempotency-Key none is applied twice"
+                "the server cannot store the verdicts of this batch now, so which lines it accepted"
+                " is unknown: send all again; with its Idempotency-Key none is applied twice"
             )
-            raise Refused(verdict.unavailable(why, _DISK_SECONDS)) from error
+            raise refusal.unavailable(why, _DISK_SECONDS) from error
 
 
-class _Run:
-    """One body's lines on their way, in order."""
+class _Queued(NamedTuple):
+    """A line that is queued for Pub/Sub."""
 
-    def __init__(self, ingest: Ingest, keys: Keys, source: str, results: _Results) -> None:
+    id: str
+    outcome: asyncio.Future[bool]
+    size: int
+
+
+class _Lines:
+    """The lines of one body, in order, from their arrival to their verdicts."""
+
+    def __init__(self, ingest: Ingest, keys: RequestKeys, source: str, results: _Results) -> None:
+        self.count = 0
+        """Lines that have arrived."""
         self._ingest = ingest
         self._keys = keys
         self._source = source
         self._results = results
-        self._pending: deque[Verdict | Outcome] = deque()
-        self._bytes = 0
-        self._lines = 0
+        self._pending: deque[Verdict | _Queued] = deque()
+        self._pending_bytes = 0
         self._stopped = False
         self._failures = ingest.failures
 
-    @property
-    def begun(self) -> bool:
-        """Whether a line has come."""
-        return self._lines > 0
-
-    async def take(self, line: bytes | None) -> None:
-        """Judge a line and hand it over; wait when too many are on their way."""
-        self._lines += 1
+    async def add(self, line: bytes | None, max_bytes: int) -> None:
+        """Validate and queue a line, None if it is too long; wait while the window is full."""
+        self.count += 1
         try:
-            one = await self._hand_over(line)
-        except Refused as refused:
-            one = refused.verdict._replace(payload=b"null")
-        self._pending.append(one)
-        if not isinstance(one, Verdict):
-            self._bytes += one[2]
+            if line is None:
+                raise refusal.too_large(f"a line holds at most {max_bytes:,} bytes")
+            queued = await self._enqueue(line)
+        except Refusal as refused:
+            self._pending.append(responses.refused(refused))
+        else:
+            self._pending.append(queued)
+            self._pending_bytes += queued.size
         while self._pending and (
             len(self._pending) > WINDOW_LINES
-            or self._bytes > WINDOW_BYTES
-            or _settled(self._pending[0])
+            or self._pending_bytes > WINDOW_BYTES
+            or _is_settled(self._pending[0])
         ):
-            await self._settle()
+            await self._settle_oldest()
 
-    async def _hand_over(self, line: bytes | None) -> Verdict | Outcome:
-        if line is None:
-            limit = self._ingest.max_body_bytes
-            return verdict.too_large(f"a line holds at most {limit:,} bytes")
+    async def _enqueue(self, line: bytes) -> _Queued:
         keys = self._keys
         if keys.idempotency is not None:
-            # The batch's key names the file, the number the line: the same file again is the same.
-            keys = keys._replace(idempotency=f"{keys.idempotency}/{self._lines}")
-        transaction = await self._ingest.judge(line, keys)
-        if self._stopped or self._failed():
+            # The batch's key identifies the file, the number its line: sent again, they match.
+            keys = keys._replace(idempotency=f"{keys.idempotency}/{self.count}")
+        transaction = await self._ingest.validate(line, keys)
+        if self._stopped or self._has_failed():
             self._stopped = True
-            return verdict.unavailable("not tried: an earlier line was not accepted", 5)
-        return (*self._ingest.hand_over(line, transaction, keys, self._source), len(line))
+            raise refusal.unavailable("not tried: an earlier line was not accepted", 5)
+        return _Queued(*self._ingest.enqueue(line, transaction, keys, self._source), len(line))
 
-    def _failed(self) -> bool:
-        """Whether a line on its way has failed by now; a look, not a wait."""
-        if self._ingest.failures == self._failures:  # nobody's has
+    def _has_failed(self) -> bool:
+        """Return whether a pending line has failed already; does not block."""
+        if self._ingest.failures == self._failures:  # no request's line has
             return False
         self._failures = self._ingest.failures
         return any(
-            not isinstance(each, Verdict) and each[1].done() and each[1].exception() is not None
+            isinstance(each, _Queued)
+            and each.outcome.done()
+            and each.outcome.exception() is not None
             for each in self._pending
         )
 
-    async def refuse(self, why: Verdict) -> None:
-        """End the results with why the rest of the body could not be read."""
-        await self.settle_all()
-        await self._results.add(why)
+    async def break_off(self, reason: Refusal) -> None:
+        """End the results with the reason why the rest of the body could not be read."""
+        await self.finish()
+        await self._results.add(responses.refused(reason))
 
-    async def settle_all(self) -> None:
-        """Wait for every line on its way."""
+    async def finish(self) -> None:
+        """Wait for every pending line."""
         while self._pending:
-            await self._settle()
+            await self._settle_oldest()
 
-    async def _settle(self) -> None:
-        oldest = self._pending.popleft()
-        if not isinstance(oldest, Verdict):
-            name, outcome, size = oldest
-            self._bytes -= size
-            oldest = await confirmed(b"null", name, outcome)
-            self._stopped = self._stopped or oldest.status != 200  # noqa: PLR2004
-        await self._results.add(oldest)
+    async def _settle_oldest(self) -> None:
+        verdict = self._pending.popleft()
+        if isinstance(verdict, _Queued):
+            queued = verdict
+            self._pending_bytes -= queued.size
+            try:
+                verdict = await confirmed(b"null", queued.id, queued.outcome)
+            except Refusal as refused:
+                self._stopped = True
+                verdict = responses.refused(refused)
+        await self._results.add(verdict)
 
 
-def _settled(one: Verdict | Outcome) -> bool:
-    return isinstance(one, Verdict) or one[1].done()
+def _is_settled(pending: Verdict | _Queued) -> bool:
+    return isinstance(pending, Verdict) or pending.outcome.done()
 
 
 async def _answer(request: web.Request, results: _Results) -> web.StreamResponse:
     response = web.StreamResponse(headers=HEADERS)
-    if request.app[GATE].leaving:
+    if request.app[IN_FLIGHT].draining:
         response.force_close()
     counts = (results.accepted, results.rejected)
-    head = b'{"accepted": %d, "rejected": %d, "results": [' % counts
+    part = b'{"accepted": %d, "rejected": %d, "results": [' % counts
     await results.rewind()
     await response.prepare(request)
     try:
-        while head:
+        while part:
             async with asyncio.timeout(_WRITE_SECONDS):
-                await response.write(head)
-            head = await results.read()
+                await response.write(part)
+            part = await results.read()
     except TimeoutError:
         raise ConnectionResetError("the client does not read its answer") from None
     await response.write(b"]}")
     return response
 
 
-_RESULT = {
-    "type": "object",
-    "properties": {
+_RESULT = closed_object(
+    {
         "accepted": {"type": "integer", "minimum": 0},
         "rejected": {"type": "integer", "minimum": 0},
         "results": {
@@ -244,20 +267,18 @@ _RESULT = {
             "items": {"$ref": RESULT},
             "description": "A verdict for each line, in order; blank lines have none.",
         },
-    },
-    "required": ["accepted", "rejected", "results"],
-    "additionalProperties": False,
-}
+    }
+)
 ROUTES: Final = (
     Route(
         "POST",
         "/api/activities/batch",
-        accept,
-        (kinds.INVALID_SCHEMA, *body.REFUSALS, kinds.UNAVAILABLE),
+        post_batch,
+        (responses.INVALID_SCHEMA, *body.REFUSALS, refusal.UNAVAILABLE),
         Body(
             MEDIA_TYPES[0],
             {"type": "string"},
-            "NDJSON: a transaction a line, each held to the limit of a body; the whole has none.",
+            "NDJSON: a transaction a line. The limit of a body holds for each line, not for all.",
         ),
         KEY_PARAMETERS,
         _RESULT,

@@ -1,4 +1,4 @@
-"""`/healthz`: this process lives. `/readyz`: a publish would succeed now."""
+"""`/healthz`: this process is alive. `/readyz`: a publish would succeed now."""
 
 import asyncio
 from typing import Final
@@ -6,23 +6,22 @@ from typing import Final
 import grpc
 from aiohttp import web
 
-from server.api import responses as kinds
-from server.api import verdict
+from server.api import responses
+from server.api.responses import Verdict
 from server.api.route import Route
-from server.api.verdict import Verdict
-from server.http.middleware import GATE
+from server.http import IN_FLIGHT, refusal
 from server.publish.publisher import Destination, Publisher
 from server.publish.topic import is_transient
 from server.spool.writer import Writer
 
 TRUST_SECONDS: Final = 2.0
-"""How long one answer of Pub/Sub, good or bad, speaks for the next."""
+"""How long an answer of Pub/Sub, good or bad, counts."""
 
 CHECK_SECONDS: Final = 2.0
 
 
 class Readiness:
-    """Asks Pub/Sub, unless its answers to real publishes or an earlier check say it already."""
+    """Asks Pub/Sub unless a recent publish or check has answered already."""
 
     def __init__(
         self, publisher: Publisher, topic: Destination, spool: Writer | None = None
@@ -30,23 +29,23 @@ class Readiness:
         self._publisher = publisher
         self._topic = topic
         self._spool = spool
-        self._asking = asyncio.Lock()
-        self._asked_at = float("-inf")
+        self._checking = asyncio.Lock()
+        self._checked_at = float("-inf")
         self._fault: str | None = None
 
     async def fault(self) -> str | None:
-        """Return None when a publish would succeed, else why it would not."""
-        async with self._asking:  # who waits here takes the answer that comes
+        """Return why a publish would fail, or None."""
+        async with self._checking:  # all that wait here share one check
             now = asyncio.get_running_loop().time()
-            known = max(self._asked_at, self._publisher.failed_at)
-            if self._publisher.confirmed_at > max(known, now - TRUST_SECONDS):
+            last = max(self._checked_at, self._publisher.failed_at)
+            if self._publisher.confirmed_at > max(last, now - TRUST_SECONDS):
                 return None
-            if now - self._asked_at > TRUST_SECONDS:
-                self._fault = await self._ask()
-                self._asked_at = asyncio.get_running_loop().time()
+            if now - self._checked_at > TRUST_SECONDS:
+                self._fault = await self._check()
+                self._checked_at = asyncio.get_running_loop().time()
             return self._fault
 
-    async def _ask(self) -> str | None:
+    async def _check(self) -> str | None:
         try:
             await self._topic.check(CHECK_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -61,22 +60,22 @@ READINESS: Final = web.AppKey("readiness", Readiness)
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:
-    """Answer 200: the loop turns."""
+    """Liveness: always 200."""
     del request
-    return Verdict(*kinds.ALIVE[:2]).response()
+    return Verdict(*responses.ALIVE[:2]).response()
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """Answer 200 when a transaction sent now would be accepted, else 503 with the reason."""
-    if request.app[GATE].leaving:
-        return verdict.unavailable("this process is shutting down", 1).response()
+    """Readiness: 200 when a transaction sent now would be accepted, else 503 with the reason."""
+    if request.app[IN_FLIGHT].draining:
+        raise refusal.unavailable("this process is shutting down", 1)
     fault = await request.app[READINESS].fault()
     if fault is not None:
-        return verdict.unavailable(fault, 5).response()
-    return Verdict(*kinds.READY[:2]).response()
+        raise refusal.unavailable(fault, 5)
+    return Verdict(*responses.READY[:2]).response()
 
 
 ROUTES: Final = (
-    Route("GET", "/healthz", healthz, (kinds.ALIVE,)),
-    Route("GET", "/readyz", readyz, (kinds.READY, kinds.UNAVAILABLE)),
+    Route("GET", "/healthz", healthz, (responses.ALIVE,)),
+    Route("GET", "/readyz", readyz, (responses.READY, refusal.UNAVAILABLE)),
 )

@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: the API in OpenAPI 3.1, made from the routes, the rule and the verdicts."""
+"""`GET /openapi.json`: the API in OpenAPI 3.1, made from the routes and the schema."""
 
 import inspect
 import json
@@ -10,13 +10,11 @@ from aiohttp import web
 import schema
 from ops.runtime.settings import Settings
 from schema import json_schemas
-from server.api import responses as kinds
-from server.api.responses import Kind
-from server.api.route import RESULT, SCHEMAS, Body, Parameter, Route
-from server.api.verdict import HEADERS, RULES
-from server.http.auth import OPEN_ROUTES
+from server.api.responses import HEADERS, RULES
+from server.api.route import RESULT, SCHEMAS, Body, Parameter, Route, closed_object
+from server.http import OPEN_ROUTES, ResponseKind, refusal
 
-EVERYWHERE: Final = (kinds.BAD_REQUEST, kinds.INTERNAL)
+EVERYWHERE: Final = (refusal.BAD_REQUEST, refusal.INTERNAL)
 
 DOCUMENT: Final = web.AppKey("openapi", bytes)
 
@@ -25,7 +23,7 @@ _HEADERS: Final = {
         "In how many seconds to send it again.",
         {"type": "string", "pattern": "^[0-9]+$"},
     ),
-    "WWW-Authenticate": ("The scheme that is asked for.", {"type": "string"}),
+    "WWW-Authenticate": ("The required authentication scheme.", {"type": "string"}),
     "Allow": ("The methods that the route takes.", {"type": "string"}),
 }
 
@@ -39,7 +37,7 @@ ROUTES: Final = (Route("GET", "/openapi.json", openapi, result={"type": "object"
 
 
 def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
-    """Describe the routes as this server answers them, with its limits and its keys."""
+    """Return the document of this server, with its limits and whether it asks for API keys."""
     keys = settings.api_keys_file is not None
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -54,9 +52,9 @@ def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
             "title": "Gatekeeper",
             "version": "1",
             "description": (
-                "Takes transactions, checks them against the rule, and answers 200 when they are"
-                f" durable. A body holds at most {settings.max_body_bytes:,} bytes, as sent and"
-                " decompressed. Every answer that is not described otherwise is a verdict."
+                "Takes transactions, validates them, and answers 200 when they are durable."
+                f" A body holds at most {settings.max_body_bytes:,} bytes, as sent and"
+                " decompressed. Unless described otherwise, an answer is a verdict."
             ),
         },
         "paths": paths,
@@ -74,7 +72,7 @@ def _operation(route: Route, *, keys: bool) -> dict[str, Any]:
     if route.body is not None:
         operation["requestBody"] = _body(route.body)
     guarded = keys and route.path not in OPEN_ROUTES
-    answers = [*route.answers, *((kinds.UNAUTHORIZED,) if guarded else ()), *EVERYWHERE]
+    answers = [*route.answers, *((refusal.UNAUTHORIZED,) if guarded else ()), *EVERYWHERE]
     operation["responses"] = _responses(route, answers)
     if guarded:
         operation["security"] = [{"key": []}]
@@ -99,24 +97,24 @@ def _body(body: Body) -> dict[str, Any]:
     }
 
 
-def _responses(route: Route, answers: Iterable[Kind]) -> dict[str, Any]:
-    by_status: dict[int, list[Kind]] = {}
+def _responses(route: Route, answers: Iterable[ResponseKind]) -> dict[str, Any]:
+    by_status: dict[int, list[ResponseKind]] = {}
     for kind in answers:
         by_status.setdefault(kind.status, []).append(kind)
-    responses = {str(status): _verdicts(ofs) for status, ofs in sorted(by_status.items())}
+    responses = {str(status): _verdicts(kinds) for status, kinds in sorted(by_status.items())}
     if route.result is not None:
         described = inspect.getdoc(route.handler) or ""
         responses["200"] = _response(described.partition("\n")[0], route.result)
     return responses
 
 
-def _verdicts(ofs: list[Kind]) -> dict[str, Any]:
-    described = " ".join(f"`{kind.message}`: {kind.when}" for kind in ofs)
-    messages = [kind.message for kind in ofs]
-    properties = {"status": {"const": ofs[0].status}, "message": {"enum": messages}}
+def _verdicts(kinds: list[ResponseKind]) -> dict[str, Any]:
+    described = " ".join(f"`{kind.message}`: {kind.when}" for kind in kinds)
+    messages = [kind.message for kind in kinds]
+    properties = {"status": {"const": kinds[0].status}, "message": {"enum": messages}}
     verdict = {"allOf": [{"$ref": f"{SCHEMAS}Verdict"}, {"properties": properties}]}
     response = _response(described, verdict)
-    headers = {name: _HEADERS[name] for kind in ofs for name in kind.headers}
+    headers = {name: _HEADERS[name] for kind in kinds for name in kind.headers}
     if headers:
         response["headers"] = {
             name: {"description": text, "required": True, "schema": form}
@@ -145,21 +143,11 @@ def _schemas() -> dict[str, Any]:
     verdict = {**result, "payload": {"description": "The body as sent, where it is JSON."}}
     return {
         **json_schemas(SCHEMAS),
-        "Verdict": _closed(verdict),
-        RESULT.removeprefix(SCHEMAS): _closed(result),
-        "Fault": _closed(fault),
+        "Verdict": closed_object(verdict),
+        RESULT.removeprefix(SCHEMAS): closed_object(result),
+        "Fault": closed_object(fault),
     }
 
 
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def written(routes: Iterable[Route], settings: Settings) -> bytes:
-    """Write the document as JSON."""
+def render_document(routes: Iterable[Route], settings: Settings) -> bytes:
     return json.dumps(document(routes, settings), ensure_ascii=False).encode()

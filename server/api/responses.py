@@ -1,51 +1,107 @@
-"""The table of verdicts: every status and message that an answer can have, and when it has it."""
+"""Verdicts: the answers of the API, JSON of one shape, and the kinds that only the API has.
 
+`{"status": …, "message": …, "error": …, "id": …, "payload": …}`. `error` is null or a list of
+faults, `{"pointer", "rule", "message", "got"}`; `payload` is the body, byte for byte as sent.
+The other kinds are in `server.http.refusal`.
+"""
+
+import json
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from aiohttp import web
+from multidict import CIMultiDict
 
-class Kind(NamedTuple):
-    """One line of the table; `headers` are those that only this kind has."""
+from server.http import LOG_FIELDS, Refusal, ResponseKind
+
+VALID: Final = ResponseKind(
+    200, "Valid Schema", "The transaction is valid; with an `id`, it is durable."
+)
+ALIVE: Final = ResponseKind(200, "Alive", "The process is alive.")
+READY: Final = ResponseKind(200, "Ready", "A transaction sent now would be accepted.")
+INVALID_SCHEMA: Final = ResponseKind(
+    400, "Invalid Schema", "`error` lists every fault of the transaction."
+)
+
+# The rules of the server's own faults; those of a payload are `schema.RULES`.
+RULES: Final = (
+    "json",
+    "idempotency_key",
+    "ordering_key",
+    "media_type",
+    "content_encoding",
+    "body_size",
+    "body_time",
+    "api_key",
+    "origin",
+    "route",
+    "transaction",
+    "method",
+    "http",
+    "unavailable",
+    "internal",
+)
+
+HEADERS: Final = CIMultiDict(
+    {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "Server": "gatekeeper",
+        # The payload is the client's own text: no browser may take it for anything but JSON.
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+
+
+class Verdict(NamedTuple):
+    """An answer; `error` and `payload` are JSON texts."""
 
     status: int
     message: str
-    when: str
-    headers: tuple[str, ...] = ()
+    error: bytes = b"null"
+    id: str | None = None
+    payload: bytes = b"null"
+    headers: Mapping[str, str] = {}
+    spooled: bool = False
+    """For the log: not part of the answer."""
+
+    def json(self, *, payload: bool = True) -> bytes:
+        """Render the verdict. The payload goes in as sent: it is never parsed and serialized."""
+        head = b'{"status": %d, "message": "%b", "error": %b, "id": %b' % (
+            self.status,
+            self.message.encode(),
+            self.error,
+            b"null" if self.id is None else b'"%b"' % self.id.encode(),
+        )
+        return b'%b, "payload": %b}' % (head, self.payload) if payload else head + b"}"
+
+    def response(self) -> web.Response:
+        headers = HEADERS.copy()
+        headers.update(self.headers)
+        response = web.Response(status=self.status, body=self.json(), headers=headers)
+        spooled = {"spooled": True} if self.spooled else {}
+        response[LOG_FIELDS] = {"id": self.id, "message": self.message, **spooled}
+        return response
 
 
-VALID: Final = Kind(
-    200, "Valid Schema", "The transaction meets the rule; with an `id`, it is durable."
-)
-ALIVE: Final = Kind(200, "Alive", "The process lives.")
-READY: Final = Kind(200, "Ready", "A transaction sent now would be accepted.")
-INVALID_SCHEMA: Final = Kind(400, "Invalid Schema", "`error` lists every fault of the transaction.")
-INVALID_JSON: Final = Kind(400, "Invalid JSON", "The body is not JSON, or not UTF-8.")
-BAD_REQUEST: Final = Kind(400, "Bad Request", "The request is not HTTP as it must be.")
-UNAUTHORIZED: Final = Kind(
-    401,
-    "Unauthorized",
-    "API keys are configured and this one is missing or wrong.",
-    ("WWW-Authenticate",),
-)
-FORBIDDEN: Final = Kind(403, "Forbidden", "Scripts of this origin are not let in.")
-NOT_FOUND: Final = Kind(404, "Not Found", "There is none, or not yet.")
-METHOD_NOT_ALLOWED: Final = Kind(
-    405, "Method Not Allowed", "The route takes other methods.", ("Allow",)
-)
-REQUEST_TIMEOUT: Final = Kind(408, "Request Timeout", "The body did not come in time.")
-PAYLOAD_TOO_LARGE: Final = Kind(
-    413, "Payload Too Large", "The body has too many bytes, as sent or decompressed."
-)
-UNSUPPORTED: Final = Kind(
-    415,
-    "Unsupported Media Type",
-    "Another Content-Type or Content-Encoding than the route takes.",
-)
-INTERNAL: Final = Kind(
-    500, "Internal Server Error", "The server failed; send again with an Idempotency-Key."
-)
-UNAVAILABLE: Final = Kind(
-    503,
-    "Unavailable",
-    "Not durably accepted, or not answered in time; send it again.",
-    ("Retry-After",),
-)
+def valid(payload: bytes, id: str | None, *, spooled: bool = False) -> Verdict:  # noqa: A002  # the contract's word
+    """Return the verdict of a valid transaction; with an id, it is durable too."""
+    return Verdict(VALID.status, VALID.message, id=id, payload=payload, spooled=spooled)
+
+
+def refused(refusal: Refusal) -> Verdict:
+    faults = [
+        {"pointer": one.pointer, "rule": one.rule, "message": one.message, "got": one.got}
+        for one in refusal.faults
+    ]
+    return Verdict(
+        refusal.kind.status,
+        refusal.kind.message,
+        error=json.dumps(faults).encode(),
+        payload=refusal.payload,
+        headers=refusal.headers,
+    )
+
+
+def render_refusal(refusal: Refusal) -> web.Response:
+    return refused(refusal).response()

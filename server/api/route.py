@@ -1,10 +1,10 @@
-"""A route: what the router needs of it, and what the API's description says of it. One place."""
+"""A route: its handler and its description, in one place."""
 
 from typing import Any, Final, NamedTuple
 
 from aiohttp.typedefs import Handler
 
-from server.api.responses import Kind
+from server.http import ResponseKind
 
 SCHEMAS: Final = "#/components/schemas/"
 TRANSACTION: Final = f"{SCHEMAS}Transaction"
@@ -13,7 +13,7 @@ RESULT: Final = f"{SCHEMAS}Result"
 
 
 class Body(NamedTuple):
-    """A request's body: its media type, its schema, and what a person should know of it."""
+    """A request's body: its media type, its JSON Schema, and a description for people."""
 
     media_type: str
     schema: dict[str, Any]
@@ -21,7 +21,7 @@ class Body(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A part of the path or a header, as JSON Schema has it."""
+    """A header, or a part of the path; `where` is OpenAPI's `in`."""
 
     name: str
     where: str
@@ -30,18 +30,28 @@ class Parameter(NamedTuple):
 
 
 class Route(NamedTuple):
-    """A method and a path. The handler's docstring is the description's summary.
+    """A method and a path. The handler's docstring describes it in the OpenAPI document.
 
-    `answers` holds the kinds of verdict that are this route's own; every route has those of
-    `server.api.openapi.EVERYWHERE` too. `result` is the schema of a 200 that is no verdict.
+    `answers` are the kinds that only some routes have; all have `server.api.openapi.EVERYWHERE`.
+    `result` is the schema of a 200 that is no verdict.
     """
 
     method: str
     path: str
     handler: Handler
-    answers: tuple[Kind, ...] = ()
+    answers: tuple[ResponseKind, ...] = ()
     body: Body | None = None
     parameters: tuple[Parameter, ...] = ()
     result: dict[str, Any] | None = None
     pattern: str | None = None
-    """The path as the router has it, where that says more."""
+    """The router's path, if it differs."""
+
+
+def closed_object(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of an object with all of these properties and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }

@@ -1,60 +1,153 @@
-"""`GET /api/activities/{id}`: how a transaction was settled, from the ledger."""
+"""`GET /api/activities/{id}`: whether a transaction was applied or rejected, from the ledger.
 
+BigQuery's client blocks, so it runs in threads. Few look-ups run in parallel, a few more wait, and
+further ones are refused. Each has a time limit: a slow BigQuery does not slow the other routes.
+"""
+
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+from requests.exceptions import RequestException
 
-from schema import LEDGER_COLUMNS, LEDGER_STATES, Reason
-from server.api import responses as kinds
-from server.api import verdict
-from server.api.activities import SOURCE
-from server.api.route import Parameter, Route
-from server.api.settlements import Ledger, LedgerUnavailable, Row
-from server.api.verdict import HEADERS, Fault
-from server.http.auth import KEYS
+from ops.runtime import clients, log
+from ops.runtime.settings import Settings
+from schema import LEDGER_COLUMNS, LEDGER_STATES, LEDGER_TABLE, Reason
+from server.api.responses import HEADERS
+from server.api.route import Parameter, Route, closed_object
+from server.http import KEYS, SOURCE, Refusal, RequestFault, refusal
 
 MAX_ID: Final = 1_024
 """Characters: an id is an attribute of a Pub/Sub message, or Pub/Sub's own."""
 
+THREADS: Final = 4
+MAX_WAITING: Final = 60
+"""Look-ups that may wait for a thread."""
+
+LOOK_UP_SECONDS: Final = 7.0
+"""One or two HTTP requests. Together with the drain it is below supervisord's stopwaitsecs."""
+
+MAX_ROWS: Final = 100
+"""Rows of one id: the transaction and its conflicts. More are cut."""
+
+type Row = Mapping[str, str | int | None]
+"""A ledger row by column; times are RFC 3339."""
+
+type LookUp = Callable[[str, str | None], Sequence[Row]]
+"""Blocks. Takes an id and a source, None for any; returns rows in the order of settlement."""
+
+logger = log.get(__name__)
+
+
+class Ledger:
+    """Looks ids up in threads."""
+
+    def __init__(
+        self, look_up: LookUp, threads: Executor, seconds: float = LOOK_UP_SECONDS
+    ) -> None:
+        self._look_up = look_up
+        self._threads = threads
+        self._seconds = seconds
+        self._in_flight = 0
+
+    async def rows(self, id: str, source: str | None) -> Sequence[Row]:  # noqa: A002  # the contract's word
+        """Return the rows of an id, of one source if it is given. Raises Refusal: 503."""
+        if self._in_flight >= THREADS + MAX_WAITING:
+            raise refusal.unavailable("too many ids are being looked up", 2)
+        self._in_flight += 1
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await loop.run_in_executor(self._threads, self._look_up, id, source)
+        except (TimeoutError, GoogleAPIError, GoogleAuthError, RequestException) as error:
+            logger.warning("ledger_unavailable", error=f"{type(error).__name__}: {error}")
+            raise refusal.unavailable("the warehouse does not answer now", 2) from None
+        finally:
+            self._in_flight -= 1
+
+
 LEDGER: Final = web.AppKey("ledger", Ledger)
 
 
-async def status(request: web.Request) -> web.StreamResponse:
-    """Answer how a transaction was settled: the ledger's row, and the conflicts over its id.
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Yield the ledger of the settings' dataset."""
+    client = clients.warehouse(settings)
+    threads = ThreadPoolExecutor(THREADS, "ledger")
+    yield Ledger(_bigquery_look_up(client, settings.dataset_path), threads)
+    threads.shutdown(wait=False, cancel_futures=True)
+    client.close()  # type: ignore[no-untyped-call]
+
+
+def _bigquery_look_up(client: bigquery.Client, dataset: str) -> LookUp:
+    names = ", ".join(column.name for column in LEDGER_COLUMNS)
+    sql = (
+        f"SELECT {names} FROM `{dataset}.{LEDGER_TABLE}` "  # noqa: S608  # names of the settings and constants
+        "WHERE id = @id AND (@source IS NULL OR source = @source) "
+        f"ORDER BY settled_at LIMIT {MAX_ROWS}"
+    )
+
+    def look_up(id: str, source: str | None) -> Sequence[Row]:  # noqa: A002  # the contract's word
+        parameters = [
+            bigquery.ScalarQueryParameter("id", "STRING", id),
+            bigquery.ScalarQueryParameter("source", "STRING", source),
+        ]
+        rows = client.query_and_wait(
+            sql,
+            job_config=bigquery.QueryJobConfig(query_parameters=parameters),
+            api_timeout=LOOK_UP_SECONDS,
+            wait_timeout=LOOK_UP_SECONDS,
+            retry=None,  # type: ignore[arg-type]  # the client of the API tries again
+            job_retry=None,  # type: ignore[arg-type]
+        )
+        return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+    return look_up
+
+
+def _plain(value: Any) -> Any:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+
+
+async def get_activity(request: web.Request) -> web.StreamResponse:
+    """Answer the transaction's row of the ledger, and the conflicts over its id.
 
     404 while it is not settled: a second or so after it was accepted, or longer when workers lag.
     """
     name = request.match_info["id"]
     if not (0 < len(name) <= MAX_ID and name.isprintable()):
-        return _unknown(f"an id has 1 to {MAX_ID:,} printable characters")
+        raise _not_found(f"an id has 1 to {MAX_ID:,} printable characters")
     source = request.get(SOURCE, "") if KEYS in request.app else None
-    try:
-        rows = await request.app[LEDGER].rows(name, source)
-    except LedgerUnavailable as error:
-        return verdict.unavailable(str(error), 2).response()
+    rows = await request.app[LEDGER].rows(name, source)
     if not rows:
-        return _unknown(
+        raise _not_found(
             "no transaction is settled under this id: it is unknown, or not yet applied"
         )
-    return web.Response(body=json.dumps(settled(rows)).encode(), headers=HEADERS)
+    return web.Response(body=json.dumps(combine(rows)).encode(), headers=HEADERS)
 
 
-def _unknown(why: str) -> web.StreamResponse:
-    return verdict.refusal(kinds.NOT_FOUND, Fault("transaction", why)).response()
+def _not_found(why: str) -> Refusal:
+    return Refusal(refusal.NOT_FOUND, RequestFault("transaction", why))
 
 
-def settled(rows: Sequence[Row]) -> dict[str, Any]:
-    """Put an id's rows together: the transaction's own, and `conflicts`, those of other bodies.
+def combine(rows: Sequence[Row]) -> dict[str, Any]:
+    """Combine an id's rows into one answer: the transaction's row and `conflicts`, other bodies'.
 
-    A conflict may be settled in the same instant as the transaction, so time alone does not tell.
+    The times cannot identify the conflicts: they may be settled in the same instant.
     """
     own, *conflicts = sorted(rows, key=lambda row: row["reason"] == Reason.IDEMPOTENCY_CONFLICT)
     return {"status": 200, **own, "conflicts": conflicts}
 
 
-_JSON: Final[dict[str, dict[str, Any]]] = {
+_JSON_TYPES: Final[dict[str, dict[str, Any]]] = {
     "STRING": {"type": "string"},
     "INT64": {"type": "integer"},
     "TIMESTAMP": {"type": "string", "format": "date-time"},
@@ -64,7 +157,7 @@ _JSON: Final[dict[str, dict[str, Any]]] = {
 def _columns() -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for column in LEDGER_COLUMNS:
-        described = {**_JSON[column.type], "description": column.description}
+        described = {**_JSON_TYPES[column.type], "description": column.description}
         if column.mode == "NULLABLE":
             described["type"] = [described["type"], "null"]
         columns[column.name] = described
@@ -74,41 +167,30 @@ def _columns() -> dict[str, Any]:
 
 
 def _result() -> dict[str, Any]:
-    columns = _columns()
-    row = {"type": "object", "properties": columns, "required": list(columns)}
-    properties = {
-        "status": {"const": 200},
-        **columns,
-        "conflicts": {
-            "type": "array",
-            "items": {**row, "additionalProperties": False},
-            "description": "The rows of other bodies that came under the same id.",
-        },
+    conflicts = {
+        "type": "array",
+        "items": closed_object(_columns()),
+        "description": "The rows of other bodies that came under the same id.",
     }
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return closed_object({"status": {"const": 200}, **_columns(), "conflicts": conflicts})
 
 
 ROUTES: Final = (
     Route(
         "GET",
         "/api/activities/{id}",
-        status,
-        (kinds.NOT_FOUND, kinds.UNAVAILABLE),
+        get_activity,
+        (refusal.NOT_FOUND, refusal.UNAVAILABLE),
         parameters=(
             Parameter(
                 "id",
                 "path",
                 {"type": "string", "minLength": 1, "maxLength": MAX_ID},
-                "The `id` of the transaction's verdict. With API keys: one that this key has sent.",
+                "The `id` of the transaction's verdict. With API keys: only of its own source.",
             ),
         ),
         result=_result(),
-        # Their own routes take no GET, and the answer to it says so.
+        # Not the paths of POST routes: a GET of them is answered with 405.
         pattern="/api/activities/{id:(?!(?:validate|batch)$)[^{}/]+}",
     ),
 )

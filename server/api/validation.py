@@ -1,4 +1,4 @@
-"""Holds a transaction against the rule, its headers included. Pure but for the counters."""
+"""Validates a transaction and the headers that belong to it. Pure except for the counters."""
 
 from typing import Final, NamedTuple
 
@@ -6,9 +6,9 @@ from multidict import CIMultiDictProxy
 
 import schema
 from ops.runtime import metrics
-from server.api import verdict
+from server.api.responses import INVALID_SCHEMA
 from server.api.route import Parameter
-from server.api.verdict import Fault, Refused
+from server.http import Refusal, RequestFault, refusal
 
 MAX_IDEMPOTENCY_KEY: Final = 255
 """Characters."""
@@ -34,62 +34,67 @@ KEY_PARAMETERS: Final = (
 )
 
 
-class Keys(NamedTuple):
-    """What a request's headers say of its transaction, and the faults in what they say."""
+class RequestKeys(NamedTuple):
+    """The keys in a request's headers, and the faults of these headers."""
 
     idempotency: str | None
     ordering: str | None
-    faults: list[Fault]
+    faults: list[RequestFault]
 
 
-def read_keys(headers: CIMultiDictProxy[str]) -> Keys:
-    """Read `Idempotency-Key` and `Ordering-Key`; without them a transaction has neither."""
+_NO_KEYS = RequestKeys(None, None, [])
+
+
+def read_keys(headers: CIMultiDictProxy[str]) -> RequestKeys:
+    """Read `Idempotency-Key` and `Ordering-Key`; both are optional."""
     if "Idempotency-Key" not in headers and "Ordering-Key" not in headers:
         return _NO_KEYS
-    faults: list[Fault] = []
+    faults: list[RequestFault] = []
     idempotency = _only(headers, "Idempotency-Key", "idempotency_key", faults)
     if idempotency is not None and not 0 < len(idempotency) <= MAX_IDEMPOTENCY_KEY:
         why = f"an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters"
-        faults.append(Fault("idempotency_key", why, len(idempotency)))
+        faults.append(RequestFault("idempotency_key", why, len(idempotency)))
     ordering = _only(headers, "Ordering-Key", "ordering_key", faults)
     if ordering is not None and not 0 < _utf8_size(ordering) <= MAX_ORDERING_KEY:
         why = f"an Ordering-Key has 1 to {MAX_ORDERING_KEY} bytes of UTF-8"
-        faults.append(Fault("ordering_key", why, len(ordering)))
-    return Keys(idempotency, ordering, faults)
+        faults.append(RequestFault("ordering_key", why, len(ordering)))
+    return RequestKeys(idempotency, ordering, faults)
 
 
-_NO_KEYS = Keys(None, None, [])
-
-
-def _only(headers: CIMultiDictProxy[str], name: str, rule: str, faults: list[Fault]) -> str | None:
+def _only(
+    headers: CIMultiDictProxy[str], name: str, rule: str, faults: list[RequestFault]
+) -> str | None:
     given = headers.getall(name, [])
     if len(given) > 1:
-        faults.append(Fault(rule, f"send one {name}, not {len(given)}", len(given)))
+        faults.append(RequestFault(rule, f"send one {name}, not {len(given)}", len(given)))
     return given[0] if given else None
 
 
 def _utf8_size(text: str) -> int:
     try:
         return len(text.encode())
-    except UnicodeEncodeError:  # bytes that were not UTF-8 in the request's head
+    except UnicodeEncodeError:  # the request's head had bytes that are not UTF-8
         return 0
 
 
-def judge(body: bytes, keys: Keys) -> schema.Transaction:
-    """Return the transaction in a body; raises Refused with every fault in it and in its keys."""
-    faults: list[Fault | schema.Fault] = list(keys.faults)
+def validate(body: bytes, keys: RequestKeys) -> schema.Transaction:
+    """Return the transaction in a body. Raises Refusal with every fault of it and of its keys."""
+    faults: list[RequestFault | schema.Fault] = list(keys.faults)
     try:
         transaction = schema.check_body(body)
     except schema.InvalidJSON as error:
-        metrics.INVALID.inc()
-        metrics.FAULTS.labels("json").inc()
-        raise Refused(verdict.invalid_json(str(error))) from None
+        _count_invalid("json")
+        raise refusal.invalid_json(str(error)) from None
     except schema.InvalidSchema as error:
         faults += error.faults
     if faults:
-        metrics.INVALID.inc()
-        for fault in faults:
-            metrics.FAULTS.labels(fault.rule).inc()
-        raise Refused(verdict.invalid_schema(faults, body))
+        _count_invalid(*(fault.rule for fault in faults))
+        raise Refusal(INVALID_SCHEMA, *faults, payload=body)
     metrics.VALID.inc()
     return transaction
+
+
+def _count_invalid(*rules: str) -> None:
+    metrics.INVALID.inc()
+    for rule in rules:
+        metrics.FAULTS.labels(rule).inc()

@@ -20,12 +20,12 @@ from ops.runtime.backlog import Backlog
 from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import State, Supervisord
-from server.api.verdict import HEADERS
+from server.api import HEADERS
 from server.console.page import Page
 from server.console.recent_rejections import RejectedReader
 from server.console.snapshot import PUSHED_METRICS, Sources, compose, totals
 from server.console.sources import Source
-from server.http.middleware import GATE
+from server.http import IN_FLIGHT
 
 FRESH_SECONDS: Final = 1.0
 """How old a state may be that is told again."""
@@ -139,5 +139,5 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 async def state(request: web.Request) -> web.StreamResponse:
     """Answer what the page shows."""
-    body = await request.app[CONSOLE].state(leaving=request.app[GATE].leaving)
+    body = await request.app[CONSOLE].state(leaving=request.app[IN_FLIGHT].draining)
     return web.Response(body=body, headers=HEADERS)

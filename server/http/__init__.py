@@ -1,1 +1,37 @@
-"""TODO."""
+"""What HTTP needs whatever the API is: connections, limits, bodies, access, the log of requests.
+
+Knows no route and no verdict: it raises Refusal, which RENDER_REFUSAL of the application renders.
+"""
+
+from server.http import body, cors, refusal
+from server.http.acceptor import Acceptor
+from server.http.auth import KEYS, OPEN_ROUTES, SOURCE, authenticate
+from server.http.body import BODY_LIMITS, BODY_SECONDS, BodyLimits, defer_100_continue
+from server.http.connection import Connection
+from server.http.limits import IN_FLIGHT, InFlight
+from server.http.middleware import LOG_FIELDS, request_middleware
+from server.http.refusal import RENDER_REFUSAL, Refusal, RequestFault, ResponseKind
+
+__all__ = [
+    "BODY_LIMITS",
+    "BODY_SECONDS",
+    "IN_FLIGHT",
+    "KEYS",
+    "LOG_FIELDS",
+    "OPEN_ROUTES",
+    "RENDER_REFUSAL",
+    "SOURCE",
+    "Acceptor",
+    "BodyLimits",
+    "Connection",
+    "InFlight",
+    "Refusal",
+    "RequestFault",
+    "ResponseKind",
+    "authenticate",
+    "body",
+    "cors",
+    "defer_100_continue",
+    "refusal",
+    "request_middleware",
+]

@@ -1,109 +1,114 @@
 """Reads a request's body within its limits: type, encoding, size before and after, time.
 
-Memory is bounded by the limit whatever is sent: decompression stops at the first byte too many.
+The size limit bounds the memory whatever is sent: decompression stops at the first byte too many.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from server.api import responses as kinds
-from server.api import verdict
-from server.api.verdict import Refused
+from server.http import refusal
 from server.http.encoding import BrokenEncoding, Decoder, UnknownEncoding, decoder
-from server.http.limits import BUDGET
+from server.http.limits import IN_FLIGHT
+from server.http.refusal import Refusal, RequestFault
 
-BODY_SECONDS = 30.0
-"""How long a body may take to arrive, all of it; of a batch, each line."""
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to arrive; in a batch, each line."""
 
 REFUSALS: Final = (
-    kinds.INVALID_JSON,
-    kinds.REQUEST_TIMEOUT,
-    kinds.PAYLOAD_TOO_LARGE,
-    kinds.UNSUPPORTED,
+    refusal.INVALID_JSON,
+    refusal.REQUEST_TIMEOUT,
+    refusal.PAYLOAD_TOO_LARGE,
+    refusal.UNSUPPORTED,
 )
-"""What any body may be refused with."""
+"""The refusals of any route that takes a body."""
 
 BYTES_READ: Final = web.RequestKey("bytes_read", int)
-"""How many bytes of the body have come over the wire."""
+"""Bytes of the body that have arrived, before decompression."""
+
+
+class BodyLimits(NamedTuple):
+    """The limits of one body or, in a batch, of one line."""
+
+    max_bytes: int
+    seconds: float
+
+
+BODY_LIMITS: Final = web.AppKey("body_limits", BodyLimits)
 
 
 def check_type(request: web.Request, *accepted: str) -> None:
-    """Refuse what its Content-Type says is none of `accepted`, or not JSON when nothing is named.
+    """Refuse a Content-Type that is none of `accepted`; without `accepted`, one that is not JSON.
 
-    No Content-Type at all counts as the right one: the first Gatekeeper's clients may send none.
+    No Content-Type is accepted: clients of the first Gatekeeper may send none.
     """
     given = request.headers.get("Content-Type")
     if not given:
         return
-    kind = given.partition(";")[0].strip().lower()
-    if kind in accepted if accepted else _is_json(kind):
+    media_type = given.partition(";")[0].strip().lower()
+    if media_type in accepted if accepted else _is_json(media_type):
         return
     expected = " or ".join(accepted) or "application/json"
-    raise Refused(verdict.unsupported("media_type", f"send Content-Type: {expected}", given[:100]))
+    raise _unsupported("media_type", f"send Content-Type: {expected}", given)
 
 
-def _is_json(kind: str) -> bool:
-    return kind in {"application/json", "text/json"} or (
-        kind.startswith("application/") and kind.endswith("+json")
+def _is_json(media_type: str) -> bool:
+    return media_type in {"application/json", "text/json"} or (
+        media_type.startswith("application/") and media_type.endswith("+json")
     )
 
 
-async def read(request: web.Request, limit: int) -> bytes:
-    """Return the decoded body of at most `limit` bytes; raises Refused for 400, 408, 413, 415, 503.
+async def read(request: web.Request) -> bytes:
+    """Return the decoded body, counted as in flight until the request is answered.
 
-    Its bytes count against the budget until the request is answered.
+    Raises Refusal: 400, 408, 413, 415, 503.
     """
-    budget = request.app[BUDGET]
+    max_bytes, seconds = request.app[BODY_LIMITS]
+    body_bytes = request.app[IN_FLIGHT].body_bytes
     if request.content.is_eof() and "Content-Encoding" not in request.headers:
-        # All of it came with the head, as small bodies do: no clock, no loop.
+        # All of it came with the head, as small bodies do: no timeout, no loop.
         body = request.content.read_nowait()
         request[BYTES_READ] = len(body)
-        if len(body) > limit:
-            raise _too_large(limit)
-        budget.take(request, len(body))
+        _check_size(len(body), max_bytes)
+        body_bytes.add(request, len(body))
         return body
     parts = []
     try:
-        async with asyncio.timeout(BODY_SECONDS), aclosing(stream(request, limit)) as stream_:
-            async for part in stream_:
-                budget.take(request, len(part))
+        async with asyncio.timeout(seconds), aclosing(stream(request, max_bytes)) as arriving:
+            async for part in arriving:
+                body_bytes.add(request, len(part))
                 parts.append(part)
             return b"".join(parts)
     except TimeoutError:
-        raise Refused(verdict.too_slow(BODY_SECONDS)) from None
+        raise refusal.too_slow(seconds) from None
 
 
-async def stream(request: web.Request, limit: int | None = None) -> AsyncGenerator[bytes]:
-    """Yield the decoded body in small parts as it arrives; raises Refused for 400, 413 and 415.
+async def stream(request: web.Request, max_bytes: int | None = None) -> AsyncGenerator[bytes]:
+    """Yield the decoded body in small parts as it arrives. Raises Refusal: 400, 413, 415.
 
-    `limit` holds for the bytes sent and for those decoded; None is no limit.
+    `max_bytes` holds for the bytes sent and for those decoded; None is no limit.
     """
     decode = _decoder(request)
-    if limit is not None and (request.content_length or 0) > limit:
-        raise _too_large(limit)
-    await _invite(request)
-    decoded = 0
-    request[BYTES_READ] = 0
+    _check_size(request.content_length or 0, max_bytes)
+    await _send_100_continue(request)
+    decoded = request[BYTES_READ] = 0
     try:
         while chunk := await request.content.readany():
             request[BYTES_READ] += len(chunk)
-            if limit is not None and request[BYTES_READ] > limit:
-                raise _too_large(limit)
+            _check_size(request[BYTES_READ], max_bytes)
             for part in decode.feed(chunk):
                 decoded += len(part)
-                if limit is not None and decoded > limit:
-                    raise _too_large(limit)
+                _check_size(decoded, max_bytes)
                 yield part
         decode.end()
     except BrokenEncoding as error:
-        raise Refused(verdict.invalid_json(str(error), "content_encoding")) from None
+        raise refusal.invalid_json(str(error), "content_encoding") from None
     except web.RequestPayloadError as error:
         why = f"the request's framing is broken: {error}"
-        raise Refused(verdict.invalid_json(why, "http")) from None
+        raise refusal.invalid_json(why, "http") from None
 
 
 def _decoder(request: web.Request) -> Decoder:
@@ -111,23 +116,27 @@ def _decoder(request: web.Request) -> Decoder:
     try:
         return decoder(given)
     except UnknownEncoding as error:
-        raise Refused(verdict.unsupported("content_encoding", str(error), given[:100])) from None
+        raise _unsupported("content_encoding", str(error), given) from None
 
 
-async def _invite(request: web.Request) -> None:
-    """Tell a client that asked first to send its body (`Expect: 100-continue`, RFC 9110)."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # What aiohttp's own handler does: the answer proper has not begun.
-        request.writer.output_size = 0
+def _check_size(size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise refusal.too_large(
+            f"a body holds at most {max_bytes:,} bytes, as sent and decompressed"
+        )
 
 
-async def no_invitation(request: web.Request) -> None:
-    """Stand in for aiohttp's `Expect` handler: the body is asked for when it will be read."""
+def _unsupported(rule: str, why: str, got: str) -> Refusal:
+    return Refusal(refusal.UNSUPPORTED, RequestFault(rule, why, got[:100]))
+
+
+async def defer_100_continue(request: web.Request) -> None:
+    """Replace aiohttp's `Expect` handler: `stream` sends 100 Continue when it reads the body."""
     del request
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(
-        verdict.too_large(f"a body holds at most {limit:,} bytes, as sent and decompressed")
-    )
+async def _send_100_continue(request: web.Request) -> None:
+    if request.headers.get("Expect", "").lower() == "100-continue":  # RFC 9110
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # As in aiohttp's own handler: the final answer has not begun.
+        request.writer.output_size = 0

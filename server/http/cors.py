@@ -1,4 +1,4 @@
-"""CORS: browsers' scripts from the origins of CORS_ORIGINS may call the gate; by default none."""
+"""CORS: lets browsers' scripts from the origins of CORS_ORIGINS call the API; by default none."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,18 +6,22 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.api import responses as kinds
-from server.api import verdict
-from server.api.verdict import Fault
+from server.http.refusal import FORBIDDEN, Refusal, RequestFault
 
 _HEADERS: Final = "Authorization, Content-Encoding, Content-Type, Idempotency-Key, Ordering-Key"
 _METHODS: Final = "GET, POST"
 _MAX_AGE_SECONDS: Final = 600
 
+_ALLOWED_ORIGIN: Final = web.RequestKey("allowed_origin", str)
 
-def allowing(origins: Sequence[str]) -> Middleware:
-    """Make the middleware for these origins; `*` is any."""
 
+def allow_origins(app: web.Application, origins: Sequence[str]) -> None:
+    """Allow these origins; `*` is any."""
+    app.middlewares.append(_middleware(origins))
+    app.on_response_prepare.append(_name_origin)
+
+
+def _middleware(origins: Sequence[str]) -> Middleware:
     @web.middleware
     async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
@@ -27,20 +31,15 @@ def allowing(origins: Sequence[str]) -> Middleware:
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return _preflight(origin, allowed=allowed)
         if allowed:
-            # Set before the handler, which may stream: on_response_prepare puts it in.
-            request[ORIGIN] = origin
+            # Not set on the response, which a handler may have begun to send: on_response_prepare.
+            request[_ALLOWED_ORIGIN] = origin
         return await handler(request)
 
     return cors
 
 
-ORIGIN: Final = web.RequestKey("origin", str)
-"""The origin that the answer will name as allowed."""
-
-
-async def name_origin(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell the browser that the script may read the answer; for `on_response_prepare`."""
-    origin = request.get(ORIGIN)
+async def _name_origin(request: web.Request, response: web.StreamResponse) -> None:
+    origin = request.get(_ALLOWED_ORIGIN)
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Expose-Headers"] = "Retry-After"
@@ -49,8 +48,8 @@ async def name_origin(request: web.Request, response: web.StreamResponse) -> Non
 
 def _preflight(origin: str, *, allowed: bool) -> web.StreamResponse:
     if not allowed:
-        why = "scripts of this origin are not let in: see CORS_ORIGINS"
-        return verdict.refusal(kinds.FORBIDDEN, Fault("origin", why)).response()
+        why = "scripts of this origin have no access: see CORS_ORIGINS"
+        raise Refusal(FORBIDDEN, RequestFault("origin", why))
     return web.Response(
         status=204,
         headers={

@@ -1,4 +1,4 @@
-"""Undoes a Content-Encoding part by part, so that a small body cannot become a large memory."""
+"""Decodes a Content-Encoding part by part, so that a small body cannot fill the memory."""
 
 import zlib
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ _DEFLATE_METHOD = 8  # in the low half of a zlib stream's first byte, RFC 1950
 
 
 class UnknownEncoding(ValueError):
-    """The Content-Encoding is none that is known here; the text says which are."""
+    """The Content-Encoding is not supported; the text lists those that are."""
 
 
 class BrokenEncoding(ValueError):
-    """The bytes are not what the Content-Encoding says; the text says how."""
+    """The bytes are not in the Content-Encoding; the text gives the reason."""
 
 
 class Decoder(Protocol):
-    """Takes the bytes as they arrive; what is yielded is at most PART_BYTES, or what went in."""
+    """Decodes bytes as they arrive. A part has at most PART_BYTES, or the length of the input."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what these bytes decode to. Raises BrokenEncoding."""
+        """Yield the decoded parts. Raises BrokenEncoding."""
 
     def end(self) -> None:
-        """Say that no more bytes come. Raises BrokenEncoding when the stream is not complete."""
+        """Raise BrokenEncoding if the stream is not complete."""
 
 
 def decoder(encoding: str) -> Decoder:
@@ -61,7 +61,7 @@ class _Inflate:
         inflater = self._inflater
         try:
             while data:
-                # A stream of streams would be copied once for each: one is what HTTP needs.
+                # Several streams in a row would be copied once for each. HTTP needs only one.
                 if inflater.eof:
                     raise BrokenEncoding("there are bytes after the end of the compressed body")
                 part = inflater.decompress(data, PART_BYTES)
@@ -77,8 +77,8 @@ class _Inflate:
 
 
 def _deflate_wbits(data: bytes) -> int:
-    """Tell a zlib stream, which HTTP's deflate is, from the bare one that some clients send."""
-    zlib_header = data[0] & 0x0F == _DEFLATE_METHOD and (
+    """Distinguish a zlib stream, HTTP's deflate, from the raw one that some clients send."""
+    is_zlib = data[0] & 0x0F == _DEFLATE_METHOD and (
         len(data) == 1 or (data[0] << 8 | data[1]) % 31 == 0
     )
-    return _ZLIB if zlib_header else _RAW
+    return _ZLIB if is_zlib else _RAW

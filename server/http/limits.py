@@ -1,37 +1,70 @@
-"""The bytes of bodies that a process holds at once, from their arrival to their answer.
+"""What a process holds in memory for its clients, and the limits of it.
 
-Without it, every connection could fill MAX_BODY_BYTES slowly and hold them. Small bodies cost a sum
-and a comparison. Batches are not counted: their places and windows bound them.
+Past a limit a request is refused with 503 rather than made to wait.
 """
 
 from typing import Final
 
 from aiohttp import web
 
-from server.api import verdict
-from server.api.verdict import Refused
+from server.http import refusal
 
-HELD: Final = web.RequestKey("held", int)
-"""How many bytes of the budget a request holds."""
+MAX_BATCHES: Final = 16
+"""Batches in flight in a process; each may hold some megabytes of lines."""
 
 
-class Budget:
-    """A bound: past it a body is refused with 503 rather than kept."""
+class ConcurrencyLimit:
+    """`with limit:` counts the block as in flight; raises Refusal when there are too many."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+
+    def __enter__(self) -> None:
+        if self._free <= 0:
+            raise refusal.unavailable("too many requests in flight", 1)
+        self._free -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._free += 1
+
+
+class ByteLimit:
+    """The bytes of bodies in memory, from their arrival to the request's answer.
+
+    Without it, every connection could slowly fill MAX_BODY_BYTES and hold them. Batches are not
+    counted: MAX_BATCHES and their windows bound them.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.held = 0
 
-    def take(self, request: web.Request, count: int) -> None:
-        """Count bytes to a request, until `give_back`. Raises Refused when there are too many."""
+    def add(self, request: web.Request, count: int) -> None:
+        """Count bytes to a request until `release`. Raises Refusal when there are too many."""
         if self.held + count > self._limit:
-            raise Refused(verdict.unavailable("too many bytes in flight at once", 1))
+            raise refusal.unavailable("too many bytes in flight", 1)
         self.held += count
-        request[HELD] = request.get(HELD, 0) + count
+        request[_HELD] = request.get(_HELD, 0) + count
 
-    def give_back(self, request: web.Request) -> None:
-        """End a request's part."""
-        self.held -= request.get(HELD, 0)
+    def release(self, request: web.Request) -> None:
+        self.held -= request.get(_HELD, 0)
 
 
-BUDGET: Final = web.AppKey("budget", Budget)
+_HELD: Final = web.RequestKey("held", int)
+
+
+class InFlight:
+    """The requests in flight, their limits, and whether the process drains."""
+
+    def __init__(self, max_requests: int, max_body_bytes: int) -> None:
+        self.draining = False
+        self.count = 0
+        """Requests begun and not yet answered."""
+        self.requests = ConcurrencyLimit(max_requests)
+        """For transactions whose body is complete: a slow client takes no place while it sends."""
+        self.batches = ConcurrencyLimit(MAX_BATCHES)
+        """For batches, from the first line to the last."""
+        self.body_bytes = ByteLimit(max_body_bytes)
+
+
+IN_FLIGHT: Final = web.AppKey("in_flight", InFlight)

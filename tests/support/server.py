@@ -13,7 +13,7 @@ from typing import Any
 
 from ops.fleet.ports import free_ports
 from ops.runtime.settings import RULES
-from server import listen
+from server import lifecycle
 from tests.support.processes import ROOT, Service
 from tests.support.server_in_process import NOWHERE
 
@@ -27,7 +27,7 @@ class Server(Service):
     """`python -m ops.fleet.entrypoint server` on a socket that is open before it starts."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._listener = listen.opened("127.0.0.1", 0)
+        self._listener = lifecycle.open_listener("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "ops.fleet.entrypoint", "server"]

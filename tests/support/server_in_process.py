@@ -12,9 +12,9 @@ import aiohttp
 import grpc
 
 from ops.runtime.settings import Settings
-from server import listen
+from server import lifecycle
 from server.app import create_app
-from server.lifecycle import serve
+from server.http import BODY_SECONDS
 from server.publish.publisher import Destination
 
 INSERT: dict[str, Any] = {
@@ -131,7 +131,9 @@ class GateUnderTest:
 
 
 @contextlib.asynccontextmanager
-async def gate_under_test(topic: FakeTopic, **settings: str) -> AsyncIterator[GateUnderTest]:
+async def gate_under_test(
+    topic: FakeTopic, *, body_seconds: float = BODY_SECONDS, **settings: str
+) -> AsyncIterator[GateUnderTest]:
     """Serve with these settings for the length of the block."""
     folder = tempfile.TemporaryDirectory()
     parsed = Settings.parse(
@@ -142,10 +144,10 @@ async def gate_under_test(topic: FakeTopic, **settings: str) -> AsyncIterator[Ga
     async def connect(_: Settings) -> AsyncIterator[Destination]:
         yield topic
 
-    listener = listen.opened("127.0.0.1", 0)
+    listener = lifecycle.open_listener("127.0.0.1", 0)
     gate = GateUnderTest(topic, listener)
-    app = create_app(parsed, connect)
-    gate.serving = asyncio.create_task(serve(app, listener, gate.stop, idle_grace=0.3))
+    app = create_app(parsed, connect, body_seconds=body_seconds)
+    gate.serving = asyncio.create_task(lifecycle.serve(app, listener, gate.stop, idle_grace=0.3))
     try:
         # Its socket takes connections before it serves; a test may be quicker than its start.
         await gate.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -21,8 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from schema import COLUMN_NAME, TABLE_NAME
-from server.api.route import Route
-from server.app import ROUTES
+from server.api import ROUTES, Route
 from tests.support.server import LIMIT, Server
 
 EXAMPLES = 30

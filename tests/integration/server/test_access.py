@@ -1,13 +1,11 @@
-"""Who may come in: API keys, browsers' scripts, other machines."""
+"""Access: API keys, browsers' scripts, other machines."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
 from ops.runtime.api_keys import mint
 from ops.runtime.settings import InvalidSettings, Settings
-from server import exposure
 from tests.support.processes import Service, free_port
 from tests.support.server_in_process import VALID, FakeTopic, gate_under_test
 
@@ -83,18 +81,6 @@ async def test_the_origins_of_the_setting_are_let_in_and_no_other(topic: FakeTop
 def test_an_origin_that_is_none_is_a_fault_of_the_settings() -> None:
     with pytest.raises(InvalidSettings, match="CORS_ORIGINS"):
         Settings.parse({"CORS_ORIGINS": "example.com"})
-
-
-def test_other_machines_are_served_only_with_keys_or_on_purpose() -> None:
-    with (
-        socket.create_server(("0.0.0.0", 0)) as everywhere,
-        socket.create_server(("127.0.0.1", 0)) as here,
-    ):
-        exposure.check(Settings.parse({}), here)
-        exposure.check(Settings.parse({"API_KEYS_FILE": "keys"}), everywhere)
-        exposure.check(Settings.parse({"ALLOW_ANONYMOUS": "1"}), everywhere)
-        with pytest.raises(exposure.Exposed, match="API_KEYS_FILE"):
-            exposure.check(Settings.parse({"ALLOW_ANONYMOUS": "0"}), everywhere)
 
 
 def test_an_open_server_ends_at_its_start_with_one_clear_line() -> None:

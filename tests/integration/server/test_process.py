@@ -1,9 +1,10 @@
-"""`python -m server` as an operator and a developer meet it."""
+"""`python -m server` as an operator and a developer use it."""
 
 import contextlib
 import json
 import shutil
 import signal
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ops.fleet.ports import listening
-from server import listen
+from server import lifecycle
 from tests.support.processes import ROOT, Service, free_port, wait_until
 from tests.support.server_in_process import NOWHERE
 
@@ -23,16 +24,16 @@ VARIABLES = {
 }
 
 
-def healthy(port: int) -> bool:
+def answers(port: int, message: str = "Alive") -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return bool(json.load(answer)["status"] == 200)
+            return bool(json.load(answer)["message"] == message)
     except OSError:
         return False
 
 
 def test_a_taken_port_ends_it_with_one_clear_line() -> None:
-    with contextlib.closing(listen.opened("127.0.0.1", 0)) as listener:
+    with contextlib.closing(lifecycle.open_listener("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with Service.module("server", PORT=str(port), **VARIABLES) as server:
             assert server.wait(20) == 1
@@ -52,7 +53,7 @@ def test_without_pubsub_it_lives_says_that_it_is_not_ready_and_ends_well() -> No
     port = free_port()
     with Service.module("server", PORT=str(port), **VARIABLES) as server:
         server.wait_for_port(f"127.0.0.1:{port}")
-        assert healthy(port)
+        assert answers(port)
         with pytest.raises(urllib.error.HTTPError) as unready:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10)
         with unready.value as answer:
@@ -84,24 +85,22 @@ def test_the_access_log_is_a_json_line_for_each_request_without_its_values() -> 
     assert "hidden" not in line
 
 
-def test_reload_serves_the_changed_source_on_the_same_port(tmp_path: Path) -> None:
+def test_watchfiles_restarts_the_server_when_its_source_changes(tmp_path: Path) -> None:
     for package in ("server", "schema", "ops"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "run")
         )
     port = free_port()
-    command = [*Service.module("server", "--reload").command]
+    # The command of the README, in this environment.
+    program = f"{sys.executable} -m server"
+    command = [sys.executable, "-m", "watchfiles", program, "server", "schema", "ops/runtime"]
     with Service(command, cwd=tmp_path, PORT=str(port), **VARIABLES) as server:
         server.wait_for_port(f"127.0.0.1:{port}")
-        wait_until(lambda: healthy(port), 20, "the first server answers")
-        kinds = tmp_path / "server" / "kinds.py"
-        kinds.write_text(kinds.read_text().replace('"Alive"', '"Alive and changed"'))
+        wait_until(lambda: answers(port), 20, "the first server answers")
+        source = tmp_path / "server" / "api" / "responses.py"
+        source.write_text(source.read_text().replace('"Alive"', '"Alive and changed"'))
 
-        def changed() -> bool:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
-                return bool(json.load(answer)["message"] == "Alive and changed")
-
-        wait_until(changed, 20, "the new source is served")
+        wait_until(lambda: answers(port, "Alive and changed"), 20, "the new source is served")
         server.signal(signal.SIGTERM)
         assert server.wait(20) == 0
         assert not listening(f"127.0.0.1:{port}")

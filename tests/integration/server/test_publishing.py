@@ -9,8 +9,8 @@ import pytest
 
 from ops.runtime.settings import Settings
 from schema import Message
-from server.api.health import Readiness
-from server.app import topic as connected
+from server.api import Readiness
+from server.app import connect_topic as connected
 from server.publish.publisher import Limits, Publisher, PublishFailed
 from server.publish.queue import Backlog
 from server.publish.topic import Topic

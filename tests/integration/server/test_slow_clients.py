@@ -1,44 +1,46 @@
-"""Clients that send slowly, or stop, cost the others nothing and are let go in time."""
+"""Clients that send slowly or stop: they cost the others nothing, and time out."""
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
-from server.http import body
-from tests.support.server_in_process import VALID, GateUnderTest
+from tests.support.server_in_process import VALID, FakeTopic, GateUnderTest, gate_under_test
 
 HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
-@pytest.fixture(autouse=True)
-def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 0.3)
+@pytest.fixture
+async def impatient(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
+    async with gate_under_test(topic, body_seconds=0.3) as gate:
+        yield gate
 
 
 async def test_a_body_that_does_not_come_is_timed_out_and_the_connection_closed(
-    gate: GateUnderTest,
+    impatient: GateUnderTest,
 ) -> None:
-    answer = await gate.raw(HEAD % (b"/api/activities", len(VALID)) + VALID[:-1])
+    answer = await impatient.raw(HEAD % (b"/api/activities", len(VALID)) + VALID[:-1])
     head, _, verdict = answer.partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 408")
     assert json.loads(verdict)["message"] == "Request Timeout"
-    assert gate.topic.messages == []
+    assert impatient.topic.messages == []
 
 
-async def test_a_line_of_a_batch_that_does_not_come_ends_its_results(gate: GateUnderTest) -> None:
-    answer = await gate.raw(HEAD % (b"/api/activities/batch", 1_000) + VALID + b"\n" + VALID[:9])
+async def test_a_line_of_a_batch_that_does_not_come_ends_its_results(
+    impatient: GateUnderTest,
+) -> None:
+    answer = await impatient.raw(
+        HEAD % (b"/api/activities/batch", 1_000) + VALID + b"\n" + VALID[:9]
+    )
     statuses = [b'"status": 200', b'"status": 408']
     assert all(status in answer for status in statuses)
     assert b'"accepted": 1' in answer
-    assert len(gate.topic.messages) == 1
+    assert len(impatient.topic.messages) == 1
 
 
-async def test_many_slow_clients_take_no_place_from_the_others(
-    gate: GateUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 30)
+async def test_many_slow_clients_take_no_place_from_the_others(gate: GateUnderTest) -> None:
     slow = [await asyncio.open_connection("127.0.0.1", gate.port) for _ in range(60)]
     for _, writer in slow:
         writer.write(HEAD % (b"/api/activities", len(VALID)) + VALID[:1])

@@ -4,12 +4,13 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import pytest
 
-from server.api import settlements as ledger
-from server.api.settlements import Ledger, LedgerUnavailable, Row
-from server.api.status import settled
+from server.api import responses
+from server.api.status import MAX_WAITING, THREADS, Ledger, Row, combine
+from server.http import Refusal
 from tests.support.processes import eventually
 
 ROW: Row = {"id": "a", "reason": None}
@@ -17,26 +18,27 @@ ROW: Row = {"id": "a", "reason": None}
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(ledger.THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         yield pool
 
 
-async def test_a_slow_warehouse_is_told_as_such_in_time(
-    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "LOOK_UP_SECONDS", 0.05)
+def unavailable(why: str) -> AbstractContextManager[object]:
+    return pytest.raises(Refusal, check=lambda error: why in str(responses.refused(error).error))
+
+
+async def test_a_slow_warehouse_is_an_error_in_time(threads: ThreadPoolExecutor) -> None:
     go = threading.Event()
 
     def look_up(*_: object) -> Sequence[Row]:
         go.wait(30)
         return [ROW]
 
-    with pytest.raises(LedgerUnavailable, match="does not answer"):
-        await Ledger(look_up, threads).rows("a", None)
+    with unavailable("does not answer"):
+        await Ledger(look_up, threads, seconds=0.05).rows("a", None)
     go.set()
 
 
-async def test_past_the_places_look_ups_are_refused_and_then_taken_again(
+async def test_too_many_look_ups_are_refused_and_later_ones_accepted(
     threads: ThreadPoolExecutor,
 ) -> None:
     go = threading.Event()
@@ -48,11 +50,9 @@ async def test_past_the_places_look_ups_are_refused_and_then_taken_again(
         return [ROW]
 
     reader = Ledger(look_up, threads)
-    waiting = [
-        asyncio.create_task(reader.rows("a", "me")) for _ in range(ledger.THREADS + ledger.WAITING)
-    ]
-    await eventually(lambda: len(inside) == ledger.THREADS)
-    with pytest.raises(LedgerUnavailable, match="too many"):
+    waiting = [asyncio.create_task(reader.rows("a", "me")) for _ in range(THREADS + MAX_WAITING)]
+    await eventually(lambda: len(inside) == THREADS)
+    with unavailable("too many"):
         await reader.rows("a", "me")
 
     go.set()
@@ -69,8 +69,8 @@ async def test_a_failure_of_ours_is_not_hidden(threads: ThreadPoolExecutor) -> N
         await Ledger(look_up, threads).rows("a", None)
 
 
-def test_the_transaction_stands_before_its_conflicts_whatever_the_order() -> None:
+def test_the_transactions_row_comes_before_its_conflicts_in_any_order() -> None:
     conflict: Row = {"id": "a", "reason": "idempotency_conflict"}
-    assert settled([conflict, ROW]) == {"status": 200, **ROW, "conflicts": [conflict]}
-    # Where the transaction's own row has expired, what is left of its id is told.
-    assert settled([conflict, conflict])["conflicts"] == [conflict]
+    assert combine([conflict, ROW]) == {"status": 200, **ROW, "conflicts": [conflict]}
+    # If the transaction's own row has expired, the conflicts remain.
+    assert combine([conflict, conflict])["conflicts"] == [conflict]

@@ -1,8 +1,9 @@
 import json
 
 import schema
-from server.api import verdict
-from server.api.verdict import Fault, Verdict
+from server.api import responses
+from server.api.responses import INVALID_SCHEMA, Verdict
+from server.http import Refusal, RequestFault, refusal
 
 SHAPE = ["status", "message", "error", "id", "payload"]
 
@@ -19,24 +20,26 @@ def test_a_verdict_is_json_of_the_one_shape() -> None:
     assert list(json.loads(answer.json())) == SHAPE
 
 
-def test_the_payload_is_never_written_anew() -> None:
+def test_the_payload_is_never_serialized_again() -> None:
     odd = b'{ "a":1.000,\n"b" :"\\u0041" }'
-    assert odd in verdict.valid(odd, None).json()
+    assert odd in responses.valid(odd, None).json()
 
 
 def test_a_verdict_can_leave_its_payload_out() -> None:
-    answer = verdict.valid(b"[]", "abc")
+    answer = responses.valid(b"[]", "abc")
     assert list(json.loads(answer.json(payload=False))) == SHAPE[:-1]
 
 
 def test_faults_of_the_request_and_of_the_payload_have_one_shape() -> None:
     of_payload = schema.Fault("/activities", "required", "missing", None)
-    answer = verdict.invalid_schema([Fault("ordering_key", "too long", 9), of_payload], b"{}")
+    of_request = RequestFault("ordering_key", "too long", 9)
+    answer = responses.refused(Refusal(INVALID_SCHEMA, of_request, of_payload, payload=b"{}"))
     assert json.loads(answer.error) == [
         {"pointer": "", "rule": "ordering_key", "message": "too long", "got": 9},
         {"pointer": "/activities", "rule": "required", "message": "missing", "got": None},
     ]
 
 
-def test_unavailable_says_when_to_come_again() -> None:
-    assert verdict.unavailable("why", 7).response().headers["Retry-After"] == "7"
+def test_unavailable_names_the_seconds_to_wait() -> None:
+    answer = responses.render_refusal(refusal.unavailable("why", 7))
+    assert answer.headers["Retry-After"] == "7"

@@ -16,7 +16,7 @@ import pytest
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from server import listen
+from server import lifecycle
 from tests.support.processes import ROOT, Service, eventually, free_port
 from tests.support.server_in_process import NOWHERE, VALID, FakeTopic, GateUnderTest
 
@@ -205,7 +205,7 @@ async def pubsub(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
 
 @pytest.fixture
 def siblings(pubsub: dict[str, str], tmp_path: Path) -> Iterator[tuple[Siblings, int]]:
-    with contextlib.closing(listen.opened("127.0.0.1", 0)) as listener:
+    with contextlib.closing(lifecycle.open_listener("127.0.0.1", 0)) as listener:
         family = Siblings(listener, tmp_path / "servers.log", **pubsub)
         try:
             yield family, listener.getsockname()[1]

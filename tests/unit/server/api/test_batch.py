@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server.api.lines import lines
+from server.api.batch import split_lines
 
 
 async def cut(body: bytes, step: int, limit: int) -> list[bytes | None]:
@@ -10,7 +10,7 @@ async def cut(body: bytes, step: int, limit: int) -> list[bytes | None]:
         for start in range(0, len(body), step):
             yield body[start : start + step]
 
-    return [line async for line in lines(parts(), limit)]
+    return [line async for line in split_lines(parts(), limit)]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])

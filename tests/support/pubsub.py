@@ -1,4 +1,4 @@
-"""Speaks to a Pub/Sub server as a program does, through Google's generated async clients."""
+"""A client of a Pub/Sub server, through Google's generated async clients."""
 
 import asyncio
 import contextlib
@@ -41,12 +41,12 @@ class Stream:
                 self.responses += 1
                 self.received.extend(response.received_messages)
                 self._news.set()
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except Exception as error:  # noqa: BLE001 - the test checks it
             self.error = error
         self._news.set()
 
     async def receive(self, count: int, within: float = 15) -> list[types.ReceivedMessage]:
-        """Wait until so many messages have come in all, and return every one that has."""
+        """Wait until `count` messages have come in total, and return all that have come."""
 
         async def enough() -> None:
             while len(self.received) < count and self.error is None:
@@ -88,13 +88,13 @@ class Client:
         self.subscriber = SubscriberAsyncClient(transport=subscriber)
 
     async def topic(self) -> str:
-        """Create a topic of a name nobody else has."""
+        """Create a topic with a unique name."""
         name = f"{PROJECT}/topics/topic-{next(_numbers)}"
         await self.publisher.create_topic(name=name, timeout=_CALL_SECONDS)
         return name
 
     async def subscription(self, topic: str, **config: Any) -> str:
-        """Create a subscription of a name nobody else has."""
+        """Create a subscription with a unique name."""
         name = f"{PROJECT}/subscriptions/subscription-{next(_numbers)}"
         request = types.Subscription(
             name=name, topic=topic, **{"ack_deadline_seconds": LEASE_SECONDS, **config}
@@ -114,13 +114,13 @@ class Client:
         self, topic: str, messages: Sequence[types.PubsubMessage]
     ) -> types.PublishResponse:
         return await self.publisher.publish(
-            topic=topic, messages=messages, retry=None, timeout=_CALL_SECONDS
+            topic=topic, messages=list(messages), retry=None, timeout=_CALL_SECONDS
         )
 
     async def pull(
         self, subscription: str, count: int, within: float = 15
     ) -> list[types.ReceivedMessage]:
-        """Pull until so many messages have come."""
+        """Pull until `count` messages have come."""
         received: list[types.ReceivedMessage] = []
         async with asyncio.timeout(within):
             while len(received) < count:
@@ -129,12 +129,13 @@ class Client:
         return received
 
     async def pull_now(self, subscription: str, count: int = 100) -> list[types.ReceivedMessage]:
-        """Pull what is there."""
+        """Pull the messages that are available."""
         request = types.PullRequest(
             subscription=subscription, max_messages=count, return_immediately=True
         )
-        # Below the client, which warns of `return_immediately`: tests want to know what is there.
-        answer = await self.subscriber.transport.pull(request, timeout=_CALL_SECONDS)
+        # Not the client's method, which warns about `return_immediately`.
+        pull: Any = self.subscriber.transport.pull
+        answer = await pull(request, timeout=_CALL_SECONDS)
         return list(answer.received_messages)
 
     async def ack(self, subscription: str, messages: Iterable[types.ReceivedMessage]) -> None:
@@ -174,9 +175,9 @@ class Client:
                 client_id=client_id,
             )
         )
-        # On a channel that cannot connect, the generated client would wait here for ever.
+        # On a channel that cannot connect, the generated client would wait here forever.
         await asyncio.wait_for(self.channel.channel_ready(), _CALL_SECONDS)
-        call = await self.subscriber.streaming_pull(stream.requests())
+        call: Any = await self.subscriber.streaming_pull(stream.requests())
         reading = asyncio.create_task(stream.read(call))
         try:
             yield stream
@@ -187,11 +188,10 @@ class Client:
 
 
 def local_server(directory: Path, port: int) -> Service:
-    """Return our server, not started, with its database in `directory`."""
+    """Return our server, not yet started, with its database in `directory`."""
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--state-dir", str(directory)]
     return Service.module("ops.local.pubsub", *arguments, PROJECT_ID="")
 
 
 def texts(messages: Iterable[types.ReceivedMessage]) -> list[str]:
-    """Return the data of messages as text."""
     return [message.message.data.decode() for message in messages]

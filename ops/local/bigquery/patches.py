@@ -20,7 +20,7 @@ from local_bigquery.sql import translate
 from local_bigquery.sql.dialect import BigQueryDialect
 from sqlglot import exp
 
-from ops.local import steady
+from ops.local import steady_clock
 from ops.local.bigquery import recovery
 from ops.local.bigquery.deadlines import Deadlines, check
 from ops.local.bigquery.gate import Gate
@@ -72,7 +72,7 @@ def forget_absent_modules() -> None:
 
 def date_jobs_steadily() -> None:
     """Date jobs by the clock that upkeep compares them with, one that never jumps."""
-    metadata.now = lambda: str(int(steady.now() * 1000))
+    metadata.now = lambda: str(int(steady_clock.now() * 1000))
 
 
 def run_jobs_through(gate: Gate) -> None:

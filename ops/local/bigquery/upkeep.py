@@ -6,7 +6,7 @@ import time
 import duckdb
 from local_bigquery.engine import database
 
-from ops.local import steady
+from ops.local import steady_clock
 from ops.local.bigquery.gate import Gate
 from ops.runtime import log
 
@@ -61,7 +61,7 @@ def drop_results(keep_seconds: float = KEEP_RESULTS_SECONDS) -> None:
 
     Every statement looks through the list of tables, so a thousand results slow down everything.
     """
-    before = int((steady.now() - keep_seconds) * 1000)
+    before = int((steady_clock.now() - keep_seconds) * 1000)
     with database.cursor() as cursor:
         old = cursor.execute(
             "SELECT t.table_name FROM duckdb_tables() t "
@@ -76,7 +76,7 @@ def drop_results(keep_seconds: float = KEEP_RESULTS_SECONDS) -> None:
 
 def forget_jobs(keep_seconds: float = KEEP_JOBS_SECONDS) -> None:
     """Forget finished jobs that were sent longer ago than this."""
-    before = int((steady.now() - keep_seconds) * 1000)
+    before = int((steady_clock.now() - keep_seconds) * 1000)
     database.execute(
         "DELETE FROM emulator.jobs WHERE state = 'DONE' AND creation_time < ?", [before]
     )
@@ -88,7 +88,7 @@ def expire_ledger(dataset: tuple[str, str], days: int) -> None:
     try:
         database.execute(
             f"DELETE FROM {table} WHERE settled_at < to_timestamp(?) - to_days(?)",  # noqa: S608
-            [steady.now(), days],
+            [steady_clock.now(), days],
         )
     except duckdb.CatalogException:
         return  # not provisioned yet

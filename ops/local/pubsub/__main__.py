@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ops.local.pubsub.server import PortTaken, serve
-from ops.local.pubsub.store import InUse
+from ops.local.pubsub.grpc_server import serve
+from ops.local.pubsub.message_store import InUse
 from ops.runtime import log, process
 
 logger = log.get(__name__)
@@ -36,7 +36,7 @@ async def _run(host: str, port: int, directory: Path) -> int:
     logger.info("starting", host=host, port=port, state_dir=directory)
     try:
         await serve(host, port, directory, process.stop_event())
-    except (PortTaken, InUse, OSError) as error:
+    except (InUse, OSError) as error:
         sys.stderr.write(f"pubsub: {error}\n")
         return 1
     logger.info("stopped")

@@ -1,15 +1,25 @@
-"""Who holds what: consumers with their flow control, leases, ordering keys."""
+"""Which consumer holds which message: consumers with their flow control, leases, ordering keys."""
 
 import asyncio
+import heapq
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from ops.local.pubsub.pending import Pending, seq_of, size_of
+from ops.local.pubsub.compact_queue import CompactQueue, seq_of, size_of
+
+
+@dataclass(frozen=True, slots=True)
+class AckId:
+    """The content of an acknowledgement id: it names one delivery of one message."""
+
+    seq: int
+    token: int
+    key: str
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Consumer:
-    """A stream, or one unary pull, with its flow control; a limit of 0 or less is none.
+    """A stream, or one unary pull, with its flow control; a limit of 0 or less means no limit.
 
     `wake` is set whenever there may be something for it to take.
     """
@@ -21,12 +31,12 @@ class Consumer:
     open: bool = True
     messages: int = 0
     bytes: int = 0
-    turn: int = 0
-    keys: "Rota" = field(default_factory=OrderedDict)
+    next_source: int = 0
+    keys: "ReadyKeys" = field(default_factory=OrderedDict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def has_room(self) -> bool:
-        """Say whether flow control allows another message, as documented for StreamingPull."""
+        """Return whether flow control allows another message, as documented for StreamingPull."""
         return (self.max_messages <= 0 or self.messages < self.max_messages) and (
             self.max_bytes <= 0 or self.bytes < self.max_bytes
         )
@@ -34,10 +44,10 @@ class Consumer:
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A message that is out with a consumer until `deadline`; `token` names this one delivery."""
+    """A message that a consumer holds until `deadline`; `token` identifies this one delivery."""
 
     entry: int
-    key: "Key | None"
+    key: "OrderingKey | None"
     consumer: Consumer
     deadline: float
     token: int
@@ -45,7 +55,6 @@ class Lease:
 
     @property
     def seq(self) -> int:
-        """The message's sequence number."""
         return seq_of(self.entry)
 
     @property
@@ -54,35 +63,76 @@ class Lease:
         return size_of(self.entry)
 
 
-# Keys that have something to deliver, the one whose turn is next first.
-type Rota = OrderedDict[Key, None]
+class LeaseTable(dict[int, Lease]):
+    """The leases by sequence number, and the order in which they end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # (deadline, seq, token); an entry is stale when its lease has ended or was extended.
+        self._deadlines: list[tuple[float, int, int]] = []
+
+    def add(self, lease: Lease) -> None:
+        self[lease.seq] = lease
+        heapq.heappush(self._deadlines, (lease.deadline, lease.seq, lease.token))
+
+    def of(self, given: AckId) -> Lease | None:
+        """Return the lease of exactly this delivery, if it still runs."""
+        lease = self.get(given.seq)
+        return lease if lease is not None and lease.token == given.token else None
+
+    def extend(self, lease: Lease, deadline: float) -> None:
+        lease.deadline = deadline
+        heapq.heappush(self._deadlines, (deadline, lease.seq, lease.token))
+
+    def next_deadline(self) -> float | None:
+        while self._deadlines and self._current(*self._deadlines[0]) is None:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def expired(self, now: float) -> list[Lease]:
+        """Return the leases past their deadlines, each only once."""
+        due: dict[int, Lease] = {}
+        while self._deadlines and self._deadlines[0][0] <= now:
+            # A lease is in the heap twice when it was extended to the same moment.
+            if lease := self._current(*heapq.heappop(self._deadlines)):
+                due[lease.seq] = lease
+        return list(due.values())
+
+    def _current(self, deadline: float, seq: int, token: int) -> Lease | None:
+        lease = self.get(seq)
+        if lease is None or lease.token != token or lease.deadline != deadline:
+            return None
+        return lease
+
+
+# Keys with a message to deliver, in the order of their turns.
+type ReadyKeys = OrderedDict[OrderingKey, None]
 
 
 @dataclass(slots=True, eq=False)
-class Key:
-    """One ordering key: what waits, what is out, and to whom.
+class OrderingKey:
+    """One ordering key: its waiting messages, its leased messages, and the consumer that owns it.
 
-    Everything out is earlier than everything that waits, because a failed message takes the later
-    ones that are out back with it. While anything is out, `owner` gets the rest.
+    Every leased message is earlier than every waiting one, because a failed message takes the later
+    leased ones back with it. While a message is leased, only `owner` gets the next ones.
     """
 
     name: str
-    waiting: Pending = field(default_factory=Pending)
+    waiting: CompactQueue = field(default_factory=CompactQueue)
     leased: dict[int, Lease] = field(default_factory=dict)
     owner: Consumer | None = None
     ready_at: float = 0.0
-    forwarding: int = 0  # messages on their way to the dead-letter topic; the key waits for them
-    rota: Rota | None = None  # the one it stands in
+    ready_keys: ReadyKeys | None = None  # the queue in which this key waits for its turn
 
-    def place(self, free: Rota, now: float) -> None:
-        """Stand in the owner's rota, or the free one, when a message could be delivered now."""
-        rota: Rota | None = None
-        if self.waiting and not self.forwarding and self.ready_at <= now:
-            rota = free if self.owner is None else self.owner.keys
-        if rota is self.rota:
+    def enqueue(self, free: ReadyKeys, now: float) -> None:
+        """Join the owner's queue, or the free one, if a message could be delivered now."""
+        queue: ReadyKeys | None = None
+        if self.waiting and self.ready_at <= now:
+            queue = free if self.owner is None else self.owner.keys
+        if queue is self.ready_keys:
             return
-        if self.rota is not None:
-            del self.rota[self]
-        if rota is not None:
-            rota[self] = None
-        self.rota = rota
+        if self.ready_keys is not None:
+            del self.ready_keys[self]
+        if queue is not None:
+            queue[self] = None
+        self.ready_keys = queue

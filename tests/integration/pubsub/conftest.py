@@ -12,7 +12,6 @@ from tests.support.pubsub import Client, local_server
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker of this directory."""
     line = "emulator_differs(how): Google's emulator does not do this as documented"
     config.addinivalue_line("markers", line)
 
@@ -33,7 +32,7 @@ def _sdk_roots() -> Iterator[Path]:
 
 
 def emulator_command(port: int) -> list[str]:
-    """Return what starts Google's emulator; skip the test, with the reason, where it is missing."""
+    """Return the command of Google's emulator; skip the test if it is not installed."""
     java = shutil.which("java")
     if java is None:
         pytest.skip("Google's Pub/Sub emulator needs java, and there is none on PATH")
@@ -59,16 +58,9 @@ def backend(
         yield f"127.0.0.1:{port}"
 
 
-@pytest.fixture
-def is_google(request: pytest.FixtureRequest, backend: str) -> bool:
-    """Whether the backend is Google's emulator."""
-    del backend
-    return request.node.callspec.params["backend"] == "google"
-
-
 @pytest.fixture(autouse=True)
 def _where_the_emulator_is_not_the_service(request: pytest.FixtureRequest) -> None:
-    """Skip what is marked `emulator_differs("how")` on Google's emulator."""
+    """Skip tests marked `emulator_differs("how")` on Google's emulator."""
     mark = request.node.get_closest_marker("emulator_differs")
     if mark and request.node.callspec.params["backend"] == "google":
         pytest.skip(f"the emulator differs from the documented service: {mark.args[0]}")

@@ -1,7 +1,7 @@
-"""Group commit: one writer thread that commits everything that gathered while the last one ran.
+"""Group commit: one writer thread; each transaction holds all writes queued during the last one.
 
-A write is done when its transaction is on disk. Writes take effect in the order of their
-submission, and so do their callbacks.
+A write is done when its transaction is on disk. Writes take effect in the order in which they were
+submitted, and their callbacks run in that order too.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# Bounds what one transaction holds, and with it how long its callers wait.
+# The most writes in one transaction; it limits how long their callers wait.
 _MAX_GROUP = 256
 
 
@@ -24,8 +24,8 @@ class _Write:
     done: asyncio.Future[Any]
 
 
-class Commits:
-    """Runs writes in a thread of its own, on a connection that nobody else uses."""
+class GroupCommit:
+    """Runs writes in one thread, on a connection that nothing else uses."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -39,8 +39,8 @@ class Commits:
     ) -> asyncio.Future[T]:
         """Queue a write; the future holds its result once it is on disk.
 
-        `then` is called on the loop before the future is done. A failed commit fails every write of
-        its group with the same error, mostly a `sqlite3.Error`, and none of them has happened.
+        `then` is called on the loop before the future is done. When a commit fails, every write of
+        its group fails with the same error, mostly a `sqlite3.Error`, and none has taken effect.
         """
         done: asyncio.Future[T] = self._loop.create_future()
         done.add_done_callback(_seen)
@@ -48,7 +48,7 @@ class Commits:
         return done
 
     async def close(self) -> None:
-        """Commit what is queued, then end the thread and close the connection."""
+        """Commit the queued writes, then end the thread and close the connection."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -71,9 +71,9 @@ class Commits:
             self._connection.execute("BEGIN IMMEDIATE")
             results = [write.run(self._connection) for write in writes]
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - the callers get it; this thread must go on
+        except Exception as error:  # noqa: BLE001 - passed to the callers; this thread must go on
             failure = error
-            # Where even that fails, the next write's own failure brings it back here.
+            # If even this fails, the next write fails too and comes back here.
             with contextlib.suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -94,6 +94,6 @@ def _finish(writes: list[_Write], results: list[Any], failure: Exception | None)
 
 
 def _seen(done: asyncio.Future[Any]) -> None:
-    """Mark a failure as noticed, for callers that do not wait for their write."""
+    """Retrieve the exception: asyncio logs it otherwise when a caller does not wait."""
     if not done.cancelled():
         done.exception()

@@ -1,4 +1,4 @@
-"""A compact queue of messages that wait for delivery: eight bytes each, whatever the backlog.
+"""A queue of messages that wait for delivery, at eight bytes each, however long the backlog.
 
 An entry is one integer: the message's sequence number, which is its place in publish order, above
 its size in 24 bits, enough for Pub/Sub's largest message of 10 MB. Entries sort in publish order.
@@ -6,7 +6,7 @@ its size in 24 bits, enough for Pub/Sub's largest message of 10 MB. Entries sort
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 _SIZE_BITS = 24
 _SIZE_MASK = (1 << _SIZE_BITS) - 1
@@ -19,16 +19,14 @@ def pack(seq: int, size: int) -> int:
 
 
 def seq_of(entry: int) -> int:
-    """Return an entry's sequence number."""
     return entry >> _SIZE_BITS
 
 
 def size_of(entry: int) -> int:
-    """Return an entry's size in bytes."""
     return entry & _SIZE_MASK
 
 
-class Pending:
+class CompactQueue:
     """Entries in ascending order, taken at the front, added at either end."""
 
     __slots__ = ("_entries", "_head")
@@ -40,9 +38,6 @@ class Pending:
     def __len__(self) -> int:
         return len(self._entries) - self._head
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._entries[self._head :])
-
     def push(self, entry: int) -> None:
         """Add an entry later than all others."""
         self._entries.append(entry)
@@ -52,10 +47,6 @@ class Pending:
         start = max(0, self._head - len(entries))
         self._entries[start : self._head] = array("q", entries)
         self._head = start
-
-    def first(self) -> int:
-        """Return the earliest entry; the queue must not be empty."""
-        return self._entries[self._head]
 
     def pop(self) -> int:
         """Take the earliest entry; the queue must not be empty."""
@@ -67,12 +58,11 @@ class Pending:
         return entry
 
     def has(self, seq: int) -> bool:
-        """Say whether the message waits here."""
         at = bisect_left(self._entries, pack(seq, 0), self._head)
         return at < len(self._entries) and seq_of(self._entries[at]) == seq
 
     def drop_through(self, seq: int) -> int:
-        """Drop every message up to and including `seq`; return how many those were."""
+        """Drop every message up to and including `seq`; return how many were dropped."""
         before = len(self)
         end = bisect_right(self._entries, pack(seq, _SIZE_MASK), self._head)
         del self._entries[:end]

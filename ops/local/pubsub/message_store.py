@@ -1,7 +1,7 @@
-"""What is on disk: the tables, and every statement that reads or writes them.
+"""The database: its tables, and every statement that reads or writes them.
 
-`messages` holds a body for as long as one subscription has not acknowledged it; `unacked` has a row
-for each message and subscription. One statement handles many rows, so that SQLite works without
+`messages` holds a body until the last subscription has acknowledged it; `unacked` has a row for
+each message and subscription. One statement handles many rows, so that SQLite works without
 Python's lock for most of a commit.
 """
 
@@ -11,12 +11,12 @@ import itertools
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.local.pubsub.commits import Commits
+from ops.local.pubsub.group_commit import GroupCommit
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -31,14 +31,14 @@ CREATE TABLE IF NOT EXISTS messages (
     key TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unacked (
     subscription_id INTEGER NOT NULL, seq INTEGER NOT NULL, published INTEGER NOT NULL,
-    size INTEGER NOT NULL, key TEXT NOT NULL, failures INTEGER NOT NULL DEFAULT 0,
+    size INTEGER NOT NULL, key TEXT NOT NULL,
     PRIMARY KEY (subscription_id, seq)) WITHOUT ROWID;
 """
 # Pages that the write-ahead log may hold before it is folded into the database: 32 MB.
 _CHECKPOINT_PAGES = 8192
 _ROWS_A_STATEMENT = 250
 _TOKENS_A_RUN = 10**12  # more deliveries than one run of the server will ever make
-# CROSS JOIN fixes the order: by itself SQLite reads the whole backlog for each message.
+# CROSS JOIN fixes the order: SQLite would otherwise read the whole backlog for each message.
 _DROP_UNHELD = """
 DELETE FROM messages WHERE {which} AND NOT EXISTS (
     SELECT 1 FROM subscriptions s CROSS JOIN unacked u ON u.subscription_id = s.id
@@ -51,7 +51,7 @@ class InUse(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MessageRow:
     """A message to write: `published` in microseconds since 1970, `body` a PubsubMessage."""
 
     seq: int
@@ -69,11 +69,11 @@ class Resource:
     config: bytes
 
 
-class Store:
+class MessageStore:
     """The database of one server. Reads and writes happen in threads, never on the loop."""
 
     def __init__(self, directory: Path) -> None:
-        """Open or create it; raise `InUse`, or `OSError` where the directory cannot be used."""
+        """Open or create it; raise `InUse`, or `OSError` if the directory cannot be used."""
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = (directory / "lock").open("w")
         try:
@@ -87,10 +87,10 @@ class Store:
         self._reader = _connect(self._path)
         self._reading = ThreadPoolExecutor(1, "reads")
         self.base, self.last_seq, self.first_token = _prepare(writer)
-        self._commits = Commits(writer)
+        self._commits = GroupCommit(writer)
 
     async def close(self) -> None:
-        """Commit what is under way and close the files."""
+        """Commit the queued writes and close the files."""
         await self._commits.close()
         self._reading.shutdown()
         self._reader.close()
@@ -103,12 +103,10 @@ class Store:
     # Topics and subscriptions
 
     async def topics(self) -> list[Resource]:
-        """Return every topic."""
         sql = "SELECT id, 0, config FROM topics ORDER BY id"
         return await self._read(lambda c: [Resource(*row) for row in c.execute(sql)])
 
     async def subscriptions(self) -> list[Resource]:
-        """Return every subscription."""
         sql = "SELECT id, topic_id, config FROM subscriptions ORDER BY id"
         return await self._read(lambda c: [Resource(*row) for row in c.execute(sql)])
 
@@ -123,31 +121,21 @@ class Store:
         row = (name, topic_id, config)
         return self._commits.submit(lambda c: c.execute(sql, row).lastrowid or 0)
 
-    def update_topic(self, topic_id: int, config: bytes) -> asyncio.Future[None]:
-        """Replace a topic's configuration."""
-        return self._execute("UPDATE topics SET config = ? WHERE id = ?", (config, topic_id))
-
     def update_subscription(self, subscription_id: int, config: bytes) -> asyncio.Future[None]:
         """Replace a subscription's configuration."""
-        sql = "UPDATE subscriptions SET config = ? WHERE id = ?"
-        return self._execute(sql, (config, subscription_id))
 
-    def delete_topic(self, topic_id: int) -> asyncio.Future[None]:
-        """Delete a topic; its subscriptions keep what they hold."""
-        return self._execute("DELETE FROM topics WHERE id = ?", (topic_id,))
+        def run(c: sqlite3.Connection) -> None:
+            sql = "UPDATE subscriptions SET config = ? WHERE id = ?"
+            c.execute(sql, (config, subscription_id))
+
+        return self._commits.submit(run)
 
     def delete_subscription(self, subscription_id: int) -> asyncio.Future[None]:
-        """Delete a subscription and what only it held."""
+        """Delete a subscription, and the messages that only it held."""
 
         def run(c: sqlite3.Connection) -> None:
             _drop(c, subscription_id, 2**62)
             c.execute("DELETE FROM subscriptions WHERE id = ?", (subscription_id,))
-
-        return self._commits.submit(run)
-
-    def _execute(self, sql: str, row: tuple[bytes | int, ...]) -> asyncio.Future[None]:
-        def run(c: sqlite3.Connection) -> None:
-            c.execute(sql, row)
 
         return self._commits.submit(run)
 
@@ -157,62 +145,34 @@ class Store:
         self,
         topic_id: int,
         subscription_ids: Sequence[int],
-        rows: Sequence[Row],
+        rows: Sequence[MessageRow],
         then: Callable[[None], None],
     ) -> asyncio.Future[None]:
         """Write messages of consecutive sequence numbers, unacked in these subscriptions.
 
-        Without a subscription nobody will ever read them, and only their numbers are used up.
+        Without a subscription no message is stored; only their numbers are used up.
         """
         return self._commits.submit(lambda c: _insert(c, topic_id, subscription_ids, rows), then)
 
-    def forward(
-        self,
-        source: tuple[int, Sequence[int]],
-        topic_id: int,
-        subscription_ids: Sequence[int],
-        rows: Sequence[Row],
-        then: Callable[[None], None],
-    ) -> asyncio.Future[None]:
-        """Publish rows and settle the (subscription, sequence numbers) they came from, as one."""
-
-        def run(c: sqlite3.Connection) -> None:
-            _insert(c, topic_id, subscription_ids, rows)
-            _settle(c, *source)
-
-        return self._commits.submit(run, then)
-
-    def settle(self, subscription_id: int, seqs: Sequence[int]) -> asyncio.Future[None]:
+    def ack(self, subscription_id: int, seqs: Sequence[int]) -> asyncio.Future[None]:
         """Remove acknowledged messages from a subscription."""
-        return self._commits.submit(lambda c: _settle(c, subscription_id, seqs))
+        return self._commits.submit(lambda c: _ack(c, subscription_id, seqs))
 
     def drop_through(self, subscription_id: int, seq: int) -> asyncio.Future[None]:
         """Remove every message up to and including `seq` from a subscription."""
         return self._commits.submit(lambda c: _drop(c, subscription_id, seq))
 
-    def count_failures(
-        self, subscription_id: int, failures: Iterable[tuple[int, int]]
-    ) -> asyncio.Future[None]:
-        """Keep how often messages have failed, as (sequence number, failures)."""
-        rows = [(count, subscription_id, seq) for seq, count in failures]
-        sql = "UPDATE unacked SET failures = ? WHERE subscription_id = ? AND seq = ?"
-
-        def run(c: sqlite3.Connection) -> None:
-            c.executemany(sql, rows)
-
-        return self._commits.submit(run)
-
     async def unacked(
         self, subscription_id: int, after: int, limit: int
-    ) -> list[tuple[int, int, str, int]]:
-        """Return a subscription's next (seq, size, key, failures), in publish order."""
-        sql = """SELECT seq, size, key, failures FROM unacked
+    ) -> list[tuple[int, int, str]]:
+        """Return a subscription's next (seq, size, key), in publish order."""
+        sql = """SELECT seq, size, key FROM unacked
                  WHERE subscription_id = ? AND seq > ? ORDER BY seq LIMIT ?"""
         row = (subscription_id, after, limit)
         return await self._read(lambda c: c.execute(sql, row).fetchall())
 
     async def bodies(self, seqs: Sequence[int]) -> dict[int, bytes]:
-        """Return the bodies of those of these messages that are still there."""
+        """Return the bodies of those of these messages that still exist."""
         sql = "SELECT seq, body FROM messages WHERE seq IN (SELECT value FROM json_each(?))"
         return await self._read(lambda c: dict(c.execute(sql, (json.dumps(list(seqs)),))))
 
@@ -223,7 +183,7 @@ class Store:
         return int(row[0]) if row else None
 
     async def last_before(self, subscription_id: int, published: int) -> int:
-        """Return the last sequence number published before that moment; 0 where there is none."""
+        """Return the last sequence number published before that moment; 0 if there is none."""
         kept = """SELECT seq - 1 FROM unacked WHERE subscription_id = :id AND published >= :at
                   ORDER BY seq LIMIT 1"""
         every = "SELECT max(seq) FROM unacked WHERE subscription_id = :id"
@@ -249,9 +209,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _prepare(c: sqlite3.Connection) -> tuple[int, int, int]:
     """Return the base that makes message ids unique, the last seq, and this run's first token.
 
-    A store's ids start at its birth: whoever remembers the ids of a store that was thrown away, as
-    the ledger does, never meets one of them again. Tokens ascend from run to run, whatever the
-    machine's clock does between them.
+    The base is the time of the store's creation: the ledger remembers ids, and must never meet one
+    of a deleted store again. Tokens ascend from run to run, even when the machine's clock is set
+    back between them.
     """
     base = int(time.time()) * 10**9
     c.execute("INSERT OR IGNORE INTO meta VALUES ('base', ?), ('last_seq', 0)", (base,))
@@ -262,7 +222,10 @@ def _prepare(c: sqlite3.Connection) -> tuple[int, int, int]:
 
 
 def _insert(
-    c: sqlite3.Connection, topic_id: int, subscription_ids: Sequence[int], rows: Sequence[Row]
+    c: sqlite3.Connection,
+    topic_id: int,
+    subscription_ids: Sequence[int],
+    rows: Sequence[MessageRow],
 ) -> None:
     if not rows:
         return
@@ -283,7 +246,7 @@ def _insert(
         )
 
 
-def _settle(c: sqlite3.Connection, subscription_id: int, seqs: Sequence[int]) -> None:
+def _ack(c: sqlite3.Connection, subscription_id: int, seqs: Sequence[int]) -> None:
     listed = json.dumps(list(seqs))
     which = "seq IN (SELECT value FROM json_each(?))"
     sql = f"DELETE FROM unacked WHERE subscription_id = ? AND {which}"  # noqa: S608

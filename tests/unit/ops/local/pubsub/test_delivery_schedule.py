@@ -1,17 +1,18 @@
 import pytest
 
-from ops.local.pubsub.delivery import Delivered, Delivery, Policy
-from ops.local.pubsub.leases import Consumer, Lease
+from ops.local.pubsub.delivery_policy import DeliveryPolicy
+from ops.local.pubsub.delivery_schedule import DeliverySchedule
+from ops.local.pubsub.leases import AckId, Consumer, Lease
 
 FIRST_TOKEN = 1_000
 LEASE = 10.0
 
 
 class Schedule:
-    """A Delivery with a clock that a test turns."""
+    """A DeliverySchedule with a clock that the test sets."""
 
-    def __init__(self, **policy: float) -> None:
-        self.delivery = Delivery(Policy(**policy), FIRST_TOKEN)  # type: ignore[arg-type]
+    def __init__(self, *, ordered: bool = False, backoff: tuple[float, float] = (0, 0)) -> None:
+        self.delivery = DeliverySchedule(DeliveryPolicy(ordered, *backoff), FIRST_TOKEN)
         self.now = 100.0
         self._seq = 0
 
@@ -20,8 +21,8 @@ class Schedule:
             self._seq += 1
             self.delivery.add(self._seq, size, key, self.now)
 
-    def consumer(self, **limits: int | str) -> Consumer:
-        consumer = Consumer(lease_seconds=LEASE, **limits)  # type: ignore[arg-type]
+    def consumer(self, *, max_messages: int = 0, client_id: str = "") -> Consumer:
+        consumer = Consumer(lease_seconds=LEASE, max_messages=max_messages, client_id=client_id)
         self.delivery.attach(consumer, self.now)
         return consumer
 
@@ -39,8 +40,8 @@ class Schedule:
         return self.delivery.expire(at)
 
 
-def given_of(lease: Lease) -> Delivered:
-    return Delivered(lease.seq, lease.token, lease.key.name if lease.key else "")
+def ack_id_of(lease: Lease) -> AckId:
+    return AckId(lease.seq, lease.token, lease.key.name if lease.key else "")
 
 
 def test_messages_without_a_key_are_shared_between_consumers() -> None:
@@ -90,8 +91,8 @@ def test_an_ack_of_an_earlier_delivery_is_ignored_once_it_was_delivered_again() 
     (first,) = schedule.take(one)
     schedule.expire(schedule.now + LEASE)
     (second,) = schedule.take(one)
-    assert schedule.delivery.ack([given_of(first)], schedule.now) == []
-    assert schedule.delivery.ack([given_of(second)], schedule.now) == [1]
+    assert schedule.delivery.ack([ack_id_of(first)], schedule.now) == []
+    assert schedule.delivery.ack([ack_id_of(second)], schedule.now) == [1]
     assert schedule.delivery.unacked == 0
 
 
@@ -102,8 +103,8 @@ def test_a_late_ack_counts_until_the_next_delivery(key: str) -> None:
     schedule.add(key, key)
     leases = schedule.take(one)
     schedule.expire(schedule.now + LEASE)
-    assert schedule.delivery.ack([given_of(leases[0])], schedule.now) == [1]
-    assert schedule.delivery.ack([given_of(leases[0])], schedule.now) == []
+    assert schedule.delivery.ack([ack_id_of(leases[0])], schedule.now) == [1]
+    assert schedule.delivery.ack([ack_id_of(leases[0])], schedule.now) == []
     assert schedule.drain(one) == [2]
     assert schedule.delivery.unacked == 1
 
@@ -113,11 +114,11 @@ def test_an_ack_from_before_a_restart_counts_until_the_next_delivery(key: str) -
     schedule = Schedule(ordered=True)
     one = schedule.consumer()
     schedule.add(key, key)
-    old = Delivered(1, FIRST_TOKEN - 5, key)
+    old = AckId(1, FIRST_TOKEN - 5, key)
     assert schedule.delivery.ack([old], schedule.now) == [1]
-    assert schedule.delivery.ack([old, Delivered(99, 5, key)], schedule.now) == []
+    assert schedule.delivery.ack([old, AckId(99, 5, key)], schedule.now) == []
     assert schedule.drain(one) == [2]
-    assert schedule.delivery.ack([Delivered(2, FIRST_TOKEN - 4, key)], schedule.now) == []
+    assert schedule.delivery.ack([AckId(2, FIRST_TOKEN - 4, key)], schedule.now) == []
 
 
 def test_an_extended_lease_lasts_and_a_shortened_one_does_not() -> None:
@@ -126,7 +127,7 @@ def test_an_extended_lease_lasts_and_a_shortened_one_does_not() -> None:
     schedule.add("", "")
     long, short = schedule.take(one)
     start = schedule.now
-    schedule.delivery.extend([(given_of(long), 60), (given_of(short), 1)], start)
+    schedule.delivery.extend([(ack_id_of(long), 60), (ack_id_of(short), 1)], start)
     assert schedule.expire(start + 1) == [(short.seq, 1)]
     assert schedule.expire(start + LEASE) == []
     assert schedule.expire(start + 60) == [(long.seq, 1)]
@@ -137,7 +138,7 @@ def test_a_lease_extended_twice_to_one_moment_ends_once() -> None:
     one = schedule.consumer()
     schedule.add("")
     (lease,) = schedule.take(one)
-    schedule.delivery.extend([(given_of(lease), LEASE)] * 2, schedule.now)
+    schedule.delivery.extend([(ack_id_of(lease), LEASE)] * 2, schedule.now)
     assert schedule.expire(schedule.now + LEASE) == [(1, 1)]
     assert schedule.drain(one) == [1]
 
@@ -147,7 +148,7 @@ def test_a_failure_takes_the_later_ones_of_its_key_back_without_blaming_them() -
     one = schedule.consumer()
     schedule.add(*"aaab")
     leases = {lease.seq: lease for lease in schedule.take(one)}
-    assert schedule.delivery.nack([given_of(leases[2])], schedule.now) == [(2, 1)]
+    assert schedule.delivery.nack([ack_id_of(leases[2])], schedule.now) == [(2, 1)]
     again = schedule.take(one)
     assert [(lease.seq, lease.failures) for lease in again] == [(2, 1), (3, 0)]
 
@@ -159,7 +160,7 @@ def test_a_key_waits_for_its_owner_while_anything_is_out() -> None:
     (first,) = schedule.take(one)
     schedule.add("a")
     assert schedule.take(two) == []
-    schedule.delivery.ack([given_of(first)], schedule.now)
+    schedule.delivery.ack([ack_id_of(first)], schedule.now)
     assert schedule.drain(two) == [2]
 
 
@@ -189,59 +190,18 @@ def test_a_closed_consumers_keys_are_free_after_their_deadline() -> None:
 
 @pytest.mark.parametrize("key", ["", "a"])
 def test_the_backoff_doubles_up_to_its_maximum(key: str) -> None:
-    schedule = Schedule(ordered=True, min_backoff=2, max_backoff=7)
+    schedule = Schedule(ordered=True, backoff=(2, 7))
     one = schedule.consumer()
     schedule.add(key)
     for wait in (2, 4, 7, 7):
         (lease,) = schedule.take(one)
-        schedule.delivery.nack([given_of(lease)], schedule.now)
+        schedule.delivery.nack([ack_id_of(lease)], schedule.now)
         assert schedule.take(one) == []
         assert schedule.delivery.next_event() == schedule.now + wait
         schedule.now += wait - 0.1
         assert schedule.take(one) == []
         schedule.expire(schedule.now + 0.1)
         assert schedule.delivery.next_event() is None
-
-
-@pytest.mark.parametrize("key", ["", "a"])
-def test_a_message_that_failed_too_often_is_held_until_it_was_forwarded(key: str) -> None:
-    schedule = Schedule(ordered=True, max_failures=2)
-    one = schedule.consumer()
-    schedule.add(key)
-    for failures in (1, 2):
-        (lease,) = schedule.take(one)
-        assert schedule.delivery.nack([given_of(lease)], schedule.now) == [(1, failures)]
-    assert schedule.delivery.is_forwarding(1)
-    assert schedule.take(one) == []
-    schedule.add(key)
-    schedule.delivery.forwarded(1, schedule.now, accepted=True)
-    assert schedule.drain(one) == [2]
-    assert schedule.delivery.unacked == 1
-
-
-@pytest.mark.parametrize("key", ["", "a"])
-def test_a_message_without_a_dead_letter_topic_comes_again(key: str) -> None:
-    schedule = Schedule(ordered=True, max_failures=1)
-    one = schedule.consumer()
-    schedule.add(key, key)
-    schedule.delivery.nack([given_of(schedule.take(one)[0])], schedule.now)
-    schedule.delivery.forwarded(1, schedule.now, accepted=False)
-    assert 1 in schedule.drain(one)
-    assert schedule.delivery.unacked == 2
-
-
-@pytest.mark.parametrize("key", ["", "a"])
-def test_an_ack_while_it_is_forwarded_settles_a_message_once(key: str) -> None:
-    schedule = Schedule(ordered=True, max_failures=1)
-    one = schedule.consumer()
-    schedule.add(key)
-    (lease,) = schedule.take(one)
-    schedule.delivery.nack([given_of(lease)], schedule.now)
-    assert schedule.delivery.ack([given_of(lease)], schedule.now) == [1]
-    schedule.delivery.forwarded(1, schedule.now, accepted=True)
-    assert schedule.delivery.unacked == 0
-    schedule.add(key)
-    assert schedule.drain(one) == [2]
 
 
 def test_bytes_in_one_answer_are_bounded() -> None:
@@ -251,12 +211,12 @@ def test_bytes_in_one_answer_are_bounded() -> None:
     assert len(schedule.take(one)) == 3
 
 
-def test_dropping_forgets_what_is_out_what_waits_and_what_is_delayed() -> None:
-    schedule = Schedule(ordered=True, min_backoff=5, max_backoff=5)
+def test_dropping_removes_leased_waiting_and_delayed_messages() -> None:
+    schedule = Schedule(ordered=True, backoff=(5, 5))
     one = schedule.consumer()
     schedule.add("", "a", "a", "b", "", "a")
     leases = {lease.seq: lease for lease in schedule.take(one)}
-    schedule.delivery.nack([given_of(leases[1]), given_of(leases[3])], schedule.now)
+    schedule.delivery.nack([ack_id_of(leases[1]), ack_id_of(leases[3])], schedule.now)
     schedule.delivery.drop_through(4, schedule.now)
     assert schedule.delivery.unacked == 2
     assert one.messages == 1
@@ -265,12 +225,12 @@ def test_dropping_forgets_what_is_out_what_waits_and_what_is_delayed() -> None:
     assert sorted(schedule.drain(one)) == [5, 6]
 
 
-def test_settled_keys_are_forgotten() -> None:
+def test_keys_without_messages_are_removed() -> None:
     schedule = Schedule(ordered=True)
     one = schedule.consumer()
     schedule.add(*(str(n) for n in range(100)))
     leases = schedule.take(one)
-    schedule.delivery.ack([given_of(lease) for lease in leases], schedule.now)
+    schedule.delivery.ack([ack_id_of(lease) for lease in leases], schedule.now)
     assert schedule.delivery._keys == {}
     assert schedule.delivery._leases == {}
     assert schedule.delivery.next_event() is None

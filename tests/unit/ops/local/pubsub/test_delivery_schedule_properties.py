@@ -1,33 +1,33 @@
-"""Whatever happens to a subscription, in whatever order, its promises hold."""
+"""Random sequences of calls: the schedule keeps its promises."""
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from ops.local.pubsub.delivery import Delivered, Delivery, Policy
-from ops.local.pubsub.leases import Consumer, Lease
+from ops.local.pubsub.delivery_policy import DeliveryPolicy
+from ops.local.pubsub.delivery_schedule import DeliverySchedule
+from ops.local.pubsub.leases import AckId, Consumer, Lease
 
 KEYS = ["", "a", "b", "c"]
 LEASE = 10.0
 
 
-class Subscription(RuleBasedStateMachine):
-    """Compares a Delivery with plain sets of what is unacked and out."""
+class ScheduleMachine(RuleBasedStateMachine):
+    """Compares a DeliverySchedule with plain sets of unacked and leased messages."""
 
     consumers = Bundle("consumers")
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        policy = Policy(ordered=True, min_backoff=1, max_backoff=4, max_failures=2)
-        self.delivery = Delivery(policy, first_token=0)
+        policy = DeliveryPolicy(ordered=True, min_backoff=1, max_backoff=4)
+        self.delivery = DeliverySchedule(policy, first_token=0)
         self.seq = 0
         self.keys: dict[int, str] = {}
         self.unacked: set[int] = set()
-        self.history: list[Delivered] = []
-        self.last: dict[int, Delivered] = {}
+        self.history: list[AckId] = []
+        self.last: dict[int, AckId] = {}
         self.leased: dict[int, Consumer] = {}
-        self.held: set[int] = set()
 
     @rule(key=st.sampled_from(KEYS), count=st.integers(1, 3))
     def publish(self, key: str, count: int) -> None:
@@ -66,7 +66,6 @@ class Subscription(RuleBasedStateMachine):
         seq, key = lease.seq, self.keys[lease.seq]
         assert seq in self.unacked
         assert seq not in self.leased
-        assert seq not in self.held
         if key:
             of_key = [x for x in self.unacked if self.keys[x] == key]
             assert all(x in self.leased for x in of_key if x < seq), "an earlier one is missing"
@@ -77,7 +76,7 @@ class Subscription(RuleBasedStateMachine):
             )
             assert same_client or current <= {consumer}, "the key is with another consumer"
         self.leased[seq] = consumer
-        self.last[seq] = Delivered(seq, lease.token, key)
+        self.last[seq] = AckId(seq, lease.token, key)
         self.history.append(self.last[seq])
 
     @rule(data=st.data())
@@ -89,12 +88,11 @@ class Subscription(RuleBasedStateMachine):
         counts = given.seq in self.unacked and self.last[given.seq] == given
         assert settled == ([given.seq] if counts else [])
         if counts:
-            self._settle(given.seq)
+            self._remove(given.seq)
 
-    def _settle(self, seq: int) -> None:
+    def _remove(self, seq: int) -> None:
         self.unacked.discard(seq)
         self.leased.pop(seq, None)
-        self.held.discard(seq)
 
     @rule(data=st.data())
     def nack(self, data: st.DataObject) -> None:
@@ -123,29 +121,19 @@ class Subscription(RuleBasedStateMachine):
     def _fail(self, failed: list[tuple[int, int]]) -> None:
         for seq, failures in failed:
             assert seq in self.leased
-            if self.delivery.is_forwarding(seq):
-                assert failures >= 2
-                self.held.add(seq)
+            assert failures >= 1
         for first, _ in failed:
             key = self.keys[first]
             for x in list(self.leased):
                 if x == first or (key and self.keys[x] == key and x > first):
                     del self.leased[x]
 
-    @rule(accepted=st.booleans())
-    def forward(self, *, accepted: bool) -> None:
-        for seq in list(self.held):
-            self.delivery.forwarded(seq, self.now, accepted=accepted)
-            self.held.discard(seq)
-            if accepted:
-                self._settle(seq)
-
     @rule(back=st.integers(0, 5))
     def drop(self, back: int) -> None:
         last = self.seq - back
         self.delivery.drop_through(last, self.now)
         for seq in [x for x in self.unacked if x <= last]:
-            self._settle(seq)
+            self._remove(seq)
 
     @invariant()
     def counts_agree(self) -> None:
@@ -162,14 +150,11 @@ class Subscription(RuleBasedStateMachine):
             assert not consumer.max_bytes or 10 * held < consumer.max_bytes + 10
 
     def teardown(self) -> None:
-        """Everything that is unacked comes to a consumer who waits long enough."""
-        self.forward(accepted=False)
+        """Every unacked message comes to a consumer that waits long enough."""
         for consumer in self.delivery.consumers(with_room=False):
             self.delivery.detach(consumer)
-        for _ in range(2):
+        for _ in range(3):
             self.tick(100)
-            self.forward(accepted=False)
-        self.tick(100)
         last = Consumer(lease_seconds=LEASE)
         self.delivery.attach(last, self.now)
         seen: set[int] = set()
@@ -180,7 +165,7 @@ class Subscription(RuleBasedStateMachine):
         assert seen == self.unacked
 
 
-Subscription.TestCase.settings = settings(
+ScheduleMachine.TestCase.settings = settings(
     max_examples=120, stateful_step_count=50, deadline=None, derandomize=True
 )
-TestSubscription = Subscription.TestCase
+TestSchedule = ScheduleMachine.TestCase

@@ -7,49 +7,31 @@ from pathlib import Path
 import grpc
 from google.protobuf import struct_pb2, wrappers_pb2
 
-from ops.local.pubsub import publisher, subscriber
 from ops.local.pubsub.broker import Broker
-from ops.local.pubsub.methods import unary
-from ops.local.pubsub.publisher import Publisher
-from ops.local.pubsub.rules import MAX_REQUEST_BYTES
-from ops.local.pubsub.store import Store
-from ops.local.pubsub.subscriber import Subscriber
+from ops.local.pubsub.message_store import MessageStore
+from ops.local.pubsub.publisher_service import PublisherService
+from ops.local.pubsub.request_checks import MAX_REQUEST_BYTES
+from ops.local.pubsub.rpc_handlers import Unimplemented, unary
+from ops.local.pubsub.subscriber_service import SubscriberService
 
 BACKLOG_SERVICE = "gatekeeper.local.v1.Backlog"
 _OPTIONS = [
     # Two servers must not share a port unnoticed.
     ("grpc.so_reuseport", 0),
-    # Above the limit, so that it is a rule of ours that says what is wrong with a request.
+    # Above the limit, so that `check_publish` refuses a request that is too large, with its reason.
     ("grpc.max_receive_message_length", 2 * MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", -1),
-    # Clients ping idle streams; gRPC's default takes more than one in 5 minutes for an attack.
+    # Clients ping idle streams; gRPC's default treats more than one in 5 minutes as an attack.
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 _GRACE_SECONDS = 2.0
 
 
-class PortTaken(Exception):
-    """The address is in use, or not this machine's."""
-
-
-def check_port(host: str, port: int) -> None:
-    """Raise `PortTaken` where nobody could listen now."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise PortTaken(f"cannot listen on port {port} of {host}: {error.strerror}") from None
-
-
 async def serve(host: str, port: int, directory: Path, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set. Raises `PortTaken`, `InUse` or `OSError` at the start."""
-    check_port(host, port)
-    store = Store(directory)
+    """Serve until `stop` is set. Raises `InUse` or `OSError` at the start."""
+    _check_port(host, port)
+    store = MessageStore(directory)
     try:
         broker = Broker(store)
         await broker.load()
@@ -64,11 +46,24 @@ async def serve(host: str, port: int, directory: Path, stop: asyncio.Event) -> N
         await store.close()
 
 
+def _check_port(host: str, port: int) -> None:
+    """Raise OSError with the reason, which gRPC's own error does not contain."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise OSError(f"cannot listen on port {port} of {host}: {error.strerror}") from None
+
+
 def _bind(server: grpc.aio.Server, host: str, port: int) -> None:
     try:
         server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise PortTaken(f"cannot listen on port {port} of {host}: {error}") from None
+        raise OSError(f"cannot listen on port {port} of {host}: {error}") from None
 
 
 def handlers(broker: Broker) -> list[grpc.GenericRpcHandler]:
@@ -81,8 +76,9 @@ def handlers(broker: Broker) -> list[grpc.GenericRpcHandler]:
         return answer
 
     services = {
-        publisher.SERVICE: Publisher(broker).methods(),
-        subscriber.SERVICE: Subscriber(broker).methods(),
+        PublisherService.NAME: PublisherService(broker).methods(),
+        SubscriberService.NAME: SubscriberService(broker).methods(),
         BACKLOG_SERVICE: {"Get": unary(backlog, wrappers_pb2.StringValue)},
     }
-    return [grpc.method_handlers_generic_handler(name, of) for name, of in services.items()]
+    served = [grpc.method_handlers_generic_handler(name, of) for name, of in services.items()]
+    return [*served, Unimplemented()]

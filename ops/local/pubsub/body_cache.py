@@ -3,22 +3,22 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
-from ops.local.pubsub.store import Row, Store
+from ops.local.pubsub.message_store import MessageRow, MessageStore
 
 _MAX_BYTES = 32_000_000
 
 
-class Bodies:
-    """Reads bodies by sequence number; what was just published needs no read."""
+class BodyCache:
+    """Reads bodies by sequence number; a message just published needs no read from disk."""
 
-    def __init__(self, store: Store, max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(self, store: MessageStore, max_bytes: int = _MAX_BYTES) -> None:
         self._store = store
         self._max_bytes = max_bytes
         self._bytes = 0
         self._recent: OrderedDict[int, bytes] = OrderedDict()
 
-    def keep(self, rows: Iterable[Row]) -> None:
-        """Remember what was just published, and forget the oldest beyond the size."""
+    def add(self, rows: Iterable[MessageRow]) -> None:
+        """Add new messages, and remove the oldest beyond the maximum size."""
         for row in rows:
             self._recent[row.seq] = row.body
             self._bytes += len(row.body)

@@ -1,11 +1,12 @@
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ops.local.pubsub.commits import Commits
+from ops.local.pubsub.group_commit import GroupCommit
 
 
 @pytest.fixture
@@ -17,8 +18,8 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-def open_commits(database: Path) -> Commits:
-    return Commits(sqlite3.connect(database, isolation_level=None, check_same_thread=False))
+def open_commits(database: Path) -> GroupCommit:
+    return GroupCommit(sqlite3.connect(database, isolation_level=None, check_same_thread=False))
 
 
 def stored(database: Path) -> list[int]:
@@ -29,7 +30,7 @@ def stored(database: Path) -> list[int]:
         connection.close()
 
 
-def insert(n: int) -> object:
+def insert(n: int) -> Callable[[sqlite3.Connection], int | None]:
     return lambda c: c.execute("INSERT INTO numbers VALUES (?)", (n,)).lastrowid
 
 
@@ -59,7 +60,12 @@ async def test_closing_commits_what_is_queued(database: Path) -> None:
 async def test_a_failed_commit_fails_its_group_and_leaves_nothing(database: Path) -> None:
     commits = open_commits(database)
     running, gate = threading.Event(), threading.Event()
-    first = commits.submit(lambda _: (running.set(), gate.wait(10)))
+
+    def wait(_: sqlite3.Connection) -> None:
+        running.set()
+        gate.wait(10)
+
+    first = commits.submit(wait)
     await asyncio.to_thread(running.wait, 10)
     group = [commits.submit(insert(1)), commits.submit(insert(1))]
     gate.set()

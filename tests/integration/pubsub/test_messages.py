@@ -107,7 +107,7 @@ async def test_an_extended_deadline_keeps_a_message_from_coming_again(client: Cl
         assert texts((await stream.receive(3))[2:]) == ["expired"]
 
 
-@pytest.mark.emulator_differs("no flow control in the server")
+@pytest.mark.emulator_differs("has no flow control in the server")
 async def test_no_more_messages_are_out_than_flow_control_allows(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)
@@ -123,7 +123,7 @@ async def test_no_more_messages_are_out_than_flow_control_allows(client: Client)
         assert len(stream.received) == 3
 
 
-@pytest.mark.emulator_differs("no flow control in the server")
+@pytest.mark.emulator_differs("has no flow control in the server")
 async def test_an_ack_makes_room_for_the_next_message(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)
@@ -138,7 +138,7 @@ async def test_an_ack_makes_room_for_the_next_message(client: Client) -> None:
         assert sorted(texts(stream.received)) == sorted(str(n) for n in range(10))
 
 
-@pytest.mark.emulator_differs("no flow control in the server")
+@pytest.mark.emulator_differs("has no flow control in the server")
 async def test_flow_control_counts_bytes(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)
@@ -162,7 +162,7 @@ async def test_two_streams_share_the_messages(client: Client) -> None:
         await eventually(both_have_some)
 
 
-@pytest.mark.emulator_differs("a cut stream is served on for a while")
+@pytest.mark.emulator_differs("sends messages to a cut stream for a while")
 async def test_a_cut_streams_messages_come_again_after_their_deadline(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)
@@ -174,7 +174,7 @@ async def test_a_cut_streams_messages_come_again_after_their_deadline(client: Cl
         assert texts(await stream.receive(1)) == ["left"]
 
 
-@pytest.mark.emulator_differs("redelivery without backoff")
+@pytest.mark.emulator_differs("redelivers without backoff")
 async def test_a_late_ack_still_counts_while_nobody_has_the_message(client: Client) -> None:
     topic = await client.topic()
     backoff = types.RetryPolicy(
@@ -190,7 +190,7 @@ async def test_a_late_ack_still_counts_while_nobody_has_the_message(client: Clie
     assert await client.pull_now(subscription) == []
 
 
-@pytest.mark.emulator_differs("redelivery without backoff")
+@pytest.mark.emulator_differs("redelivers without backoff")
 async def test_the_retry_policy_delays_the_redelivery(client: Client) -> None:
     topic = await client.topic()
     backoff = types.RetryPolicy(
@@ -220,7 +220,7 @@ async def test_delivery_attempts_are_not_counted(client: Client) -> None:
         assert [x.delivery_attempt for x in await stream.receive(2)] == [0, 0]
 
 
-@pytest.mark.emulator_differs("it stops answering instead")
+@pytest.mark.emulator_differs("stops answering after a request over 10 MB")
 async def test_ten_megabytes_are_too_much_for_a_request(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)

@@ -30,7 +30,7 @@ async def test_a_key_stays_with_its_stream_while_anything_of_it_is_out(client: C
         assert other.received == []
 
 
-@pytest.mark.emulator_differs("no flow control in the server")
+@pytest.mark.emulator_differs("has no flow control in the server")
 async def test_what_is_out_of_one_key_holds_no_other_key_back(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
@@ -43,7 +43,7 @@ async def test_what_is_out_of_one_key_holds_no_other_key_back(client: Client) ->
             assert texts(full.received) == ["0", "1"]
 
 
-@pytest.mark.emulator_differs("a nack brings back that one alone")
+@pytest.mark.emulator_differs("a nack brings back one message only")
 async def test_after_a_nack_the_later_ones_of_the_key_come_again_in_order(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
@@ -78,7 +78,7 @@ async def test_after_a_deadline_the_later_ones_of_the_key_come_again_in_order(
         assert texts(await stream.receive(7)) == ["0", "1", "2", "3", "1", "2", "3"]
 
 
-@pytest.mark.emulator_differs("a cut stream is served on for a while")
+@pytest.mark.emulator_differs("sends messages to a cut stream for a while")
 async def test_a_cut_streams_key_is_free_when_its_leases_have_ended(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
@@ -93,7 +93,7 @@ async def test_a_cut_streams_key_is_free_when_its_leases_have_ended(client: Clie
         assert texts(await stream.receive(4)) == ["x", "0", "1", "2"]
 
 
-@pytest.mark.emulator_differs("no flow control in the server")
+@pytest.mark.emulator_differs("has no flow control in the server")
 async def test_without_ordering_a_key_holds_nothing_back(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)

@@ -19,6 +19,7 @@ from google.cloud import bigquery
 from requests.exceptions import RequestException
 
 from ops.runtime import clients, log
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_COLUMNS, LEDGER_STATES, LEDGER_TABLE, Reason
 from server.api.responses import HEADERS
@@ -96,18 +97,8 @@ def _bigquery_look_up(client: bigquery.Client, dataset: str) -> LookUp:
     )
 
     def look_up(id: str, source: str | None) -> Sequence[Row]:  # noqa: A002  # the contract's word
-        parameters = [
-            bigquery.ScalarQueryParameter("id", "STRING", id),
-            bigquery.ScalarQueryParameter("source", "STRING", source),
-        ]
-        rows = client.query_and_wait(
-            sql,
-            job_config=bigquery.QueryJobConfig(query_parameters=parameters),
-            api_timeout=LOOK_UP_SECONDS,
-            wait_timeout=LOOK_UP_SECONDS,
-            retry=None,  # type: ignore[arg-type]  # the client of the API tries again
-            job_retry=None,  # type: ignore[arg-type]
-        )
+        parameters = {"id": id, "source": source}
+        rows = query(client, sql, timeout=LOOK_UP_SECONDS, parameters=parameters)
         return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     return look_up

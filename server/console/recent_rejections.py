@@ -2,15 +2,18 @@
 
 import threading
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from google.api_core.exceptions import GoogleAPICallError, NotFound
-from google.cloud import bigquery
 from requests.exceptions import ConnectionError as HttpUnreachable
 
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
 
 ROWS: Final = 20
 DAYS: Final = 7
@@ -46,19 +49,14 @@ class RejectedReader:
             if self._client is None:
                 self._client = clients.warehouse(self._settings)
             client = self._client
-        config = bigquery.QueryJobConfig(
-            default_dataset=self._settings.dataset_path,
-            maximum_bytes_billed=_MAX_BYTES_BILLED,
-        )
         try:
-            job = client.query(
+            rows = query(
+                client,
                 _SQL,
-                job_config=config,
-                retry=None,  # type: ignore[arg-type]  # None: never
-                job_retry=None,
                 timeout=TIMEOUT_SECONDS,
+                default_dataset=self._settings.dataset_path,
+                maximum_bytes_billed=_MAX_BYTES_BILLED,
             )
-            rows = job.result(timeout=TIMEOUT_SECONDS, retry=None)
             return [{name: _text(value) for name, value in row.items()} for row in rows]
         except NotFound as error:
             why = "the ledger does not exist: `gatekeeper provision` makes it"

@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 import tenacity
-from google.cloud import bigquery
 
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 from workers import sql
@@ -67,17 +67,4 @@ class Ledger:
     )
     def _job(self, text: str, parameters: Mapping[str, str]) -> list[Mapping[str, str | None]]:
         """Run one query. Both kinds may run twice, so a lost answer is no matter."""
-        config = bigquery.QueryJobConfig(
-            query_parameters=[
-                bigquery.ScalarQueryParameter(name, "STRING", value)
-                for name, value in parameters.items()
-            ]
-        )
-        job = self._client.query(
-            text,
-            job_config=config,
-            retry=None,  # type: ignore[arg-type]  # None: never; tenacity tries again
-            job_retry=None,
-            timeout=JOB_SECONDS,
-        )
-        return list(job.result(retry=None, timeout=JOB_SECONDS))
+        return list(query(self._client, text, timeout=JOB_SECONDS, parameters=parameters))

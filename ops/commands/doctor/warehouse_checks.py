@@ -9,6 +9,7 @@ from ops.commands.doctor.pubsub_checks import PROVISION, grant
 from ops.commands.failure import CommandFailed, hint, warehouse_failure
 from ops.commands.provision import dataset as provision_warehouse
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 
@@ -55,10 +56,9 @@ def permissions(settings: Settings, seconds: float) -> str:
     if settings.bigquery_emulator_host:
         raise Skipped("the local BigQuery asks for none")
     client = clients.warehouse(settings)
-    config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
     sql = f"DELETE FROM `{settings.dataset_path}.{LEDGER_TABLE}` WHERE FALSE"  # noqa: S608  # names of the settings
     try:
-        client.query(sql, job_config=config, retry=None, job_retry=None, timeout=seconds)  # type: ignore[arg-type]  # None: never
+        query(client, sql, timeout=seconds, dry_run=True, use_query_cache=False)
     finally:
         client.close()  # type: ignore[no-untyped-call]
     return "jobs may run, the ledger may be read and written"

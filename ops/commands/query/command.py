@@ -29,6 +29,7 @@ from rich.text import Text
 
 from ops.commands.failure import CommandFailed, report, warehouse_failure
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 
 TABLE_ROWS = 1_000
@@ -64,9 +65,7 @@ def fetch(client: bigquery.Client, sql: str, settings: Settings) -> Any:
 
     Raises what the client raises; nothing is retried, for a person waits.
     """
-    config = bigquery.QueryJobConfig(default_dataset=settings.dataset_path)
-    job = client.query(sql, job_config=config, retry=None, job_retry=None)  # type: ignore[arg-type]  # None: never
-    return job.result(timeout=TIMEOUT_SECONDS, retry=None)
+    return query(client, sql, timeout=TIMEOUT_SECONDS, default_dataset=settings.dataset_path)
 
 
 def _plain(value: Any) -> Any:

@@ -1,10 +1,10 @@
 """How many transactions the ledger holds as rejected, by reason."""
 
 from google.api_core.exceptions import NotFound
-from google.cloud import bigquery
 from requests.exceptions import ConnectionError as HttpUnreachable
 
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 
@@ -20,10 +20,8 @@ def count(settings: Settings, timeout: float) -> str:
     Raises ConnectionError, LookupError, or what BigQuery's client raises.
     """
     client = clients.warehouse(settings)
-    config = bigquery.QueryJobConfig(default_dataset=settings.dataset_path)
     try:
-        job = client.query(_SQL, job_config=config, retry=None, job_retry=None, timeout=timeout)  # type: ignore[arg-type]  # None: never
-        rows = list(job.result(timeout=timeout, retry=None))
+        rows = list(query(client, _SQL, timeout=timeout, default_dataset=settings.dataset_path))
     except NotFound as error:
         raise LookupError("the ledger does not exist: `gatekeeper provision` makes it") from error
     except HttpUnreachable as error:

@@ -18,7 +18,7 @@ def _log(process: Any) -> Path:
     return Path(process.stderr_logfile if listens else process.stdout_logfile)
 
 
-class Program(NamedTuple):
+class ConfiguredProcess(NamedTuple):
     """One process that supervisord.conf asks for."""
 
     group: str
@@ -26,7 +26,7 @@ class Program(NamedTuple):
     log: Path
 
 
-class Fleet(NamedTuple):
+class FleetConfig(NamedTuple):
     """The parts of supervisord.conf that the tools around supervisord need.
 
     `address` is the server's listening socket, `host:port`; `socket` is supervisord's own.
@@ -37,7 +37,7 @@ class Fleet(NamedTuple):
     socket: Path
     pid_file: Path
     log: Path
-    programs: tuple[Program, ...]
+    processes: tuple[ConfiguredProcess, ...]
 
     @property
     def reachable(self) -> str:
@@ -47,7 +47,7 @@ class Fleet(NamedTuple):
 
     def log_of(self, name: str) -> Path:
         """Return the log of a process, also of one that scaling added."""
-        for program in self.programs:
+        for program in self.processes:
             if program.name == name:
                 return program.log
         return self.log.with_name(f"{name}.log")
@@ -78,8 +78,8 @@ class Fleet(NamedTuple):
             socket=Path(files[0]),
             pid_file=Path(options.pidfile),
             log=Path(options.logfile),
-            programs=tuple(
-                Program(group.name, process.name, _log(process))
+            processes=tuple(
+                ConfiguredProcess(group.name, process.name, _log(process))
                 for group in options.process_group_configs
                 for process in group.process_configs
             ),

@@ -8,16 +8,16 @@ stays there for the next start.
 import sys
 import time
 
-from ops.fleet.config import Fleet
+from ops.fleet.config import FleetConfig
 from ops.fleet.up import say
-from ops.runtime.supervisord import State, Supervisord, SupervisordUnreachable
+from ops.runtime.supervisord import ProcessState, Supervisord, SupervisordUnreachable
 
 # Five programs, each with supervisord's stopwaitsecs of 30.
 DEADLINE_SECONDS = 160.0
 _STOPPED = {"STOPPED", "EXITED", "FATAL"}
 
 
-def running(states: list[State]) -> list[str]:
+def running(states: list[ProcessState]) -> list[str]:
     """Return the names of the processes that still run."""
     return [state.name for state in states if state.state not in _STOPPED]
 
@@ -44,7 +44,7 @@ def stop(supervisord: Supervisord) -> bool:
 
 def main() -> int:
     """Stop the fleet; fine when it does not run."""
-    fleet = Fleet.read()
+    fleet = FleetConfig.read()
     supervisord = Supervisord(fleet.socket)
     if not supervisord.up:
         say("the fleet is not running")

@@ -9,8 +9,8 @@ import time
 from typing import NamedTuple
 
 from ops.fleet import ports
-from ops.fleet.config import LONGEST_SOCKET_PATH, Fleet
-from ops.fleet.watch import Missing, NotUp, Watch, end_of, relative
+from ops.fleet.config import LONGEST_SOCKET_PATH, FleetConfig
+from ops.fleet.startup import ReadinessCheck, StartFailed, StartupMonitor, end_of, relative
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
@@ -37,7 +37,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-class Port(NamedTuple):
+class RequiredPort(NamedTuple):
     """A port the fleet needs, and where it is chosen."""
 
     host: str
@@ -45,7 +45,7 @@ class Port(NamedTuple):
     remedy: str
 
 
-def needed_ports(fleet: Fleet, settings: Settings) -> list[Port]:
+def needed_ports(fleet: FleetConfig, settings: Settings) -> list[RequiredPort]:
     """Return the ports that the fleet will listen on."""
     places = [
         (fleet.address, f"change the socket line of [fcgi-program:server] in {fleet.file}"),
@@ -61,11 +61,11 @@ def needed_ports(fleet: Fleet, settings: Settings) -> list[Port]:
             if address
         ]
     split = ((*address.rpartition(":")[::2], remedy) for address, remedy in places)
-    return [Port(host, int(number), remedy) for host, number, remedy in split]
+    return [RequiredPort(host, int(number), remedy) for host, number, remedy in split]
 
 
-def check_ports(fleet: Fleet, settings: Settings) -> None:
-    """Raise `NotUp` for a taken port.
+def check_ports(fleet: FleetConfig, settings: Settings) -> None:
+    """Raise `StartFailed` for a taken port.
 
     Where a supervisord was killed, its socket's file is still there and its children are on their
     way out: they get the time to drain.
@@ -77,22 +77,22 @@ def check_ports(fleet: Fleet, settings: Settings) -> None:
         while not ports.free(port.host, port.number):
             if time.monotonic() >= deadline:
                 taken = f"port {port.number} is taken by {ports.owner(port.number)}"
-                raise NotUp(f"{taken}: stop it, or {port.remedy}")
+                raise StartFailed(f"{taken}: stop it, or {port.remedy}")
             if not told:
                 say("waiting for the processes of an earlier fleet, whose supervisord was killed")
                 told = True
             time.sleep(0.2)
 
 
-def start(fleet: Fleet) -> None:
-    """Start supervisord, which daemonizes itself; raise `NotUp` with its own words otherwise."""
+def start(fleet: FleetConfig) -> None:
+    """Start supervisord, which daemonizes itself; raise `StartFailed` with its error message."""
     if len(os.fsencode(fleet.socket)) > LONGEST_SOCKET_PATH:
-        raise NotUp(f"the path {fleet.socket} is too long for a unix socket: run ops/up")
+        raise StartFailed(f"the path {fleet.socket} is too long for a unix socket: run ops/up")
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(fleet.file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()
-        raise NotUp(f"supervisord did not start: {lines[-1] if lines else done.returncode}")
+        raise StartFailed(f"supervisord did not start: {lines[-1] if lines else done.returncode}")
 
 
 def _start_stopped(supervisord: Supervisord) -> None:
@@ -102,13 +102,13 @@ def _start_stopped(supervisord: Supervisord) -> None:
             supervisord.call("supervisor.startProcess", f"{state.group}:{state.name}", False)  # noqa: FBT003  # XML-RPC has no keywords
 
 
-def bring_up(fleet: Fleet, settings: Settings) -> None:
-    """Start what does not run and wait until the gate is ready; raises `NotUp`."""
+def bring_up(fleet: FleetConfig, settings: Settings) -> None:
+    """Start what does not run and wait until the gate is ready; raises `StartFailed`."""
     supervisord = Supervisord(fleet.socket)
     if supervisord.stopping:
         say("the fleet is on its way down; waiting for that")
         if not supervisord.wait_until_gone(OLD_FLEET_SECONDS * 4):
-            raise NotUp(f"supervisord does not end; its pid is in {fleet.pid_file}")
+            raise StartFailed(f"supervisord does not end; its pid is in {fleet.pid_file}")
     if supervisord.up:
         say("supervisord is already running")
         _start_stopped(supervisord)
@@ -117,12 +117,14 @@ def bring_up(fleet: Fleet, settings: Settings) -> None:
         say("starting the fleet")
         start(fleet)
     try:
-        Watch(fleet, supervisord).wait(Missing(fleet), say)
+        StartupMonitor(fleet, supervisord).wait(ReadinessCheck(fleet), say)
     except SupervisordUnreachable as error:
-        raise NotUp(f"{error}. The end of {relative(fleet.log)}:\n{end_of(fleet.log)}") from error
+        raise StartFailed(
+            f"{error}. The end of {relative(fleet.log)}:\n{end_of(fleet.log)}"
+        ) from error
 
 
-def summary(fleet: Fleet, settings: Settings) -> str:
+def summary(fleet: FleetConfig, settings: Settings) -> str:
     """Return where everything is, and a first thing to try."""
     mode = "local mode" if settings.local else f"project {settings.project_id}"
     where = [
@@ -150,10 +152,10 @@ def main() -> int:
     # `ops/up | head` has seen enough: end as any command does; the fleet goes on starting.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     settings = settings_or_exit()
-    fleet = Fleet.read()
+    fleet = FleetConfig.read()
     try:
         bring_up(fleet, settings)
-    except NotUp as reason:
+    except StartFailed as reason:
         sys.stderr.write(f"ops/up: {reason}\n")
         return 1
     except KeyboardInterrupt:

@@ -16,12 +16,12 @@ from typing import Any, Self
 import psutil
 from google.cloud import bigquery
 
-from ops.fleet.config import ROOT, Fleet
+from ops.fleet.config import ROOT, FleetConfig
 from ops.fleet.config_copy import write_copy
 from ops.rig.environment import LocalServices
 from ops.rig.processes import RunFailed, wait_until
 from ops.runtime import clients
-from ops.runtime.supervisord import State, Supervisord
+from ops.runtime.supervisord import ProcessState, Supervisord
 
 COMMAND_SECONDS = 200
 KILL_SECONDS = 10
@@ -149,14 +149,14 @@ class DisposableFleet(LocalServices):
         """Start supervisord, which starts everything else; do not wait for that."""
         self.command(sys.executable, "-m", "supervisor.supervisord", "-c", self.conf)
 
-    def states(self, *groups: str) -> list[State]:
+    def states(self, *groups: str) -> list[ProcessState]:
         """Return supervisord's processes: all, or those of some groups."""
         states = self.supervisord.states()
         return [each for each in states if not groups or each.group in groups]
 
     @property
     def supervisord_pid(self) -> int:
-        return int(Fleet.read(self.conf).pid_file.read_text())
+        return int(FleetConfig.read(self.conf).pid_file.read_text())
 
     def processes(self) -> list[int]:
         """Return the ids of supervisord's children, also of a supervisord that was killed."""

@@ -30,7 +30,7 @@ class NoSample(LookupError):
         return str(self.__doc__)
 
 
-class Backlog(NamedTuple):
+class SubscriptionBacklog(NamedTuple):
     """Messages not acknowledged yet, and the age of the oldest (0 when there are none)."""
 
     unacked: int
@@ -42,7 +42,7 @@ class Backlog(NamedTuple):
         return f"{self.unacked:,} transactions{oldest}{self.note}"
 
 
-def read(settings: Settings, timeout: float) -> Backlog:
+def read(settings: Settings, timeout: float) -> SubscriptionBacklog:
     """Return the backlog.
 
     Raises `ConnectionError` when the embedded Pub/Sub cannot tell; in the cloud `NoSample`, and
@@ -58,7 +58,7 @@ def late_seconds(settings: Settings) -> float:
     return _LATE_SECONDS if settings.pubsub_emulator_host is None else 0.0
 
 
-def _local(settings: Settings, address: str, timeout: float) -> Backlog:
+def _local(settings: Settings, address: str, timeout: float) -> SubscriptionBacklog:
     with grpc.insecure_channel(address) as channel:
         ask = channel.unary_unary(
             _LOCAL_METHOD,
@@ -69,7 +69,7 @@ def _local(settings: Settings, address: str, timeout: float) -> Backlog:
             answer = ask(StringValue(value=settings.subscription_path), timeout=timeout)
         except grpc.RpcError as error:
             raise ConnectionError(f"Pub/Sub at {address}: {_details(error)}") from error
-    return Backlog(int(answer["unacked"]), float(answer["oldest_age_seconds"]))
+    return SubscriptionBacklog(int(answer["unacked"]), float(answer["oldest_age_seconds"]))
 
 
 def _details(error: grpc.RpcError) -> str:
@@ -87,13 +87,15 @@ def _credentials(settings: Settings) -> Credentials:
     return credentials.find(settings)
 
 
-def _cloud(settings: Settings, timeout: float) -> Backlog:
+def _cloud(settings: Settings, timeout: float) -> SubscriptionBacklog:
     with AuthorizedSession(_credentials(settings)) as session:  # type: ignore[no-untyped-call]
         size = _latest(session, settings, _SIZE, timeout)
         age = _latest(session, settings, _AGE, timeout)
     if size is None or (size and age is None):
         raise NoSample
-    return Backlog(int(size), age or 0.0, " (Cloud Monitoring, up to three minutes late)")
+    return SubscriptionBacklog(
+        int(size), age or 0.0, " (Cloud Monitoring, up to three minutes late)"
+    )
 
 
 def _latest(

@@ -106,7 +106,7 @@ BACKLOG_TRANSACTIONS = Gauge(
 BACKLOG_OLDEST_AGE = Gauge(
     "gatekeeper_backlog_oldest_age_seconds", "Age of the oldest of them; NaN while not known."
 )
-BACKLOG_UNSEEN = Counter("gatekeeper_backlog_unseen", "Looks at the backlog that saw nothing.")
+MISSED_SAMPLES = Counter("gatekeeper_backlog_unseen", "Samples of the backlog that failed.")
 AUTOSCALE_TARGET = Gauge(
     "gatekeeper_autoscale_target_seconds", "The age that the autoscaler keeps the oldest below."
 )

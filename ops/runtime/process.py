@@ -39,7 +39,7 @@ def stop_event() -> asyncio.Event:
     return event
 
 
-def spare_the_collector() -> None:
+def tune_garbage_collector() -> None:
     """Take what the imports have made out of the garbage collector's sight, and call it rarely.
 
     A full collection walks through all of Google's libraries; decoding a batch starts several, for
@@ -52,5 +52,5 @@ def spare_the_collector() -> None:
 
 def run(main: Callable[[], Coroutine[None, None, int]]) -> int:
     """Run a process's main coroutine on uvloop and return its exit status."""
-    spare_the_collector()
+    tune_garbage_collector()
     return uvloop.run(main())

@@ -49,7 +49,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         return connection
 
 
-class State(NamedTuple):
+class ProcessState(NamedTuple):
     """A process as supervisord sees it; `state` is its word for it (RUNNING, BACKOFF, …)."""
 
     group: str
@@ -118,9 +118,9 @@ class Supervisord:
             return False
         return False
 
-    def states(self) -> list[State]:
+    def states(self) -> list[ProcessState]:
         """Return every process, in the order of their names."""
-        return [State.parse(info) for info in self.call("supervisor.getAllProcessInfo")]
+        return [ProcessState.parse(info) for info in self.call("supervisor.getAllProcessInfo")]
 
     def shut_down(self) -> None:
         """Have it drain and stop everything and end; fine when it does so already."""

@@ -18,7 +18,7 @@ from ops.rig import clock, full_disk
 from ops.rig.bigquery_proxy import BigQueryProxy
 from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.pubsub_proxy import PubSubProxy
-from ops.runtime.supervisord import State, SupervisordUnreachable
+from ops.runtime.supervisord import ProcessState, SupervisordUnreachable
 from ops.trial.evidence import Reader, Unreachable
 from ops.trial.journal import Journal
 from ops.trial.stream import FOREIGN, SHARED, Stream
@@ -93,7 +93,7 @@ def schedule(transactions: int, faults: int, seed: int, kinds: Sequence[str]) ->
 # Signals.
 
 
-async def _living(target: Target, group: str) -> list[State]:
+async def _living(target: Target, group: str) -> list[ProcessState]:
     """Return a program's processes, at least one of which runs; wait for one that is starting."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     why = f"no {group} runs"
@@ -109,7 +109,7 @@ async def _living(target: Target, group: str) -> list[State]:
     raise Missed(why)
 
 
-async def _victim(target: Target, group: str, chance: random.Random) -> State:
+async def _victim(target: Target, group: str, chance: random.Random) -> ProcessState:
     """Return a running process of a program; wait for one that is just starting."""
     living = await _living(target, group)
     return chance.choice([each for each in living if each.state == "RUNNING"])

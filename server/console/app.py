@@ -16,10 +16,10 @@ from typing import Final
 from aiohttp import web
 
 from ops.runtime import backlog, process
-from ops.runtime.backlog import Backlog
+from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
-from ops.runtime.supervisord import State, Supervisord
+from ops.runtime.supervisord import ProcessState, Supervisord
 from server.api import HEADERS
 from server.console.page import Page
 from server.console.recent_rejections import RejectedReader
@@ -70,7 +70,7 @@ class Console:
         return Sources(
             pushgateway=groups,
             supervisord=_supervisord(self._pool),
-            backlog=Source[Backlog](
+            backlog=Source[SubscriptionBacklog](
                 lambda: backlog.read(settings, PATIENCE_SECONDS),
                 self._pool,
                 every=FRESH_SECONDS if local else _CLOUD_BACKLOG_SECONDS,
@@ -114,7 +114,7 @@ class Console:
         self._rejected.close()
 
 
-def _supervisord(pool: ThreadPoolExecutor) -> Source[list[State]] | None:
+def _supervisord(pool: ThreadPoolExecutor) -> Source[list[ProcessState]] | None:
     """Return the supervisord that started this process, if one did and listens on a file."""
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     if not url.startswith("unix://"):

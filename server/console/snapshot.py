@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from ops.runtime.backlog import Backlog
+from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile
 from ops.runtime.settings import Settings
-from ops.runtime.supervisord import State
+from ops.runtime.supervisord import ProcessState
 from server.console.sources import Source
 
 COUNTERS: Final = {
@@ -33,8 +33,8 @@ class Sources(NamedTuple):
     """Whom the console asks. A server that supervisord did not start has no `supervisord`."""
 
     pushgateway: Source[list[PushedGroup]]
-    supervisord: Source[list[State]] | None
-    backlog: Source[Backlog]
+    supervisord: Source[list[ProcessState]] | None
+    backlog: Source[SubscriptionBacklog]
     ledger: Source[list[dict[str, str | None]]]
 
 
@@ -96,7 +96,7 @@ def _end_to_end(groups: list[PushedGroup]) -> dict[str, float | None]:
     }
 
 
-def _backlog(waiting: Backlog) -> dict[str, Any]:
+def _backlog(waiting: SubscriptionBacklog) -> dict[str, Any]:
     return {
         "unacked": waiting.unacked,
         "oldest_age_seconds": round(waiting.oldest_age_seconds, 3),
@@ -105,7 +105,7 @@ def _backlog(waiting: Backlog) -> dict[str, Any]:
 
 
 def _processes(
-    groups: list[PushedGroup], states: list[State] | None, now: float, stale_after: float
+    groups: list[PushedGroup], states: list[ProcessState] | None, now: float, stale_after: float
 ) -> list[dict[str, Any]]:
     """Return every process that supervisord or the Pushgateway knows, in the fleet's order."""
     by_name = {group.instance: group for group in groups}

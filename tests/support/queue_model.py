@@ -4,7 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
-from ops.fleet.autoscale.policy import Look, Policy, State, decide
+from ops.fleet.autoscale.policy import AutoscalePolicy, AutoscaleState, BacklogSample, decide
 
 TICK_SECONDS = 5.0
 STEP_SECONDS = 1.0
@@ -17,7 +17,7 @@ class QueueModel:
     What the policy sees is `policy.late_seconds` old.
     """
 
-    def __init__(self, policy: Policy, rate: float, workers: int) -> None:
+    def __init__(self, policy: AutoscalePolicy, rate: float, workers: int) -> None:
         self.policy = policy
         self.rate = rate
         self.workers = workers
@@ -29,8 +29,8 @@ class QueueModel:
         self.oldest_ages: list[float] = []
         self._starting: list[float] = []
         self._waiting: deque[tuple[float, float]] = deque()  # since when, how many
-        self._seen: deque[tuple[float, int, float]] = deque()
-        self._state = State()
+        self._visible: deque[tuple[float, int, float]] = deque()
+        self._state = AutoscaleState()
 
     @property
     def turns(self) -> int:
@@ -66,14 +66,14 @@ class QueueModel:
     def _tick(self) -> None:
         age = self.now - self._waiting[0][0] if self._waiting else 0.0
         self.oldest_ages.append(age)
-        self._seen.append((self.now, round(self.transactions), age))
-        while self._seen[0][0] < self.now - self.policy.late_seconds:
-            self._seen.popleft()
-        at, transactions, seen_age = self._seen[0]
+        self._visible.append((self.now, round(self.transactions), age))
+        while self._visible[0][0] < self.now - self.policy.late_seconds:
+            self._visible.popleft()
+        at, transactions, seen_age = self._visible[0]
         if at > self.now - self.policy.late_seconds:
             return  # nothing is visible yet
-        look = Look(self.now, transactions, seen_age, self.workers)
-        decision, self._state = decide(self.policy, self._state, look)
+        sample = BacklogSample(self.now, transactions, seen_age, self.workers)
+        decision, self._state = decide(self.policy, self._state, sample)
         self._scale(decision.workers)
 
     def _scale(self, workers: int) -> None:

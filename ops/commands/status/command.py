@@ -21,10 +21,10 @@ from rich.text import Text
 from ops.commands.duration import duration
 from ops.commands.status import pushed
 from ops.commands.status import rejection_counts as dead_letters
-from ops.fleet.config import Fleet
+from ops.fleet.config import FleetConfig
 from ops.runtime import backlog
 from ops.runtime.settings import Settings
-from ops.runtime.supervisord import State, Supervisord, SupervisordUnreachable
+from ops.runtime.supervisord import ProcessState, Supervisord, SupervisordUnreachable
 
 PATIENCE_SECONDS = 3.0
 _COLOURS = {"RUNNING": "green", "STARTING": "yellow", "STOPPING": "yellow", "EXITED": "dim"}
@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Print the state of the fleet; 1 when supervisord does not answer or a process is not well."""
-    fleet = Fleet.read()
+    fleet = FleetConfig.read()
     console = Console(highlight=False)
     if options.watch is None:
         page, well = look(fleet, settings, {})
@@ -58,7 +58,9 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             time.sleep(options.watch)
 
 
-def look(fleet: Fleet, settings: Settings, last: dict[str, pushed.Sample]) -> tuple[Group, bool]:
+def look(
+    fleet: FleetConfig, settings: Settings, last: dict[str, pushed.Sample]
+) -> tuple[Group, bool]:
     """Ask everyone at once; return the page, and whether all processes are well.
 
     Who does not answer is named in the page. `last` holds each process's sample of the look before
@@ -81,7 +83,7 @@ def look(fleet: Fleet, settings: Settings, last: dict[str, pushed.Sample]) -> tu
                 unseen.append(f"the processes: no supervisord at {fleet.socket} (ops/up starts it)")
             except Exception as error:  # noqa: BLE001  # whatever is away, the rest is shown
                 unseen.append(f"{name.replace('_', ' ')}: {_brief(error)}")
-    states: list[State] = answers.get("processes", [])
+    states: list[ProcessState] = answers.get("processes", [])
     groups = answers.get("pushed")
     samples = pushed.samples(groups or ())
     page = Group(
@@ -104,12 +106,12 @@ def _line(name: str, value: object) -> Text:
     return Text.assemble((f"{name}: ", "bold"), "unknown" if value is None else str(value))
 
 
-def _well(state: State) -> bool:
+def _well(state: ProcessState) -> bool:
     return state.state == "RUNNING" or (state.state == "EXITED" and state.exit_status == 0)
 
 
 def _processes(
-    states: list[State], samples: dict[str, pushed.Sample], last: dict[str, pushed.Sample]
+    states: list[ProcessState], samples: dict[str, pushed.Sample], last: dict[str, pushed.Sample]
 ) -> Table:
     table = Table(header_style="bold")
     for name in ("process", "state", "up"):
@@ -129,7 +131,7 @@ def _processes(
     return table
 
 
-def _state(state: State) -> str:
+def _state(state: ProcessState) -> str:
     if state.state == "EXITED" and state.exit_status == 0:
         return "done"
     if state.state in {"RUNNING", "STARTING", "STOPPED"}:

@@ -1,12 +1,13 @@
 """Decides how many workers there should be: up fast, down slowly, no flapping. Pure.
 
-Up: when the oldest transaction is older than the target, or will be before a new worker could help;
-by as much as it is too old, unless the backlog shrinks fast enough to be gone in time. Then nothing
-more until the new workers show what they can do.
+Up: when the oldest transaction is older than the target, or will be before a new worker could help.
+The step is in proportion to the excess. No step up while the backlog shrinks fast enough, nor
+until the workers of the last step have had time to show an effect.
 
-Down: one at a time, only after the age has been far below the target for a whole cool-down. Between
-the two marks nothing is done (hysteresis). A step down that has to be taken back is not tried again
-for two cool-downs, then four, and so on: a load at the edge of what n workers can do ends with n+1.
+Down: one worker at a time, only after the age was far below the target for a whole cool-down.
+Between the two marks nothing changes (hysteresis). A step down that had to be reversed is not
+tried again for two cool-downs, then four, and so on: a load that n workers can barely not carry
+settles at n+1.
 """
 
 import math
@@ -14,29 +15,29 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 HIGH_MARK = 0.5
-"""Of the target: from here on the age may call for more workers."""
+"""Of the target: above it the age may call for more workers."""
 LOW_MARK = 0.25
-"""Of the target: under it there may be a worker too many."""
+"""Of the target: below it there may be a worker too many."""
 LARGEST_GROWTH = 4.0
-"""How many times as many workers one decision may ask for."""
+"""The largest factor of one step up."""
 START_SECONDS = 10.0
-"""From a decision until a new worker shows in the figures."""
+"""From a decision until a new worker has an effect on the figures."""
 WINDOW_SECONDS = 30.0
-"""The time over which the backlog's trend is taken."""
+"""The time over which the trend of the backlog is computed."""
 COOL_DOWN_TARGETS = 2.0
 """A cool-down, in targets: 60 s for a target of 30 s."""
-RELAPSE_COOL_DOWNS = 30.0
-"""When workers are called for so soon after a step down, that step was one too many."""
+FAILED_WITHIN_COOL_DOWNS = 30.0
+"""A step down has failed if more workers are needed within this many cool-downs."""
 LONGEST_HOLD_SECONDS = 3600.0
-"""After that a step that was one too many may always be tried again."""
+"""After this time a failed step down may be tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What to keep: ages in seconds, at least and at most so many workers.
+class AutoscalePolicy:
+    """The target age in seconds, and the least and the most workers.
 
-    `late_seconds` is how old the figures may be: no decision is made on figures from before the
-    last one.
+    `late_seconds` is how old the figures may be: no decision is based on figures from before the
+    last change.
     """
 
     target_seconds: float
@@ -46,7 +47,7 @@ class Policy:
 
     @property
     def settle_seconds(self) -> float:
-        """From one decision for more to the next."""
+        """From one step up to the next."""
         return START_SECONDS + self.late_seconds
 
     @property
@@ -55,8 +56,8 @@ class Policy:
         return COOL_DOWN_TARGETS * self.target_seconds + self.late_seconds
 
 
-class Look(NamedTuple):
-    """What is seen at a moment of a steady clock; `workers` is the number there is to be."""
+class BacklogSample(NamedTuple):
+    """The backlog at a moment of a steady clock; `workers` is the number that is wanted now."""
 
     at: float
     transactions: int
@@ -64,7 +65,7 @@ class Look(NamedTuple):
     workers: int
 
 
-class Decision(NamedTuple):
+class ScaleDecision(NamedTuple):
     """How many workers there should be, and why."""
 
     workers: int
@@ -72,108 +73,120 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What is remembered between two looks; `State()` at the start."""
+class AutoscaleState:
+    """What is kept between two samples; `AutoscaleState()` at the start."""
 
-    looks: tuple[Look, ...] = ()
+    samples: tuple[BacklogSample, ...] = ()
     """Those since the last change of the number, of the last `WINDOW_SECONDS`."""
     low_since: float | None = None
     changed_at: float = -math.inf
     direction: int = 0
-    """Of the last change: 1, -1, or 0 when it was not made here."""
-    too_few: int = 0
-    """So many workers were not enough a while ago: not again before `retry_at`."""
+    """Of the last change: 1, -1, or 0 when an operator made it."""
+    insufficient_workers: int = 0
+    """This number was too low after the last failed step down: not again before `retry_at`."""
     retry_at: float = -math.inf
-    relapses: int = 0
+    failed_scale_downs: int = 0
+
+    def after_missed_sample(self) -> "AutoscaleState":
+        """Return the state after a sample that failed: the age in the meantime is unknown."""
+        return replace(self, low_since=None)
 
 
-def blind(state: State) -> State:
-    """Return the state after a look that saw nothing: what the age was meanwhile is not known."""
-    return replace(state, low_since=None)
+def decide(
+    policy: AutoscalePolicy, state: AutoscaleState, sample: BacklogSample
+) -> tuple[ScaleDecision, AutoscaleState]:
+    """Return the number of workers there should be, and the state once the change is made.
 
-
-def decide(policy: Policy, state: State, look: Look) -> tuple[Decision, State]:
-    """Return the number of workers there should be, and the state once it has been made so.
-
-    When it could not be made so, go on with the state that was given.
+    If the change fails, go on with the state that was passed in.
     """
-    state = _seen(policy, state, look)
+    state = _with_sample(policy, state, sample)
     decision = (
-        _within_bounds(policy, look)
-        or _up(policy, state, look)
-        or _down(policy, state, look)
-        or Decision(look.workers, "nothing to change")
+        _within_bounds(policy, sample)
+        or _up(policy, state, sample)
+        or _down(policy, state, sample)
+        or ScaleDecision(sample.workers, "nothing to change")
     )
-    if decision.workers == look.workers:
+    if decision.workers == sample.workers:
         return decision, state
-    return decision, _changed(policy, state, look, decision)
+    return decision, _changed(policy, state, sample, up=decision.workers > sample.workers)
 
 
-def _seen(policy: Policy, state: State, look: Look) -> State:
-    if state.looks and state.looks[-1].workers != look.workers:  # an operator's `scale`
-        state = replace(state, looks=(), low_since=None, changed_at=look.at, direction=0)
-    recent = tuple(each for each in state.looks if look.at - each.at <= WINDOW_SECONDS)
-    low = look.oldest_age_seconds <= LOW_MARK * policy.target_seconds
-    since = state.low_since if state.low_since is not None else look.at
-    return replace(state, looks=(*recent, look), low_since=since if low else None)
+def _with_sample(
+    policy: AutoscalePolicy, state: AutoscaleState, sample: BacklogSample
+) -> AutoscaleState:
+    if state.samples and state.samples[-1].workers != sample.workers:  # an operator's `scale`
+        state = replace(state, samples=(), low_since=None, changed_at=sample.at, direction=0)
+    recent = tuple(each for each in state.samples if sample.at - each.at <= WINDOW_SECONDS)
+    low = sample.oldest_age_seconds <= LOW_MARK * policy.target_seconds
+    since = state.low_since if state.low_since is not None else sample.at
+    return replace(state, samples=(*recent, sample), low_since=since if low else None)
 
 
-def _changed(policy: Policy, state: State, look: Look, decision: Decision) -> State:
-    up = decision.workers > look.workers
+def _changed(
+    policy: AutoscalePolicy, state: AutoscaleState, sample: BacklogSample, *, up: bool
+) -> AutoscaleState:
     if up and state.direction < 0:
-        state = _judge_last_step(policy, state, look)
-    return replace(state, looks=(), changed_at=look.at, direction=1 if up else -1)
+        state = _after_step_down(policy, state, sample)
+    return replace(state, samples=(), changed_at=sample.at, direction=1 if up else -1)
 
 
-def _judge_last_step(policy: Policy, state: State, look: Look) -> State:
-    """Remember a step down that has to be taken back, and the others until long after their hold.
+def _after_step_down(
+    policy: AutoscalePolicy, state: AutoscaleState, sample: BacklogSample
+) -> AutoscaleState:
+    """Count a step down that failed; subtract one failure long after the last hold ended.
 
-    One at a time is forgotten: a load just over the edge of n workers relapses as rarely as bursts
-    come, and would try all of the steps below n again each time.
+    Only one is subtracted: a load slightly too high for n workers makes a step down fail as rarely
+    as bursts come, and would otherwise cause every step below n to be tried again each time.
     """
     cool_down = policy.cool_down_seconds
-    if look.at - state.changed_at > RELAPSE_COOL_DOWNS * cool_down:
-        if look.at - state.retry_at > LONGEST_HOLD_SECONDS:
-            return replace(state, relapses=max(state.relapses - 1, 0))
-        return state
-    relapses = state.relapses + 1
-    hold = min(cool_down * 2.0 ** min(relapses, 30), LONGEST_HOLD_SECONDS)
-    return replace(state, too_few=look.workers, retry_at=look.at + hold, relapses=relapses)
+    if sample.at - state.changed_at > FAILED_WITHIN_COOL_DOWNS * cool_down:
+        expired = sample.at - state.retry_at > LONGEST_HOLD_SECONDS
+        return replace(state, failed_scale_downs=max(state.failed_scale_downs - expired, 0))
+    failures = state.failed_scale_downs + 1
+    hold = min(cool_down * 2.0 ** min(failures, 30), LONGEST_HOLD_SECONDS)
+    return replace(
+        state,
+        insufficient_workers=sample.workers,
+        retry_at=sample.at + hold,
+        failed_scale_downs=failures,
+    )
 
 
-def _within_bounds(policy: Policy, look: Look) -> Decision | None:
-    if look.workers < policy.least:
-        return Decision(policy.least, f"fewer than AUTOSCALE_MIN ({policy.least})")
-    if look.workers > policy.most:
-        return Decision(policy.most, f"more than AUTOSCALE_MAX ({policy.most})")
+def _within_bounds(policy: AutoscalePolicy, sample: BacklogSample) -> ScaleDecision | None:
+    if sample.workers < policy.least:
+        return ScaleDecision(policy.least, f"fewer than AUTOSCALE_MIN ({policy.least})")
+    if sample.workers > policy.most:
+        return ScaleDecision(policy.most, f"more than AUTOSCALE_MAX ({policy.most})")
     return None
 
 
-def _up(policy: Policy, state: State, look: Look) -> Decision | None:
-    if state.direction >= 0 and look.at - state.changed_at < policy.settle_seconds:
+def _up(
+    policy: AutoscalePolicy, state: AutoscaleState, sample: BacklogSample
+) -> ScaleDecision | None:
+    if state.direction >= 0 and sample.at - state.changed_at < policy.settle_seconds:
         return None
     high = HIGH_MARK * policy.target_seconds
-    age, aging, shrinking = look.oldest_age_seconds, *_trends(state.looks)
+    age, aging, shrinking = sample.oldest_age_seconds, *_trends(state.samples)
     expected = age + max(0.0, aging) * policy.settle_seconds
     if age <= high or expected <= policy.target_seconds:
         return None
-    to_go = look.transactions / shrinking if shrinking > 0 else math.inf
+    to_go = sample.transactions / shrinking if shrinking > 0 else math.inf
     if to_go <= policy.target_seconds:
         return None
     growth = min(age / high, to_go / policy.target_seconds, LARGEST_GROWTH)
-    wanted = max(look.workers + 1, math.ceil(look.workers * growth))
-    # A worker more than there are transactions has nothing to do.
-    wanted = min(wanted, policy.most, max(look.transactions, look.workers))
+    wanted = max(sample.workers + 1, math.ceil(sample.workers * growth))
+    # More workers than transactions would have nothing to do.
+    wanted = min(wanted, policy.most, max(sample.transactions, sample.workers))
     verb = "is" if age > policy.target_seconds else "soon will be"
     trend = f"shrinks too slowly, {to_go:.0f} s to go" if shrinking > 0 else "does not shrink"
-    return Decision(
+    return ScaleDecision(
         wanted, f"the oldest {verb} over {policy.target_seconds:g} s old, and the backlog {trend}"
     )
 
 
-def _trends(looks: tuple[Look, ...]) -> tuple[float, float]:
-    """Return by how much a second the age grows, and the backlog shrinks; 0 when not known."""
-    first, last = looks[0], looks[-1]
+def _trends(samples: tuple[BacklogSample, ...]) -> tuple[float, float]:
+    """Return the age's growth and the backlog's shrinkage per second; 0 when unknown."""
+    first, last = samples[0], samples[-1]
     seconds = last.at - first.at
     if seconds <= 0:
         return 0.0, 0.0
@@ -183,17 +196,18 @@ def _trends(looks: tuple[Look, ...]) -> tuple[float, float]:
     )
 
 
-def _down(policy: Policy, state: State, look: Look) -> Decision | None:
-    cool_down = policy.cool_down_seconds
-    if look.workers <= policy.least or state.low_since is None:
+def _down(
+    policy: AutoscalePolicy, state: AutoscaleState, sample: BacklogSample
+) -> ScaleDecision | None:
+    if sample.workers <= policy.least or state.low_since is None:
         return None
-    if look.at - max(state.low_since, state.changed_at) < cool_down:
+    if sample.at - max(state.low_since, state.changed_at) < policy.cool_down_seconds:
         return None
-    wanted = look.workers - 1
-    if wanted <= state.too_few and look.at < state.retry_at:
+    wanted = sample.workers - 1
+    if wanted <= state.insufficient_workers and sample.at < state.retry_at:
         return None
-    return Decision(
+    return ScaleDecision(
         wanted,
-        f"for {look.at - state.low_since:.0f} s the oldest has been "
+        f"for {sample.at - state.low_since:.0f} s the oldest has been "
         f"under {LOW_MARK * policy.target_seconds:g} s old",
     )

@@ -1,6 +1,6 @@
-"""An event listener's talk with supervisord: ticks on standard input, answers on standard output.
+"""The protocol of an event listener: ticks on standard input, answers on standard output.
 
-The protocol: http://supervisord.org/events.html#event-listeners-and-event-notifications
+http://supervisord.org/events.html#event-listeners-and-event-notifications
 """
 
 import asyncio
@@ -18,7 +18,7 @@ async def ticks(
 ) -> AsyncGenerator[int]:
     """Yield the Unix time of each tick, until `stop` is set or supervisord is gone.
 
-    A tick is taken at once; the next one is asked for when the consumer comes back.
+    A tick is acknowledged immediately; the next is requested when the consumer asks for it.
     """
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
@@ -42,7 +42,7 @@ async def ticks(
 
 
 async def _read(source: asyncio.StreamReader) -> dict[str, str]:
-    """Read an event: a line of fields, one of them the length of the payload behind it."""
+    """Read an event: a line of fields, one of them the length of the payload after it."""
     header = _fields(await source.readuntil(b"\n"))
     return _fields(await source.readexactly(int(header["len"])))
 
@@ -61,9 +61,10 @@ async def standard_input() -> asyncio.StreamReader:
 
 
 def standard_output() -> Callable[[bytes], object]:
-    """Return what writes to standard output, and turn everyone else's writing to standard error.
+    """Return a writer to standard output, and redirect all other output to standard error.
 
-    A word that a library prints would end the talk: supervisord calls the listener broken then.
+    A word printed by a library would break the protocol: supervisord then marks the listener as
+    failed.
     """
     descriptor = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

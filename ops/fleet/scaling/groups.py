@@ -13,7 +13,7 @@ from supervisor import events
 from supervisor.options import FastCGIProcessConfig, ProcessConfig, UnhosedConfigParser
 from supervisor.states import ProcessStates
 
-from ops.fleet.scaling.metrics_cleanup import forget
+from ops.fleet.scaling.metrics_cleanup import delete_metrics
 
 SCALABLE = ("server", "worker")
 LARGEST = 99  # names have two digits
@@ -23,7 +23,7 @@ class CannotScale(ValueError):
     """The request makes no sense; the text says why."""
 
 
-class Scaling:
+class GroupScaling:
     """The wanted number of processes a group, where it is not the one of supervisord.conf.
 
     The numbers are kept in `scale.json` beside supervisord's pid file, so that they survive its
@@ -34,7 +34,7 @@ class Scaling:
         self._supervisord = supervisord
         self._options = supervisord.options
         self._file = Path(self._options.pidfile).with_name("scale.json")
-        self._leaving: set[tuple[str, str]] = set()
+        self._draining: set[tuple[str, str]] = set()
         self._returning: set[tuple[str, str]] = set()
         self._wanted = self._load()
         events.subscribe(events.ProcessStateStoppedEvent, self._on_stopped)
@@ -96,8 +96,8 @@ class Scaling:
     def _ensure(self, group: Any, config: Any) -> bool:
         """Have a process of this configuration; say whether there was none that stays."""
         key = (group.config.name, config.name)
-        if key in self._leaving:  # still draining: _on_stopped puts a new one in its place
-            self._leaving.remove(key)
+        if key in self._draining:  # still draining: _on_stopped puts a new one in its place
+            self._draining.remove(key)
             self._returning.add(key)
         elif config.name in group.processes:
             return False
@@ -112,10 +112,10 @@ class Scaling:
 
     def _drain(self, group: Any, process: Any) -> None:
         key = (group.config.name, process.config.name)
-        if key in self._leaving:
+        if key in self._draining:
             return
         self._returning.discard(key)
-        self._leaving.add(key)
+        self._draining.add(key)
         if process.get_state() in {ProcessStates.RUNNING, ProcessStates.STARTING}:
             process.stop()
         elif process.get_state() != ProcessStates.STOPPING:
@@ -126,7 +126,7 @@ class Scaling:
         process = event.process
         group = process.group
         key = (group.config.name, process.config.name)
-        if key in self._leaving:
+        if key in self._draining:
             self._remove(group, process)
         elif key in self._returning:
             self._returning.remove(key)
@@ -134,11 +134,11 @@ class Scaling:
 
     def _remove(self, group: Any, process: Any) -> None:
         name = process.config.name
-        self._leaving.remove((group.config.name, name))
+        self._draining.remove((group.config.name, name))
         del group.processes[name]
-        forget(group.config.name, name, Path(process.config.directory or "."), self._complain)
+        delete_metrics(group.config.name, name, Path(process.config.directory or "."), self._warn)
 
-    def _complain(self, text: str) -> None:
+    def _warn(self, text: str) -> None:
         self._options.logger.warn(text)  # noqa: G010  # supervisor's own logger has no warning()
 
     def _on_group_added(self, event: Any) -> None:
@@ -151,7 +151,7 @@ class Scaling:
         except FileNotFoundError:
             return {}
         except ValueError:
-            self._complain(f"{self._file} is not readable: supervisord.conf counts")
+            self._warn(f"{self._file} is not readable: supervisord.conf counts")
             return {}
         return numbers
 

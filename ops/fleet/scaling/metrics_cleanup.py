@@ -15,28 +15,31 @@ from ops.runtime.settings import InvalidSettings, Settings
 ATTEMPTS = 3
 
 
-def forget(group: str, name: str, folder: Path, complain: Callable[[str], None]) -> None:
+def delete_metrics(group: str, name: str, folder: Path, warn: Callable[[str], None]) -> None:
     """Delete the Pushgateway group of a process that has ended, beside supervisord's own work.
 
-    `folder` is where its `.env` is. What fails is told to `complain`, from a thread.
+    `folder` is where its `.env` is. What fails is told to `warn`, from a thread.
     """
     thread = threading.Thread(
-        target=_forget, args=(group, name, folder, complain), name=f"forget-{name}", daemon=True
+        target=_delete_metrics,
+        args=(group, name, folder, warn),
+        name=f"delete_metrics-{name}",
+        daemon=True,
     )
     thread.start()
 
 
-def _forget(group: str, name: str, folder: Path, complain: Callable[[str], None]) -> None:
+def _delete_metrics(group: str, name: str, folder: Path, warn: Callable[[str], None]) -> None:
     try:
         settings = Settings.load(dotenv=folder / ".env")
     except InvalidSettings as faults:
-        complain(f"the metrics of {name} stay on the Pushgateway: {faults}")
+        warn(f"the metrics of {name} stay on the Pushgateway: {faults}")
         return
     pusher = Pusher(settings, f"gatekeeper_{group}", name)
     for _ in range(ATTEMPTS):
         if asyncio.run(pusher.delete()):
             return
-    complain(
+    warn(
         f"the metrics of {name} stay on the Pushgateway {settings.pushgateway_prometheus_host}, "
         "which cannot be reached; docs/runbook.md says how to delete them"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, RPCError
 
-from ops.fleet.scaling.groups import CannotScale, Scaling
+from ops.fleet.scaling.groups import CannotScale, GroupScaling
 
 
 class FleetInterface:
@@ -15,7 +15,7 @@ class FleetInterface:
 
     def __init__(self, supervisord: Any) -> None:
         self._supervisord = supervisord
-        self._scaling = Scaling(supervisord)
+        self._scaling = GroupScaling(supervisord)
 
     def address(self, name: str) -> str:
         """Tell where a group listens.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.fleet.config import LONGEST_SOCKET_PATH, Fleet
+from ops.fleet.config import LONGEST_SOCKET_PATH, FleetConfig
 from tests.support.processes import ROOT, Service, wait_until
 
 
@@ -31,10 +31,10 @@ def clone(folder: Path) -> Path:
 
 def test_a_deep_clone_gets_a_socket_elsewhere_that_fits(tmp_path: Path) -> None:
     deep = clone(tmp_path / ("a-deep-folder-" * 4) / ("another-" * 5))
-    assert len(str(Fleet.read(deep / "supervisord.conf").socket)) > LONGEST_SOCKET_PATH
+    assert len(str(FleetConfig.read(deep / "supervisord.conf").socket)) > LONGEST_SOCKET_PATH
     made = bash("make_socket_path; make_socket_path", deep)
     assert made.returncode == 0, made.stderr
-    moved = Fleet.read(deep / "supervisord.conf").socket
+    moved = FleetConfig.read(deep / "supervisord.conf").socket
     assert len(str(moved)) <= LONGEST_SOCKET_PATH
     assert moved.parent.stat().st_mode & 0o777 == 0o700
 
@@ -42,7 +42,7 @@ def test_a_deep_clone_gets_a_socket_elsewhere_that_fits(tmp_path: Path) -> None:
 def test_a_clone_of_usual_depth_keeps_its_socket(tmp_path: Path) -> None:
     usual = clone(tmp_path)
     assert bash("make_socket_path", usual).returncode == 0
-    assert Fleet.read(usual / "supervisord.conf").socket == usual / "ops/fleet/run/s.sock"
+    assert FleetConfig.read(usual / "supervisord.conf").socket == usual / "ops/fleet/run/s.sock"
 
 
 def test_without_a_python_313_it_says_how_to_get_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.runtime.supervisord import State, Supervisord
+from ops.runtime.supervisord import ProcessState, Supervisord
 from tests.support.processes import ROOT, Service, free_port, wait_until
 
 CONF = """
@@ -142,7 +142,7 @@ class SmallFleet:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout
 
-    def states(self, group: str) -> list[State]:
+    def states(self, group: str) -> list[ProcessState]:
         return [each for each in self.supervisord.states() if each.group == group]
 
     def running(self, group: str) -> dict[str, int]:

@@ -1,20 +1,20 @@
 from pathlib import Path
 
-from ops.fleet.config import LONGEST_SOCKET_PATH, ROOT, Fleet
+from ops.fleet.config import LONGEST_SOCKET_PATH, ROOT, FleetConfig
 
 
 def test_the_committed_configuration_is_read_as_supervisor_reads_it() -> None:
-    fleet = Fleet.read()
+    fleet = FleetConfig.read()
     assert fleet.address == "127.0.0.1:8080"
     assert fleet.socket.parent == ROOT / "ops" / "fleet" / "run"
-    assert {each.name for each in fleet.programs} == {
+    assert {each.name for each in fleet.processes} == {
         "server_00", "server_01", "worker_00", "worker_01",
         "pubsub", "bigquery", "pushgateway", "provision", "autoscale",
     }  # fmt: skip
 
 
 def test_an_event_listeners_log_is_its_standard_error() -> None:
-    fleet = Fleet.read()
+    fleet = FleetConfig.read()
     assert fleet.log_of("autoscale") == fleet.log.with_name("autoscale.log")
 
 
@@ -23,7 +23,7 @@ def test_the_included_socket_wins(tmp_path: Path) -> None:
     run.mkdir(parents=True)
     (tmp_path / "supervisord.conf").write_text((ROOT / "supervisord.conf").read_text())
     (run / "socket.conf").write_text("[unix_http_server]\nfile=/tmp/short.sock\n")
-    assert Fleet.read(tmp_path / "supervisord.conf").socket == Path("/tmp/short.sock")
+    assert FleetConfig.read(tmp_path / "supervisord.conf").socket == Path("/tmp/short.sock")
 
 
 def test_the_limit_leaves_room_for_supervisords_temporary_name() -> None:

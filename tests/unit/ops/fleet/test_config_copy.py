@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from ops.fleet.config import ROOT, Fleet
+from ops.fleet.config import ROOT, FleetConfig
 from ops.fleet.config_copy import write_copy
 
 
@@ -18,12 +18,12 @@ def test_the_copy_is_a_fleet_in_its_folder_and_at_its_address(tmp_path: Path) ->
     run = tmp_path / "a run"
     run.mkdir()
     write_copy(tmp_path / "copy.conf", run_folder=run, address="127.0.0.1:18080")
-    original, copy = Fleet.read(), Fleet.read(tmp_path / "copy.conf")
+    original, copy = FleetConfig.read(), FleetConfig.read(tmp_path / "copy.conf")
     assert copy.address == "127.0.0.1:18080"
     assert {copy.socket.parent, copy.pid_file.parent, copy.log.parent} == {run}
-    assert [each.name for each in copy.programs] == [each.name for each in original.programs]
-    assert [each.log for each in copy.programs] == [
-        run / each.log.name for each in original.programs
+    assert [each.name for each in copy.processes] == [each.name for each in original.processes]
+    assert [each.log for each in copy.processes] == [
+        run / each.log.name for each in original.processes
     ]
     assert read(tmp_path / "copy.conf")["supervisorctl"]["serverurl"].endswith("a run/s.sock")
 
@@ -44,11 +44,11 @@ def test_it_does_not_matter_how_the_file_is_written_or_which_port_it_has(tmp_pat
         address="127.0.0.1:18080",
         processes={"worker": 1},
     )
-    fleet = Fleet.read(tmp_path / "copy.conf")
+    fleet = FleetConfig.read(tmp_path / "copy.conf")
     assert fleet.address == "127.0.0.1:18080"
     assert fleet.socket == tmp_path / "s.sock"
-    assert [each.name for each in fleet.programs if each.group == "worker"] == ["worker_00"]
-    assert len([each for each in fleet.programs if each.group == "server"]) == 3
+    assert [each.name for each in fleet.processes if each.group == "worker"] == ["worker_00"]
+    assert len([each for each in fleet.processes if each.group == "server"]) == 3
     assert "inet_http_server" not in read(tmp_path / "copy.conf")
 
 

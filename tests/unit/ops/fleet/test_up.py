@@ -7,24 +7,24 @@ from pathlib import Path
 import pytest
 
 from ops.fleet import ports
-from ops.fleet.config import Fleet
+from ops.fleet.config import FleetConfig
 from ops.fleet.ports import free_ports
+from ops.fleet.startup import StartFailed
 from ops.fleet.up import check_ports, needed_ports, summary
-from ops.fleet.watch import NotUp
 from ops.runtime.settings import Settings
 from schema import check_body
 
 CLOUD = {"PROJECT_ID": "a-project", "DATASET_ID": "d", "TOPIC_ID": "ttt", "SUBSCRIPTION_ID": "sss"}
 
 
-def fleet(folder: Path, address: str = "0.0.0.0:8080") -> Fleet:
-    return Fleet(
+def fleet(folder: Path, address: str = "0.0.0.0:8080") -> FleetConfig:
+    return FleetConfig(
         file=folder / "supervisord.conf",
         address=address,
         socket=folder / "s.sock",
         pid_file=folder / "pid",
         log=folder / "supervisord.log",
-        programs=(),
+        processes=(),
     )
 
 
@@ -47,10 +47,10 @@ def test_a_taken_port_is_told_with_its_owner_and_where_to_change_it(tmp_path: Pa
     ours = fleet(tmp_path, f"127.0.0.1:{server}")
     check_ports(ours, settings)
     taken = f"port {warehouse} is taken by process {os.getpid()} .*set BIGQUERY_EMULATOR_HOST"
-    with socket.create_server(("127.0.0.1", warehouse)), pytest.raises(NotUp, match=taken):
+    with socket.create_server(("127.0.0.1", warehouse)), pytest.raises(StartFailed, match=taken):
         check_ports(ours, settings)
     elsewhere = r"\[fcgi-program:server\] in .*supervisord.conf"
-    with socket.create_server(("127.0.0.1", server)), pytest.raises(NotUp, match=elsewhere):
+    with socket.create_server(("127.0.0.1", server)), pytest.raises(StartFailed, match=elsewhere):
         check_ports(ours, settings)
 
 

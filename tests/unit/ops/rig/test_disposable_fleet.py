@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from ops.fleet.config import ROOT, Fleet
+from ops.fleet.config import ROOT, FleetConfig
 from ops.rig.disposable_fleet import DisposableFleet
 
 
@@ -21,10 +21,10 @@ def test_its_ports_folders_and_settings_are_not_those_of_any_other_fleet(
     monkeypatch.setenv("PROJECT_ID", "the-cloud")
     fleet = DisposableFleet(tmp_path)
     assert fleet.settings.local
-    read = Fleet.read(fleet.conf)
+    read = FleetConfig.read(fleet.conf)
     assert read.address == fleet.address != "127.0.0.1:8080"
     assert {read.socket.parent, read.pid_file.parent, read.log.parent} == {tmp_path / "run"}
-    assert all(program.log.parent == tmp_path / "run" for program in read.programs)
+    assert all(program.log.parent == tmp_path / "run" for program in read.processes)
 
 
 def test_it_has_its_own_port_when_the_port_in_supervisord_conf_was_changed(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_it_has_its_own_port_when_the_port_in_supervisord_conf_was_changed(tmp_p
     changed.write_text(text.replace("tcp://127.0.0.1:8080", "tcp://127.0.0.1:18080"))
     assert changed.read_text() != text
     fleet = DisposableFleet(tmp_path, source=changed)
-    address = Fleet.read(fleet.conf).address
+    address = FleetConfig.read(fleet.conf).address
     assert address == fleet.address
     assert address not in {"127.0.0.1:8080", "127.0.0.1:18080"}
 

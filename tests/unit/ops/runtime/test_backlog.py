@@ -1,6 +1,6 @@
 import pytest
 
-from ops.runtime.backlog import Backlog, late_seconds, newest, read
+from ops.runtime.backlog import SubscriptionBacklog, late_seconds, newest, read
 from ops.runtime.settings import Settings
 from tests.support.processes import free_port
 
@@ -24,8 +24,8 @@ def test_no_sample_is_not_zero() -> None:
 
 
 def test_an_empty_backlog_has_no_oldest() -> None:
-    assert str(Backlog(0, 0.0)) == "0 transactions"
-    assert str(Backlog(1200, 3.04)) == "1,200 transactions, the oldest 3.0 s old"
+    assert str(SubscriptionBacklog(0, 0.0)) == "0 transactions"
+    assert str(SubscriptionBacklog(1200, 3.04)) == "1,200 transactions, the oldest 3.0 s old"
 
 
 def test_an_embedded_pubsub_that_is_away_is_named() -> None:

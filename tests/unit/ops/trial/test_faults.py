@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ops.runtime.supervisord import State, SupervisordUnreachable
+from ops.runtime.supervisord import ProcessState, SupervisordUnreachable
 from ops.trial.faults import KINDS, Missed, schedule
 from tests.support.processes import Service
 
@@ -35,12 +35,12 @@ async def test_a_supervisord_that_another_fault_kills_breaks_no_strike(away_at: 
     asked = 0
     with Service(["sleep", "60"]) as sleeper:  # which writes nothing, and so is not hit
 
-        def states(group: str) -> list[State]:
+        def states(group: str) -> list[ProcessState]:
             nonlocal asked
             asked += 1
             if asked - 1 == away_at:
                 raise SupervisordUnreachable("gone")
-            return [State(group, "server_00", "RUNNING", sleeper.pid, 1.0, 0, "")]
+            return [ProcessState(group, "server_00", "RUNNING", sleeper.pid, 1.0, 0, "")]
 
         target: Any = SimpleNamespace(fleet=SimpleNamespace(states=states))
         with pytest.raises(Missed, match="would outlive it"):

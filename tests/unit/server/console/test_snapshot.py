@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 
 from ops.runtime import metrics
-from ops.runtime.backlog import Backlog
+from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import LabelledValue, PushedGroup
 from ops.runtime.settings import Settings
-from ops.runtime.supervisord import State
+from ops.runtime.supervisord import ProcessState
 from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Sources, compose
 from server.console.sources import Source
 
@@ -27,8 +27,10 @@ def pushed(name: str, *, age: float = 1.0, **totals: float) -> PushedGroup:
     return PushedGroup(f"gatekeeper_{name.partition('_')[0]}", name, samples)
 
 
-def state(name: str, word: str = "RUNNING", exit_status: int = 0) -> State:
-    return State(name.partition("_")[0], name, word, 7, 60.0, exit_status, "as the test says")
+def state(name: str, word: str = "RUNNING", exit_status: int = 0) -> ProcessState:
+    return ProcessState(
+        name.partition("_")[0], name, word, 7, 60.0, exit_status, "as the test says"
+    )
 
 
 def away() -> Any:
@@ -47,8 +49,8 @@ def told(pool: ThreadPoolExecutor) -> Callable[..., Any]:
 
     async def told(
         groups: Callable[[], list[PushedGroup]],
-        states: Callable[[], list[State]] | None,
-        backlog: Callable[[], Backlog] = lambda: Backlog(0, 0.0),
+        states: Callable[[], list[ProcessState]] | None,
+        backlog: Callable[[], SubscriptionBacklog] = lambda: SubscriptionBacklog(0, 0.0),
         rejected: Callable[[], list[dict[str, str | None]]] = list,
     ) -> dict[str, Any]:
         def source[T](read: Callable[[], T]) -> Source[T]:
@@ -129,7 +131,9 @@ async def test_whoever_is_away_is_told_as_such_and_the_rest_is_shown(
     assert seen["rejected"] is None
     assert [row["name"] for row in seen["processes"]] == ["worker_00"]
 
-    seen = await told(lambda: [pushed("worker_00")], away, lambda: Backlog(3, 1.5, " (late)"))
+    seen = await told(
+        lambda: [pushed("worker_00")], away, lambda: SubscriptionBacklog(3, 1.5, " (late)")
+    )
     assert seen["backlog"] == {"unacked": 3, "oldest_age_seconds": 1.5, "note": "late"}
     assert seen["processes"][0]["state"] == "UNKNOWN"
 

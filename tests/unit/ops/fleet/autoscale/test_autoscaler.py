@@ -7,16 +7,16 @@ import structlog
 from prometheus_client import REGISTRY
 from structlog.testing import LogCapture
 
-from ops.fleet.autoscale.policy import Policy
-from ops.fleet.autoscale.scaler import Scaler
-from ops.runtime.backlog import Backlog
+from ops.fleet.autoscale.autoscaler import Autoscaler
+from ops.fleet.autoscale.policy import AutoscalePolicy
+from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.supervisord import SupervisordUnreachable
 
-POLICY = Policy(target_seconds=30, least=1, most=8)
+POLICY = AutoscalePolicy(target_seconds=30, least=1, most=8)
 
 
-class Fleet:
-    """A supervisord with a number of workers, that is away when told to be."""
+class FakeSupervisord:
+    """A supervisord with a number of workers; methods in `away` fail."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -31,27 +31,27 @@ class Fleet:
         return self.workers
 
 
-class Source:
+class FakeBacklog:
     """Answers with a backlog, or raises an error."""
 
     def __init__(self) -> None:
-        self.answer: Backlog | Exception = Backlog(0, 0.0)
+        self.answer: SubscriptionBacklog | Exception = SubscriptionBacklog(0, 0.0)
 
-    def __call__(self) -> Backlog:
+    def __call__(self) -> SubscriptionBacklog:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
-class Bench:
+class AutoscalerUnderTest:
     def __init__(self, workers: int) -> None:
-        self.fleet, self.source, self.now = Fleet(workers), Source(), 0.0
-        self.scaler = Scaler(POLICY, self.fleet, self.source, lambda: self.now)
+        self.fleet, self.source, self.now = FakeSupervisord(workers), FakeBacklog(), 0.0
+        self.scaler = Autoscaler(POLICY, self.fleet, self.source, lambda: self.now)
 
-    def look(self, answer: Backlog | Exception) -> int:
+    def sample(self, answer: SubscriptionBacklog | Exception) -> int:
         self.now += 5
         self.source.answer = answer
-        self.scaler.look()
+        self.scaler.tick()
         return self.fleet.workers
 
 
@@ -76,9 +76,9 @@ def sample(name: str, **labels: str) -> float:
 
 
 def test_a_decision_is_made_true_logged_and_counted(events: Any) -> None:
-    bench = Bench(2)
+    bench = AutoscalerUnderTest(2)
     before = sample("gatekeeper_autoscale_decisions_total", direction="up")
-    assert bench.look(Backlog(5000, 44.96)) == 6
+    assert bench.sample(SubscriptionBacklog(5000, 44.96)) == 6
     ((action, fields),) = events()
     assert action == "scaled"
     assert "does not shrink" in fields.pop("reason")
@@ -90,28 +90,28 @@ def test_a_decision_is_made_true_logged_and_counted(events: Any) -> None:
 
 
 def test_without_data_nothing_is_decided_and_it_is_said_once(events: Any) -> None:
-    bench = Bench(12)
+    bench = AutoscalerUnderTest(12)
     away = ConnectionError("Pub/Sub at 127.0.0.1:1: does not answer")
     before = sample("gatekeeper_backlog_unseen_total")
     for _ in range(3):
-        assert bench.look(away) == 12
+        assert bench.sample(away) == 12
     assert [action for action, _ in events()] == ["backlog_unseen"]
     assert sample("gatekeeper_backlog_unseen_total") == before + 3
     assert math.isnan(sample("gatekeeper_backlog_transactions"))
     assert math.isnan(sample("gatekeeper_backlog_oldest_age_seconds"))
-    assert bench.look(Backlog(0, 0.0)) == 8
+    assert bench.sample(SubscriptionBacklog(0, 0.0)) == 8
 
 
 def test_a_decision_that_supervisord_does_not_hear_is_made_again(events: Any) -> None:
-    bench = Bench(1)
+    bench = AutoscalerUnderTest(1)
     bench.fleet.away = {"fleet.scale"}
-    assert bench.look(Backlog(9000, 31.0)) == 1
+    assert bench.sample(SubscriptionBacklog(9000, 31.0)) == 1
     bench.fleet.away = set()
-    assert bench.look(Backlog(9000, 36.0)) > 1
+    assert bench.sample(SubscriptionBacklog(9000, 36.0)) > 1
     assert [action for action, _ in events()] == ["scale_failed", "scaled"]
 
 
 def test_where_supervisord_cannot_tell_the_number_nothing_is_decided() -> None:
-    bench = Bench(1)
+    bench = AutoscalerUnderTest(1)
     bench.fleet.away = {"fleet.number"}
-    assert bench.look(Backlog(9000, 300.0)) == 1
+    assert bench.sample(SubscriptionBacklog(9000, 300.0)) == 1

@@ -7,8 +7,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from ops.fleet.config import Fleet
-from ops.runtime.supervisord import State, Supervisord
+from ops.fleet.config import FleetConfig
+from ops.runtime.supervisord import ProcessState, Supervisord
 
 READY_SECONDS = 180.0
 REPORT_SECONDS = 3.0
@@ -16,20 +16,20 @@ LOG_LINES = 15
 _DIED = {"BACKOFF", "FATAL", "UNKNOWN"}
 
 
-class NotUp(Exception):
+class StartFailed(Exception):
     """The fleet could not be brought up; the text says why, and what to do."""
 
 
-class Watch:
+class StartupMonitor:
     """Looks at the processes of one supervisord, again and again."""
 
-    def __init__(self, fleet: Fleet, supervisord: Supervisord) -> None:
+    def __init__(self, fleet: FleetConfig, supervisord: Supervisord) -> None:
         self._fleet = fleet
         self._supervisord = supervisord
         self._pids: dict[str, int] = {}
 
-    def check_alive(self) -> list[State]:
-        """Return the processes' states; raise `NotUp` with the log of one that died.
+    def check_alive(self) -> list[ProcessState]:
+        """Return the processes' states; raise `StartFailed` with the log of one that died.
 
         One that supervisord has already started again is known by its new process id.
         """
@@ -38,7 +38,7 @@ class Watch:
             replaced = state.pid and self._pids.setdefault(state.name, state.pid) != state.pid
             failed = state.state == "EXITED" and state.exit_status != 0
             if replaced or failed or state.state in _DIED:
-                raise NotUp(self._obituary(state.name))
+                raise StartFailed(self._obituary(state.name))
         return states
 
     def _obituary(self, name: str) -> str:
@@ -50,29 +50,29 @@ class Watch:
 
     def wait(
         self,
-        missing: Callable[[list[State]], str | None],
+        missing: Callable[[list[ProcessState]], str | None],
         say: Callable[[str], None],
         seconds: float = READY_SECONDS,
     ) -> None:
-        """Wait until `missing` says that nothing is; raise `NotUp` after so many seconds."""
+        """Wait until `missing` says that nothing is; raise `StartFailed` after so many seconds."""
         started = reported = time.monotonic()
         while reason := missing(self.check_alive()):
             now = time.monotonic()
             if now - started > seconds:
-                raise NotUp(f"not ready after {seconds:g} s: {reason}")
+                raise StartFailed(f"not ready after {seconds:g} s: {reason}")
             if now - reported > REPORT_SECONDS:
                 reported = now
                 say(f"  waiting ({now - started:.0f} s): {reason}")
             time.sleep(0.1)
 
 
-class Missing:
+class ReadinessCheck:
     """Says what is still missing before the gate is ready; None when nothing is."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: FleetConfig) -> None:
         self._url = f"http://{fleet.reachable}/readyz"
 
-    def __call__(self, states: list[State]) -> str | None:
+    def __call__(self, states: list[ProcessState]) -> str | None:
         """Look at the processes first, then ask a server."""
         for group in ("worker", "server"):
             if not any(each.group == group and each.state == "RUNNING" for each in states):

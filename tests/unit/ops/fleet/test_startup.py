@@ -4,26 +4,26 @@ from typing import cast
 
 import pytest
 
-from ops.fleet.config import Fleet, Program
-from ops.fleet.watch import Missing, NotUp, Watch
-from ops.runtime.supervisord import State, Supervisord
+from ops.fleet.config import ConfiguredProcess, FleetConfig
+from ops.fleet.startup import ReadinessCheck, StartFailed, StartupMonitor
+from ops.runtime.supervisord import ProcessState, Supervisord
 
-type Looks = list[list[State]]
-
-
-def state(name: str, word: str = "RUNNING", pid: int = 7, exit_status: int = 0) -> State:
-    return State(name.partition("_")[0], name, word, pid, 1.0, exit_status, "")
+type Looks = list[list[ProcessState]]
 
 
-def fleet(folder: Path) -> Fleet:
-    programs = (Program("worker", "worker_00", folder / "worker_00.log"),)
-    return Fleet(
+def state(name: str, word: str = "RUNNING", pid: int = 7, exit_status: int = 0) -> ProcessState:
+    return ProcessState(name.partition("_")[0], name, word, pid, 1.0, exit_status, "")
+
+
+def fleet(folder: Path) -> FleetConfig:
+    processes = (ConfiguredProcess("worker", "worker_00", folder / "worker_00.log"),)
+    return FleetConfig(
         file=folder / "supervisord.conf",
         address="127.0.0.1:1",
         socket=folder / "s.sock",
         pid_file=folder / "pid",
         log=folder / "supervisord.log",
-        programs=programs,
+        processes=processes,
     )
 
 
@@ -33,13 +33,13 @@ class Looked:
     def __init__(self, looks: Looks) -> None:
         self._looks = looks
 
-    def states(self) -> list[State]:
+    def states(self) -> list[ProcessState]:
         return self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> Callable[[Looks], Watch]:
-    return lambda looks: Watch(fleet(tmp_path), cast("Supervisord", Looked(looks)))
+def watch(tmp_path: Path) -> Callable[[Looks], StartupMonitor]:
+    return lambda looks: StartupMonitor(fleet(tmp_path), cast("Supervisord", Looked(looks)))
 
 
 @pytest.mark.parametrize(
@@ -53,37 +53,39 @@ def watch(tmp_path: Path) -> Callable[[Looks], Watch]:
     ids=["backoff", "fatal", "exited", "already started again"],
 )
 def test_a_process_that_dies_is_told_with_the_end_of_its_log(
-    watch: Callable[[Looks], Watch], tmp_path: Path, dead: State
+    watch: Callable[[Looks], StartupMonitor], tmp_path: Path, dead: ProcessState
 ) -> None:
     log = "".join(f"line {number}\n" for number in range(100))
     (tmp_path / "worker_00.log").write_text(log)
     watching = watch([[state("worker_00")], [dead]])
     watching.check_alive()
-    with pytest.raises(NotUp, match="worker_00 died") as told:
+    with pytest.raises(StartFailed, match="worker_00 died") as told:
         watching.check_alive()
     assert "line 99" in str(told.value)
     assert "line 1\n" not in str(told.value)
 
 
 def test_a_local_service_that_is_not_needed_in_the_cloud_has_not_died(
-    watch: Callable[[Looks], Watch],
+    watch: Callable[[Looks], StartupMonitor],
 ) -> None:
     watch([[state("pubsub", "EXITED", 0)]]).check_alive()
 
 
-def test_waiting_says_what_is_missing_and_gives_up(watch: Callable[[Looks], Watch]) -> None:
-    with pytest.raises(NotUp, match=r"not ready after 0 s: the moon"):
+def test_waiting_says_what_is_missing_and_gives_up(
+    watch: Callable[[Looks], StartupMonitor],
+) -> None:
+    with pytest.raises(StartFailed, match=r"not ready after 0 s: the moon"):
         watch([[]]).wait(lambda _: "the moon", lambda _: None, seconds=0)
 
 
-def test_waiting_ends_when_nothing_is_missing(watch: Callable[[Looks], Watch]) -> None:
+def test_waiting_ends_when_nothing_is_missing(watch: Callable[[Looks], StartupMonitor]) -> None:
     answers = iter(["this", "that", None])
     watch([[]]).wait(lambda _: next(answers), lambda _: None)
     assert next(answers, "asked no more") == "asked no more"
 
 
 def test_what_is_missing_is_told_in_the_order_of_the_start(tmp_path: Path) -> None:
-    missing = Missing(fleet(tmp_path))
+    missing = ReadinessCheck(fleet(tmp_path))
     worker, server = state("worker_00"), state("server_00")
     assert missing([server, state("worker_00", "STARTING")]) == "no worker is running yet"
     assert missing([worker, state("server_00", "STARTING")]) == "no server is running yet"

@@ -1,8 +1,7 @@
-"""`python -m ops.bench.baselines null|futures`: the server itself, with another way to publish.
+"""`python -m ops.bench.baselines null|futures`: the real server with another publisher.
 
-`null` confirms at once and publishes nothing; `futures` hands each message to Google's
-PublisherClient and waits for its future. All else is the server as it is, on the listening socket
-that is its standard input.
+`null` confirms immediately and publishes nothing. `futures` gives each message to Google's
+PublisherClient and waits for its future. Its standard input is its listening socket.
 """
 
 import argparse
@@ -27,32 +26,29 @@ if TYPE_CHECKING:
     from server.publish.publisher import Publisher
 
 
-class Rival(Protocol):
-    """What the handler asks of a publisher."""
+class BaselinePublisher(Protocol):
+    """The part of a publisher that the handler uses."""
 
     failures: int
 
     def hand_over(self, message: schema.Message) -> asyncio.Future[bool]:
-        """Take a message; the future is its outcome."""
+        """Take a message; the future's result is whether it was spooled: always False."""
 
 
-class Null:
-    """Confirms at once."""
-
+class NullPublisher:
     failures = 0
 
     def __init__(self, _: Settings) -> None:
         self._loop = asyncio.get_running_loop()
 
     def hand_over(self, _: schema.Message) -> asyncio.Future[bool]:
-        """Return a future that is done."""
         done: asyncio.Future[bool] = self._loop.create_future()
-        done.set_result(False)  # not spooled
+        done.set_result(False)
         return done
 
 
-class Futures:
-    """Publishes through Google's own client, with its own batches and threads."""
+class FuturesPublisher:
+    """Google's own client, with its own batches and threads."""
 
     failures = 0
 
@@ -62,28 +58,26 @@ class Futures:
         self._topic = settings.topic_path
 
     def hand_over(self, message: schema.Message) -> asyncio.Future[bool]:
-        """Return the client's future as one of the loop's."""
-        attributes = message.attributes
-        key = message.ordering_key
+        key, attributes = message.ordering_key, message.attributes
         future = self._client.publish(self._topic, message.data, ordering_key=key, **attributes)
         return asyncio.ensure_future(_confirmed(asyncio.wrap_future(future)))
 
 
 async def _confirmed(future: asyncio.Future[str]) -> bool:
     await future
-    return False  # not spooled
+    return False
 
 
-RIVALS: dict[str, Callable[[Settings], Rival]] = {"null": Null, "futures": Futures}
+BASELINES: dict[str, Callable[[Settings], BaselinePublisher]] = {
+    "null": NullPublisher,
+    "futures": FuturesPublisher,
+}
 
 
-def put_in_place(app: web.Application, settings: Settings, name: str) -> None:
-    """Make the application publish through a rival."""
-
+def replace_publisher(app: web.Application, settings: Settings, name: str) -> None:
     async def replaced(app: web.Application) -> AsyncIterator[None]:
         with ThreadPoolExecutor(1, "validation") as executor:
-            # It is all that the handler asks of a publisher, which is a class and no protocol.
-            publisher = cast("Publisher", RIVALS[name](settings))
+            publisher = cast("Publisher", BASELINES[name](settings))  # all that the handler uses
             app[INGEST] = Ingest(publisher, executor)
             yield
 
@@ -91,19 +85,18 @@ def put_in_place(app: web.Application, settings: Settings, name: str) -> None:
 
 
 async def main(settings: Settings, name: str) -> int:
-    """Serve until SIGTERM."""
     log.setup(process.name("server"), settings)
     listener = lifecycle.inherited_listener()
     if listener is None:
-        sys.exit("a rival wants a listening socket as its standard input")
+        sys.exit("baselines needs a listening socket as its standard input")
     app = create_app(settings)
-    put_in_place(app, settings, name)
+    replace_publisher(app, settings, name)
     await serve(app, listener, process.stop_event())
     return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m ops.bench.baselines", description=__doc__)
-    parser.add_argument("rival", choices=RIVALS)
-    chosen = parser.parse_args().rival
+    parser.add_argument("baseline", choices=BASELINES)
+    chosen = parser.parse_args().baseline
     sys.exit(process.run(lambda: main(process.settings_or_exit(), chosen)))

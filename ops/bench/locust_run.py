@@ -1,64 +1,62 @@
-"""The README's load, 1,000 users of locust against a whole fleet: the work of `bench locust`."""
+"""Locust's 1,000 users against a whole fleet: `gatekeeper bench locust`."""
 
 import csv
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ops.bench.figures import Samples
+from ops.bench.bench_progress import show_progress
 from ops.bench.measured_fleet import MeasuredFleet
-from ops.bench.progress import say
-from ops.bench.results import Check, Grid, Plot, Result
+from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetCheck
+from ops.bench.samples import Samples
 from ops.fleet.config import ROOT
 from ops.rig import RunFailed
 
 _METHOD: Final = """\
-`locust --headless` with the repository's locustfile.py against the fleet of supervisord.conf as
-committed, with ports and folders of its own. Locust, a Python program too, takes about as much
-processor time as the fleet and shares its cores: its rate says that nothing fails under a crowd of
-users, not how fast the gate is."""
+`locust --headless` runs the repository's locustfile.py against the fleet of supervisord.conf, with
+its own ports and folders. Locust is a Python program too. It takes about as much processor time as
+the fleet and shares its cores. So its rate shows that nothing fails with many users, not how fast
+the server is."""
+_PREFIX: Final = "locust"
+_DRAIN_SECONDS: Final = 300
+_COLUMNS: Final = {
+    "requests": "Request Count",
+    "failures": "Failure Count",
+    "requests/s": "Requests/s",
+    "p50 ms": "50%",
+    "p95 ms": "95%",
+    "p99 ms": "99%",
+}
 
 
-class Size(NamedTuple):
-    """How many users, how many more each second, for how long."""
-
+class LocustSize(NamedTuple):
     users: int = 1_000
     spawn_rate: int = 50
+    """Users added each second."""
     seconds: int = 90
 
 
-QUICK: Final = Size(10, 10, 4)
-_PREFIX: Final = "locust"
-_COLUMNS: Final = (
-    ("requests", "Request Count"),
-    ("failures", "Failure Count"),
-    ("requests/s", "Requests/s"),
-    ("p50 ms", "50%"),
-    ("p95 ms", "95%"),
-    ("p99 ms", "99%"),
-)
+QUICK: Final = LocustSize(10, 10, 4)
 
 
-def run(size: Size, reports: Path | None = None) -> Result:
-    """Let the users loose; CSV and HTML go to `reports`, where that is given."""
-    began = time.monotonic()
+def run(size: LocustSize, reports: Path | None = None) -> BenchResult:
+    """Run the users; locust writes its CSV and HTML to `reports`, if given."""
     with tempfile.TemporaryDirectory() as temporary, MeasuredFleet() as fleet:
         folder = (reports or Path(temporary)).absolute()  # locust runs in it
         folder.mkdir(parents=True, exist_ok=True)
         fleet.make_tables()
-        say(f"locust: {size.users:,} users for {size.seconds} s")
-        _locust(fleet.address, folder, size)
-        total = int(_read(folder / f"{_PREFIX}_stats.csv")[-1]["Request Count"])
-        say("locust: waiting until everything is applied")
-        fleet.drained(300)
-        fleet.fresh(total)
-        return _result(folder, size, time.monotonic() - began)
+        show_progress(f"locust: {size.users:,} users for {size.seconds} s")
+        _run_locust(fleet.address, folder, size)
+        stats = _read(folder / f"{_PREFIX}_stats.csv")
+        show_progress("locust: waiting until everything is applied")
+        fleet.drain(_DRAIN_SECONDS)
+        fleet.totals_after(int(stats[-1]["Request Count"]))
+        return _result(stats, _read(folder / f"{_PREFIX}_stats_history.csv"), size)
 
 
-def _locust(address: str, folder: Path, size: Size) -> None:
+def _run_locust(address: str, folder: Path, size: LocustSize) -> None:
     command = [
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "locustfile.py"), "--headless"),
         *("-u", str(size.users), "-r", str(size.spawn_rate), "-t", f"{size.seconds}s"),
@@ -83,56 +81,39 @@ def _read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
-def _result(folder: Path, size: Size, seconds: float) -> Result:
-    stats = _read(folder / f"{_PREFIX}_stats.csv")
+def _result(
+    stats: list[dict[str, str]], history: list[dict[str, str]], size: LocustSize
+) -> BenchResult:
     failures = int(stats[-1]["Failure Count"])
     if failures:
-        raise RunFailed(f"{failures} requests failed; see {folder}")
+        raise RunFailed(f"{failures} requests failed: {stats}")
     rows = tuple(
-        (each["Name"], *(f"{float(each[column]):,.0f}" for _, column in _COLUMNS)) for each in stats
+        (each["Name"], *(f"{float(each[column]):,.0f}" for column in _COLUMNS.values()))
+        for each in stats
     )
-    return Result(
-        bench="locust",
+    title = f"{size.users:,} users, {size.seconds} s"
+    return BenchResult(
         title=f"Locust: {size.users:,} users",
         method=_METHOD,
-        checks=(Check("locust_failures", Samples((float(failures),))),),
-        grids=(
-            Grid(
-                f"{size.users:,} users, {size.seconds} s",
-                ("request", *(name for name, _ in _COLUMNS)),
-                rows,
-            ),
-        ),
-        plots=_plots(_read(folder / f"{_PREFIX}_stats_history.csv")),
-        seconds=seconds,
+        checks=(TargetCheck("locust_failures", Samples.of([failures])),),
+        tables=(ResultTable(title, ("request", *_COLUMNS), rows),),
+        plots=_plots([each for each in history if each["Name"] == "Aggregated"]),
         data={"stats": stats},
     )
 
 
 def _plots(history: list[dict[str, str]]) -> tuple[Plot, ...]:
-    total = [each for each in history if each["Name"] == "Aggregated"]
-    began = float(total[0]["Timestamp"])
-
-    def line(column: str) -> tuple[tuple[float, float], ...]:
+    def line(column: str) -> Points:
         return tuple(
             (float(each["Timestamp"]) - began, float(each[column]))
-            for each in total
+            for each in history
             if each[column] not in {"", "N/A"}
         )
 
+    began = float(history[0]["Timestamp"])
+    rates = {"users": line("User Count"), "requests/s": line("Requests/s")}
+    latencies = {"p50": line("50%"), "p99": line("99%")}
     return (
-        Plot(
-            "locust_rate",
-            "Users and requests",
-            "seconds",
-            "",
-            {"users": line("User Count"), "requests/s": line("Requests/s")},
-        ),
-        Plot(
-            "locust_latency",
-            "Answer times",
-            "seconds",
-            "ms",
-            {"p50": line("50%"), "p99": line("99%")},
-        ),
+        Plot("locust_rate", "Users and requests", "seconds", "", rates),
+        Plot("locust_latency", "Answer times", "seconds", "ms", latencies),
     )

@@ -1,35 +1,36 @@
-"""The machine that a benchmark ran on, and the cores it may use."""
+"""The machine that a benchmark runs on, and the cores that it may use."""
 
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import psutil
 
 from ops.fleet.config import ROOT
 
 
 class Cores(NamedTuple):
-    """Which cores the measured process gets, and which everything around it."""
+    """The cores of the measured process, and those of everything else."""
 
     measured: frozenset[int]
     others: frozenset[int]
 
     @classmethod
-    def split(cls) -> "Cores":
+    def split(cls) -> Self:
         """Give the measured process the first core alone; with one core, all share it."""
-        every = sorted(os.sched_getaffinity(0))
-        first, rest = every[0], every[1:] or every
-        return cls(frozenset({first}), frozenset(rest))
+        first, *rest = sorted(os.sched_getaffinity(0))
+        return cls(frozenset({first}), frozenset(rest or {first}))
 
 
 def describe() -> dict[str, str]:
-    """Say what it is: the processor, cores, memory, system, Python, commit and time."""
     return {
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
-        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "commit": _commit(),
@@ -38,26 +39,19 @@ def describe() -> dict[str, str]:
 
 
 def _processor() -> str:
+    """Return the model; neither psutil nor the standard library has it on Linux."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        found = re.search(
+            r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
+        )
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        found = None
+    return found[1] if found else platform.machine()
 
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
     try:
-        done = subprocess.run(  # noqa: S603  # git
-            command, cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        return subprocess.check_output(command, cwd=ROOT, text=True).strip()  # noqa: S603  # git
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.strip()
-
-
-def load_average() -> float:
-    """Return how many processes wanted to run in the last minute, on average."""
-    return os.getloadavg()[0]

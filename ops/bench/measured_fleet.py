@@ -14,21 +14,19 @@ from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.transaction_mix import TransactionMix
 from ops.runtime.pushed_metrics import Buckets, PushedGroup, add_buckets
 
-ACCEPTED = 200
+_ACCEPTED = 200
 
 
-class Settled(NamedTuple):
-    """What the fleet has told the Pushgateway so far; totals over all processes."""
+class FleetTotals(NamedTuple):
+    """The metrics in the Pushgateway, added up over all processes."""
 
-    accepted: float
-    published: float
     applied: float
     faults: Mapping[str, float]
-    """Counters that must stay at 0, those that do not, by name."""
+    """The counters that should be 0 and are not."""
     end_to_end: Buckets
     """Cumulative: upper bound in seconds → transactions."""
     pushed_at: float
-    """When the worker pushed that has not for longest; Unix seconds."""
+    """The oldest of the workers' last pushes; Unix seconds."""
 
 
 _FAULTS = (
@@ -43,8 +41,6 @@ _END_TO_END = "gatekeeper_end_to_end_seconds_bucket"
 METRICS = (
     *_FAULTS,
     _END_TO_END,
-    "valid_payload_count_total",
-    "gatekeeper_published_total",
     "gatekeeper_applied_total",
 )
 
@@ -81,12 +77,12 @@ class MeasuredFleet(DisposableFleet):
             self._exits.close()
 
     def check(self) -> None:
-        """Raise RunFailed when a server or a worker is not the process that was started last."""
+        """Raise RunFailed if a server or a worker has ended or was restarted."""
         now = {state.name: state for state in self.states("server", "worker")}
         for name, pid in self._started.items():
             state = now[name]
             if state.state != "RUNNING" or state.pid != pid:
-                raise RunFailed(f"{name} was restarted or has ended: {state.description}")
+                raise RunFailed(f"{name} ended or was restarted: {state.description}")
 
     def stop_workers(self) -> None:
         """Drain and stop the workers."""
@@ -104,14 +100,14 @@ class MeasuredFleet(DisposableFleet):
         self._started = {each.name: each.pid for each in states if each.state == "RUNNING"}
 
     def make_tables(self) -> None:
-        """Insert a row into every table of the load, so that deletes have something to act on."""
+        """Insert a row into every table of the load, so that no delete misses its table."""
         mix = TransactionMix()
         for table in mix.tables:
             status, verdict = self.post({"activities": [mix.insert(table)]})
-            if status != ACCEPTED:
-                raise RunFailed(f"the fleet does not accept a transaction: {verdict}")
-        self.drained()
-        # Before the services were up and provisioned, a worker's stream may well have failed.
+            if status != _ACCEPTED:
+                raise RunFailed(f"the fleet did not accept a transaction: {verdict}")
+        self.drain()
+        # A worker's stream can fail before the services are up and provisioned.
         self._excused = self._applied(len(mix.tables)).faults
 
     def cpu_seconds(self) -> dict[str, float]:
@@ -119,20 +115,19 @@ class MeasuredFleet(DisposableFleet):
         running = (state for state in self.states() if state.state == "RUNNING")
         return {state.name: cpu_seconds(state.pid) for state in running}
 
-    def drained(self, seconds: float = 120.0) -> None:
+    def drain(self, seconds: float = 120.0) -> None:
         """Return when everything is applied."""
         self.wait_until_drained(seconds, self.check)
 
-    def settled(self) -> Settled:
-        """Return what the processes last pushed."""
-        return add_up(self.pushed(*METRICS))
+    def totals(self) -> FleetTotals:
+        return fleet_totals(self.pushed(*METRICS))
 
-    def current(self) -> Settled:
+    def totals_after_push(self) -> FleetTotals:
         """Return the totals after every worker has pushed again."""
         asked_at = time.time()
         return self._once(lambda now: now.pushed_at > asked_at, "every worker pushes its metrics")
 
-    def fresh(self, applied: float) -> Settled:
+    def totals_after(self, applied: float) -> FleetTotals:
         """Return the totals with `applied` transactions in them; raises RunFailed for a fault."""
         found = self._applied(applied)
         if faults := new_faults(found.faults, self._excused):
@@ -140,27 +135,24 @@ class MeasuredFleet(DisposableFleet):
         self.check()
         return found
 
-    def _applied(self, count: float) -> Settled:
+    def _applied(self, count: float) -> FleetTotals:
         return self._once(lambda now: now.applied >= count, f"{count:,.0f} transactions applied")
 
-    def _once(self, ready: Callable[[Settled], bool], what: str) -> Settled:
-        def found() -> list[Settled]:
-            now = self.settled()
+    def _once(self, ready: Callable[[FleetTotals], bool], what: str) -> FleetTotals:
+        def found() -> list[FleetTotals]:
+            now = self.totals()
             return [now] if ready(now) else []
 
         return wait_until(found, 20.0, what)[0]
 
 
-def add_up(groups: Collection[PushedGroup]) -> Settled:
-    """Add up what all processes pushed."""
+def fleet_totals(groups: Collection[PushedGroup]) -> FleetTotals:
 
     def total(name: str) -> float:
         return sum(group.total(name) for group in groups)
 
     workers = [group.pushed_at for group in groups if group.job == "gatekeeper_worker"]
-    return Settled(
-        accepted=total("valid_payload_count_total"),
-        published=total("gatekeeper_published_total"),
+    return FleetTotals(
         applied=total("gatekeeper_applied_total"),
         faults={name: total(name) for name in _FAULTS if total(name)},
         end_to_end=add_buckets(group.buckets(_END_TO_END) for group in groups),
@@ -169,7 +161,7 @@ def add_up(groups: Collection[PushedGroup]) -> Settled:
 
 
 def new_faults(now: Mapping[str, float], excused: Mapping[str, float]) -> dict[str, float]:
-    """Return the counters that are not what they were; a restarted process counts anew."""
+    """Return the counters that have grown; a restarted process counts from 0 again."""
     return {
         name: count - excused.get(name, 0.0) if count >= excused.get(name, 0.0) else count
         for name, count in now.items()
@@ -177,6 +169,6 @@ def new_faults(now: Mapping[str, float], excused: Mapping[str, float]) -> dict[s
     }
 
 
-def since(later: Buckets, earlier: Buckets) -> Buckets:
-    """Return what came into a histogram between two looks."""
+def added(later: Buckets, earlier: Buckets) -> Buckets:
+    """Return the histogram of the values that were added between two readings."""
     return {bound: count - earlier.get(bound, 0.0) for bound, count in later.items()}

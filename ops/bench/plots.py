@@ -1,6 +1,6 @@
 """Draws a result's plots as SVG: the same numbers give the same bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +19,32 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#dddddd",
 }
 _COLOURS = ("#1f6feb", "#d1642a", "#2a9d5c", "#8250df")
-_MARKED = 24
-"""A line of so many points or fewer has a dot at each."""
+_MAX_DOTS = 24
+"""A line of at most this many points has a dot at each."""
 
 
-def draw(plots: Iterable[Plot], folder: Path) -> list[Path]:
+def draw(plots: Collection[Plot], folder: Path) -> list[Path]:
     """Write one file for each plot and return them; raises RunFailed without matplotlib."""
-    drawn = list(plots)
-    if not drawn:
+    if not plots:
         return []
     try:
         import cycler  # noqa: PLC0415
-        import matplotlib as mpl  # noqa: PLC0415  # a second, and needed for drawing only
+        import matplotlib as mpl  # noqa: PLC0415  # takes a second, and only drawing needs it
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError:
         raise RunFailed("drawing needs matplotlib: pip install matplotlib") from None
     folder.mkdir(parents=True, exist_ok=True)
-    style = {**_STYLE, "axes.prop_cycle": cycler.cycler(color=_COLOURS)}
-    files = []
-    with mpl.rc_context(style):
-        for plot in drawn:
+    files = [folder / f"{plot.name}.svg" for plot in plots]
+    with mpl.rc_context({**_STYLE, "axes.prop_cycle": cycler.cycler(color=_COLOURS)}):
+        for plot, file in zip(plots, files, strict=True):
             figure = Figure(figsize=(6.4, 3.4), layout="constrained")
             _draw(figure.subplots(), plot)
-            files.append(folder / f"{plot.name}.svg")
-            figure.savefig(files[-1], format="svg", metadata={"Date": None, "Creator": None})
+            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return files
 
 
 def _draw(axes: Any, plot: Plot) -> None:
-    if plot.bars:
-        _bars(axes, plot)
-    else:
-        for name, points in plot.series.items():
-            dots = "o" if len(points) <= _MARKED else ""
-            x, y = [x for x, _ in points], [y for _, y in points]
-            axes.plot(x, y, label=name, marker=dots, markersize=4, linewidth=1.4)
+    (_draw_bars if plot.ticks else _draw_lines)(axes, plot)
     if plot.logarithmic:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -66,7 +57,14 @@ def _draw(axes: Any, plot: Plot) -> None:
         axes.legend(frameon=False)
 
 
-def _bars(axes: Any, plot: Plot) -> None:
+def _draw_lines(axes: Any, plot: Plot) -> None:
+    for name, points in plot.series.items():
+        dots = "o" if len(points) <= _MAX_DOTS else ""
+        x, y = zip(*points, strict=True) if points else ((), ())
+        axes.plot(x, y, label=name, marker=dots, markersize=4, linewidth=1.4)
+
+
+def _draw_bars(axes: Any, plot: Plot) -> None:
     width = 0.8 / len(plot.series)
     for number, (name, points) in enumerate(plot.series.items()):
         left = [x - 0.4 + width * (number + 0.5) for x, _ in points]

@@ -1,39 +1,50 @@
-"""What a benchmark found: figures beside their targets, tables, plots; and back from JSON."""
+"""The result of one benchmark: figures with their targets, tables and plots; to JSON and back."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
-from ops.bench.figures import Samples
+from ops.bench.samples import Samples
 from ops.bench.targets import TARGETS, Target
+
+type Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One figure beside its target."""
+class TargetCheck:
+    """The measurements of one figure, compared with the target of the same name."""
 
     name: str
     samples: Samples
 
     @property
     def target(self) -> Target:
-        """What it is to reach."""
         return TARGETS[self.name]
 
     @property
     def reached(self) -> bool:
-        """Whether the median reaches it."""
         return self.target.reached(self.samples.median)
 
     @property
     def measured(self) -> str:
-        """The median and the range as people read them."""
         return self.samples.text(self.target.digits) + self.target.unit
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "figure": self.target.figure,
+            "target": self.target.text,
+            "values": list(self.samples.values),
+            "median": self.samples.median,
+            "reached": self.reached,
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """A table of texts; the first column holds names, the others numbers."""
+class ResultTable:
+    """A table of texts; the first column holds names, the others numbers. `**` marks a warning."""
 
     title: str
     columns: tuple[str, ...]
@@ -42,82 +53,75 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing: each series is points (x, y); the x of bars are the names in `ticks`.
-
-    `name` is the file's, without `.svg`.
-    """
+    """A drawing of points (x, y), saved as `name`.svg; with `ticks`, bars at x = 0, 1, … ."""
 
     name: str
     title: str
     x: str
     y: str
-    series: Mapping[str, tuple[tuple[float, float], ...]]
+    series: Mapping[str, Points]
     ticks: tuple[str, ...] = ()
     logarithmic: bool = False
 
-    @property
-    def bars(self) -> bool:
-        """Whether it is of bars rather than lines."""
-        return bool(self.ticks)
-
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """One benchmark's findings; `method` says how they came about, `notes` what to know of them."""
+class BenchResult:
+    """The findings of one benchmark; `data` holds every single measurement.
 
-    bench: str
+    The runner adds `bench`, the benchmark's name, and `seconds`, its duration.
+    """
+
     title: str
     method: str
-    checks: tuple[Check, ...] = ()
-    grids: tuple[Grid, ...] = ()
+    checks: tuple[TargetCheck, ...] = ()
+    tables: tuple[ResultTable, ...] = ()
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = ()
-    seconds: float = 0.0
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Every single measurement, for whoever wants to look closer."""
+    bench: str = ""
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        found = asdict(self)
-        found["checks"] = [
-            {
-                "name": check.name,
-                "says": check.target.says,
-                "wanted": check.target.wanted,
-                "values": list(check.samples.values),
-                "median": check.samples.median,
-                "reached": check.reached,
-            }
-            for check in self.checks
-        ]
-        return found
+        return asdict(self) | {"checks": [check.to_json() for check in self.checks]}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, also through a file."""
-        checks = (Check(each["name"], Samples(tuple(each["values"]))) for each in found["checks"])
-        grids = (
-            Grid(each["title"], tuple(each["columns"]), tuple(map(tuple, each["rows"])))
-            for each in found["grids"]
+        fields = {name: _tuples(value) for name, value in found.items() if name != "data"}
+        fields["checks"] = tuple(
+            TargetCheck(each["name"], Samples(each["values"])) for each in fields["checks"]
         )
-        plots = (
-            Plot(
-                **{
-                    **each,
-                    "ticks": tuple(each["ticks"]),
-                    "series": {
-                        name: tuple((x, y) for x, y in points)
-                        for name, points in each["series"].items()
-                    },
-                }
-            )
-            for each in found["plots"]
-        )
-        rest = {
-            **found,
-            "checks": tuple(checks),
-            "grids": tuple(grids),
-            "plots": tuple(plots),
-            "notes": tuple(found["notes"]),
-        }
-        return cls(**rest)
+        fields["tables"] = tuple(ResultTable(**each) for each in fields["tables"])
+        fields["plots"] = tuple(Plot(**each) for each in fields["plots"])
+        return cls(**fields, data=found["data"])
+
+
+def _tuples(value: Any) -> Any:
+    """Turn JSON's lists into the tuples that they were."""
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    if isinstance(value, dict):
+        return {name: _tuples(each) for name, each in value.items()}
+    return value
+
+
+def write_json(results: Iterable[BenchResult], machine: Mapping[str, str], file: Path) -> None:
+    found = {"machine": machine, "results": [result.to_json() for result in results]}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def read_json(machine: Mapping[str, str], file: Path) -> list[BenchResult]:
+    """Read the results of an earlier run; none if they are of another machine or commit."""
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
+        return []
+    if _identity(found["machine"]) != _identity(machine):
+        return []
+    return [BenchResult.from_json(each) for each in found["results"]]
+
+
+def _identity(machine: Mapping[str, str]) -> dict[str, str]:
+    """Return what two runs must share; the document that a run writes makes its commit dirty."""
+    kept = {name: value for name, value in machine.items() if name != "date"}
+    return kept | {"commit": kept["commit"].removesuffix("-dirty")}

@@ -1,70 +1,118 @@
-"""Runs one benchmark, or all of them in turn, and keeps what they found."""
+"""Runs one benchmark, or all of them in turn, and prints and saves their results."""
 
-import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
+import psutil
 from rich.console import Console
 
-from ops.bench import capacity, cost, document, machine, plots, report
-from ops.bench.catalog import BENCHES
-from ops.bench.progress import say
+from ops.bench import (
+    apply_stages,
+    cloud_cost,
+    ingest,
+    local_services,
+    locust_run,
+    machine,
+    memory_growth,
+    pipeline,
+    plots,
+    rendering,
+    worker_scaling,
+)
+from ops.bench.bench_progress import show_progress
+from ops.bench.capacity import AssumedLoad
+from ops.bench.results import BenchResult, read_json, write_json
 from ops.runtime.settings import Settings
 
+type Bench = Callable[[bool, Path | None], BenchResult]
+"""Takes whether to be quick, and the folder for reports of other programs."""
 
-def run_one(options: argparse.Namespace, settings: Settings, console: Console) -> None:
-    """Run the chosen benchmark, print what it found and keep it where the options say."""
-    if options.bench == "cost":
-        result = cost.run(_load(options, settings))
-    else:
-        _warn_of_others()
-        result = BENCHES[options.bench](options.quick, options.reports)
-    report.show(result, console)
-    if options.json:
-        report.write_json([result], machine.describe(), options.json)
-    if options.plots:
-        plots.draw(result.plots, options.plots)
+BENCHES: Final[dict[str, Bench]] = {
+    "ingest": lambda quick, _: ingest.run(ingest.QUICK if quick else ingest.IngestSize()),
+    "apply": lambda quick, _: apply_stages.run(
+        apply_stages.QUICK if quick else apply_stages.ApplySize()
+    ),
+    "pipeline": lambda quick, _: pipeline.run(pipeline.QUICK if quick else pipeline.PipelineSize()),
+    "scale": lambda quick, _: worker_scaling.run(
+        worker_scaling.QUICK if quick else worker_scaling.ScalingSize()
+    ),
+    "memory": lambda quick, _: memory_growth.run(
+        memory_growth.QUICK if quick else memory_growth.MemorySize()
+    ),
+    "pace": lambda quick, _: local_services.run(
+        local_services.QUICK if quick else local_services.PaceSize()
+    ),
+    "locust": lambda quick, reports: locust_run.run(
+        locust_run.QUICK if quick else locust_run.LocustSize(), reports
+    ),
+    "cost": lambda _, __: cloud_cost.run(AssumedLoad()),
+}
+_BUSY: Final = 0.5
+"""Processes that want to run, on average over the last minute."""
 
 
-def _load(options: argparse.Namespace, settings: Settings) -> capacity.Load:
-    given = {
-        "rate": options.rate,
-        "workers": options.workers,
-        "tables": options.tables,
-        "job_seconds": options.job_seconds,
-        "table_bytes": None if options.table_gb is None else options.table_gb * 1e9,
-    }
-    return capacity.Load(
+def _measure(name: str, *, quick: bool, reports: Path | None) -> BenchResult:
+    began = time.monotonic()
+    result = BENCHES[name](quick, reports)
+    return replace(result, bench=name, seconds=time.monotonic() - began)
+
+
+def run_one(name: str, *, quick: bool, reports: Path | None) -> BenchResult:
+    """Run one benchmark; raises RunFailed if anything in it fails."""
+    _warn_if_busy()
+    return _measure(name, quick=quick, reports=reports)
+
+
+def run_cost(load: Mapping[str, Any], settings: Settings) -> BenchResult:
+    """Estimate the cost of a load; fields of AssumedLoad that are None keep their default."""
+    given = {name: value for name, value in load.items() if value is not None}
+    assumed = AssumedLoad(
         batch_max_messages=settings.batch_max_messages,
         batch_max_bytes=settings.batch_max_bytes,
         ledger_days=settings.ledger_days,
-    )._replace(**{name: value for name, value in given.items() if value is not None})
+    )
+    return replace(cloud_cost.run(assumed._replace(**given)), bench="cost")
+
+
+def keep(
+    result: BenchResult, console: Console, *, measurements: Path | None, plot_folder: Path | None
+) -> None:
+    """Print a result, and write the measurements and the plots if a place is given."""
+    rendering.print_result(result, console)
+    if measurements:
+        write_json([result], machine.describe(), measurements)
+    if plot_folder:
+        plots.draw(result.plots, plot_folder)
 
 
 def run(
     file: Path, console: Console, *, quick: bool, resume: bool, measurements: Path | None
 ) -> None:
-    """Run every benchmark and write the document, its plots beside it and the measurements."""
-    _warn_of_others()
+    """Run every benchmark and write the document, its plots next to it and the measurements."""
+    _warn_if_busy()
     folder = file.with_suffix("")
     measurements = measurements or folder / "measurements.json"
     described = {**machine.describe(), "size": "small: no figures" if quick else "full"}
-    results = report.read_json(described, measurements) if resume else []
+    results = read_json(described, measurements) if resume else []
     kept = {result.bench for result in results}
-    for name, bench in BENCHES.items():
+    for name in BENCHES:
         if name in kept:
-            say(f"{name}: kept")
+            show_progress(f"{name}: kept")
             continue
-        say(f"{name}:")
-        results.append(bench(quick, folder / "locust"))
-        report.show(results[-1], console)
-        # After each, so that what was measured is kept when a later one fails.
-        report.write_json(results, described, measurements)
+        show_progress(f"{name}:")
+        results.append(_measure(name, quick=quick, reports=folder / "locust"))
+        rendering.print_result(results[-1], console)
+        # After each benchmark, so that its results are kept if a later one fails.
+        write_json(results, described, measurements)
         plots.draw(results[-1].plots, folder)
-    file.write_text(document.write(results, described, folder.name))
-    say(f"wrote {file}")
+    file.write_text(rendering.document(results, described, folder.name))
+    show_progress(f"wrote {file}")
 
 
-def _warn_of_others() -> None:
-    load = machine.load_average()
-    if load > 0.5:  # noqa: PLR2004  # half a process
-        say(f"the machine is busy (load average {load:.1f}): figures will be noise")
+def _warn_if_busy() -> None:
+    load, *_ = psutil.getloadavg()
+    if load > _BUSY:
+        show_progress(f"the machine is busy (load average {load:.1f}): figures will be noise")

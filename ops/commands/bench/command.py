@@ -67,16 +67,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--job-seconds", type=float, help="how long a BigQuery job takes (2.5)")
 
 
+def _load(options: argparse.Namespace) -> dict[str, float | None]:
+    return {
+        "rate": options.rate,
+        "workers": options.workers,
+        "tables": options.tables,
+        "job_seconds": options.job_seconds,
+        "table_bytes": None if options.table_gb is None else options.table_gb * 1e9,
+    }
+
+
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Measure and print; 1, with what went wrong, when the run is not to be trusted."""
     # These bring half of the product with them, which `gatekeeper bench --help` need not wait for.
-    from ops.bench import runner as everything  # noqa: PLC0415
+    from ops.bench import runner  # noqa: PLC0415
     from ops.rig.processes import RunFailed  # noqa: PLC0415
 
     console = Console(highlight=False)
     try:
         if options.bench == "all":
-            everything.run(
+            runner.run(
                 options.document,
                 console,
                 quick=options.quick,
@@ -84,7 +94,11 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
                 measurements=options.json,
             )
         else:
-            everything.run_one(options, settings, console)
+            if options.bench == "cost":
+                result = runner.run_cost(_load(options), settings)
+            else:
+                result = runner.run_one(options.bench, quick=options.quick, reports=options.reports)
+            runner.keep(result, console, measurements=options.json, plot_folder=options.plots)
     except RunFailed as reason:
         return report(CommandFailed(f"bench {options.bench}: no figures, as {reason}"))
     return 0

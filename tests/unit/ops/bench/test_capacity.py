@@ -1,19 +1,19 @@
 import pytest
 
 from ops.bench import capacity
-from ops.bench.capacity import Load, Sample
+from ops.bench.capacity import AssumedLoad, TransactionBytes
 
-WEIGHTS = Sample(body=400.0, message=600.0, script=300.0)
+WEIGHTS = TransactionBytes(body=400.0, message=600.0, script=300.0)
 
 
-def test_a_worker_s_batch_is_what_came_in_during_its_last_job() -> None:
-    found = capacity.estimate(Load(rate=200, workers=2, job_seconds=2.5), WEIGHTS)
+def test_a_batch_is_what_arrives_during_a_job() -> None:
+    found = capacity.estimate(AssumedLoad(rate=200, workers=2, job_seconds=2.5), WEIGHTS)
     assert found.batch == 250
     assert found.batches == pytest.approx(2 / 2.5)
 
 
 def test_a_trickle_is_applied_one_by_one() -> None:
-    found = capacity.estimate(Load(rate=0.1, workers=2, job_seconds=2.5), WEIGHTS)
+    found = capacity.estimate(AssumedLoad(rate=0.1, workers=2, job_seconds=2.5), WEIGHTS)
     assert found.batch == 1
     assert found.batches == pytest.approx(0.1)
 
@@ -29,18 +29,18 @@ def test_a_trickle_is_applied_one_by_one() -> None:
 def test_a_batch_ends_at_its_messages_its_bytes_or_the_request(
     settings: dict[str, int], batch: int
 ) -> None:
-    found = capacity.estimate(Load(rate=1e6, workers=1, **settings), WEIGHTS)
+    found = capacity.estimate(AssumedLoad(rate=1e6, workers=1, **settings), WEIGHTS)
     assert found.batch == batch
 
 
 def test_statements_grow_with_tables_and_sets_of_columns_and_not_with_the_rate() -> None:
-    base = Load(rate=400, workers=1, tables=10)
+    base = AssumedLoad(rate=400, workers=1, tables=10)
     assert capacity.estimate(base, WEIGHTS).statements == 21
     assert capacity.estimate(base._replace(rate=800), WEIGHTS).statements == 21
     assert capacity.estimate(base._replace(column_sets=2), WEIGHTS).statements == 41
 
 
-def test_the_best_batch_fits_a_request() -> None:
-    best = capacity.best_batch(Sample(body=1_000, message=1_200, script=3_000))
+def test_the_largest_batch_fits_a_request() -> None:
+    best = capacity.largest_batch(TransactionBytes(body=1_000, message=1_200, script=3_000))
     assert best.messages == 3_000
     assert best.bytes == 3_000_000

@@ -1,6 +1,6 @@
 import math
 
-from ops.bench.measured_fleet import METRICS, Settled, add_up, new_faults, since
+from ops.bench.measured_fleet import METRICS, FleetTotals, added, fleet_totals, new_faults
 from ops.runtime.pushed_metrics import parse_pushed
 
 PAGE = """\
@@ -27,30 +27,30 @@ push_time_seconds{instance="worker_01",job="gatekeeper_worker"} 1.6e+09
 """
 
 
-def _read(page: str) -> Settled:
-    return add_up(parse_pushed(page, METRICS))
+def _read(page: str) -> FleetTotals:
+    return fleet_totals(parse_pushed(page, METRICS))
 
 
 def test_counts_and_histograms_of_all_processes_are_summed() -> None:
     found = _read(PAGE)
-    assert (found.accepted, found.applied) == (7, 7)
+    assert found.applied == 7
     assert found.end_to_end == {1.0: 6.0, math.inf: 7.0}
 
 
-def test_the_worker_that_has_not_pushed_for_longest_dates_what_is_told() -> None:
+def test_the_oldest_push_of_a_worker_dates_the_totals() -> None:
     assert _read(PAGE).pushed_at == 1.6e9
     assert _read("").pushed_at == 0
 
 
-def test_a_counter_that_must_stay_at_0_is_a_fault_when_it_does_not() -> None:
+def test_a_counter_that_should_be_0_and_is_not_is_a_fault() -> None:
     assert _read(PAGE).faults == {"gatekeeper_dead_lettered_total": 1}
 
 
-def test_what_came_between_two_looks_is_the_difference() -> None:
-    assert since({1.0: 6.0, math.inf: 7.0}, {1.0: 2.0}) == {1.0: 4.0, math.inf: 7.0}
+def test_values_added_between_two_readings_are_the_difference() -> None:
+    assert added({1.0: 6.0, math.inf: 7.0}, {1.0: 2.0}) == {1.0: 4.0, math.inf: 7.0}
 
 
-def test_only_what_was_counted_since_is_a_new_fault() -> None:
+def test_only_a_counter_that_has_grown_is_a_new_fault() -> None:
     assert new_faults({"a": 3.0, "b": 2.0, "c": 1.0}, {"a": 3.0, "b": 1.0, "c": 4.0}) == {
         "b": 1.0,
         "c": 1.0,

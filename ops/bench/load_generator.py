@@ -1,20 +1,19 @@
-"""Handles the load generator's process: rates in, reports out."""
+"""Controls the process of ops/rig/load_client.py: sets its rate and reads its reports."""
 
 import json
 import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from ops.rig import RunFailed, Service, wait_until
 
-PATIENCE_SECONDS = 20.0
-"""For the first answer."""
+_FIRST_ANSWER_SECONDS: Final = 20.0
 
 
-class Report(NamedTuple):
-    """What came of the requests since the last mark; times in seconds."""
+class LoadReport(NamedTuple):
+    """The requests since the last mark; times in seconds."""
 
     seconds: float
     sent: int
@@ -32,13 +31,12 @@ class Report(NamedTuple):
 
     @classmethod
     def read(cls, line: bytes) -> Self:
-        """Read a line of the generator's."""
         found: dict[str, Any] = json.loads(line)
         return cls(**{name: found[name] for name in cls._fields})
 
 
-class Sender(Service):
-    """The load generator: `with Sender(folder, address, 64) as sender: sender.rate(None)`."""
+class LoadGenerator(Service):
+    """`with LoadGenerator(folder, address, 64) as load: load.rate(None)`."""
 
     def __init__(
         self,
@@ -48,8 +46,8 @@ class Sender(Service):
         *options: str,
         cores: Collection[int] = (),
     ) -> None:
-        words = ("ops.rig.load_client", address, "--connections", str(connections), *options)
-        command = [sys.executable, "-m", *words]
+        command = [sys.executable, "-m", "ops.rig.load_client", address]
+        command += ["--connections", str(connections), *options]
         super().__init__(command, log=folder / "load.log", cores=cores, piped=True)
 
     def _write(self, line: str) -> None:
@@ -59,35 +57,35 @@ class Sender(Service):
         stdin.flush()
 
     def rate(self, requests_a_second: float | None) -> None:
-        """Send so many requests a second; None is as many as are answered."""
+        """Set the rate; None sends a request as soon as the one before it is answered."""
         self._write("max" if requests_a_second is None else f"{requests_a_second:.3f}")
 
     def mark(self) -> None:
-        """Count from here."""
+        """Start counting from zero."""
         self._write("mark")
 
     def warm_up(self, seconds: float) -> None:
-        """Send as fast as is answered for so long, and until there was an answer."""
+        """Send at the highest rate for some seconds, and until there is an answer."""
         self.rate(None)
         time.sleep(seconds)
-        wait_until(lambda: self._counted().answered, PATIENCE_SECONDS, "the server answers")
+        wait_until(lambda: self._counted().answered, _FIRST_ANSWER_SECONDS, "the server answers")
 
-    def report(self) -> Report:
+    def report(self) -> LoadReport:
         """Return the counts; raises RunFailed for any answer but 200, or for none at all."""
         report = self._counted()
         if report.sent and not report.answered:
             raise RunFailed(f"no answer to {report.sent} requests in {report.seconds:.1f} s")
         return report
 
-    def _counted(self) -> Report:
+    def _counted(self) -> LoadReport:
         self._write("report")
         _, stdout = self.pipes
         return self._checked(stdout.readline())
 
-    def _checked(self, line: bytes) -> Report:
+    def _checked(self, line: bytes) -> LoadReport:
         if not line:
             raise RunFailed(f"the load generator ended:\n{self.end_of_output}")
-        report = Report.read(line)
+        report = LoadReport.read(line)
         if report.errors:
             raise RunFailed(f"not every answer was a 200: {report.errors}")
         return report

@@ -1,4 +1,4 @@
-"""Says on standard error what a benchmark is at; its result has standard output for itself."""
+"""Progress lines on standard error; standard output is for the results."""
 
 import sys
 import time
@@ -6,8 +6,8 @@ import time
 _BEGAN = time.monotonic()
 
 
-def say(text: str) -> None:
-    """Write a line, with the time since the start."""
+def show_progress(text: str) -> None:
+    """Print a line with the minutes and seconds since the start."""
     minutes, seconds = divmod(int(time.monotonic() - _BEGAN), 60)
     sys.stderr.write(f"[{minutes:02}:{seconds:02}] {text}\n")
     sys.stderr.flush()

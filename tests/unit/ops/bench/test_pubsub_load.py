@@ -1,11 +1,12 @@
 from google.pubsub_v1 import types
 
-from ops.bench.feed import requests
+from ops.bench.pubsub_load import publish_requests
 
 
 def test_a_call_holds_one_ordering_key_and_every_message_is_there_once() -> None:
     calls = [
-        types.PublishRequest.pb().FromString(each) for each in requests("t", 50, ("a", "b"), 7)
+        types.PublishRequest.pb().FromString(each)
+        for each in publish_requests("t", 50, ("a", "b"), 7)
     ]
     assert all(len({message.ordering_key for message in call.messages}) == 1 for call in calls)
     messages = [message for call in calls for message in call.messages]

@@ -1,0 +1,240 @@
+"""What a transaction costs a worker, stage by stage: `gatekeeper bench apply`."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple
+
+import schema
+from ops.bench.bench_progress import show_progress
+from ops.bench.machine import Cores
+from ops.bench.pubsub_load import publish
+from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
+from ops.bench.sample_batches import (
+    activities_of,
+    commit_script,
+    sample_catalog,
+    sample_deliveries,
+    transactions,
+)
+from ops.bench.samples import Samples
+from ops.rig import RunFailed, Service, wait_until
+from ops.rig.environment import Environment
+from ops.runtime import clients
+from workers import sql
+from workers.entry import decode
+from workers.fold import fold
+from workers.plan import plan
+from workers.warehouse import Warehouse
+
+_METHOD: Final = """\
+Every transaction deletes the rows of one id and inserts one row (two activities, five columns),
+over four tables. *Stages*: one thread calls the worker's functions on batches of 1,000 and reads
+its processor time before and after each; the BigQuery client is the real one, against a fake
+BigQuery that answers immediately. *Whole worker*: a worker process applies a full backlog of the
+embedded Pub/Sub, and its processor time is read from outside. The difference is pulling, leases,
+acks and the event loop. *Our own* is the whole worker without the BigQuery client. Other load on
+the machine changes the processor time little, but it changes transactions/s."""
+SHAPES: Final = ((1, 1), (4, 1), (16, 1), (4, 2), (4, 3))
+"""(tables, column sets) of the batches whose statements are counted."""
+_COUNTS: Final = (10, 100, 1_000, 10_000)
+_TABLES: Final = 4
+_NO_DEADLINE_SECONDS: Final = 3600.0
+_NAMES: Final = {
+    "decode": "decode (attributes, digest, times)",
+    "check": "check against the rule",
+    "plan": "plan against the catalog",
+    "fold": "fold",
+    "sql": "SQL and its parameters, ledger rows",
+}
+
+
+class ApplySize(NamedTuple):
+    batch: int = 1_000
+    rounds: int = 15
+    backlog: int = 75_000
+    backlogs: int = 5
+    warehouse_backlog: int = 75_000
+
+
+QUICK: Final = ApplySize(200, 2, 30_000, 1, 0)
+
+
+class StageTimes(NamedTuple):
+    """Processor time of each stage, in µs a transaction."""
+
+    check: float
+    decode: float
+    plan: float
+    fold: float
+    sql: float
+    client: float
+
+
+class WorkerRun(NamedTuple):
+    """A worker process: transactions a second, and processor time in µs a transaction."""
+
+    rate: float
+    cpu: float
+
+
+def run(size: ApplySize) -> BenchResult:
+    cores = Cores.split()
+    with Environment() as services:
+        services.pubsub(cores.others)
+        services.fake_bigquery(0.0, cores.others)
+        workers, stages = [], []
+        for number in range(size.backlogs):
+            show_progress(f"apply: a worker and a backlog, round {number + 1} of {size.backlogs}")
+            workers.append(_run_worker(services, size.backlog, cores.measured))
+        for number in range(size.rounds):
+            show_progress(f"apply: stages, round {number + 1} of {size.rounds}")
+            stages.append(_time_stages(services, size.batch))
+    embedded = _with_bigquery(size.warehouse_backlog, cores) if size.warehouse_backlog else None
+    return _result(stages, workers, embedded)
+
+
+def _with_bigquery(count: int, cores: Cores) -> WorkerRun:
+    show_progress("apply: a worker, a full backlog and the embedded BigQuery")
+    with Environment() as services:
+        services.pubsub(cores.others)
+        services.bigquery(cores.others)
+        return _run_worker(services, count, cores.measured)
+
+
+def _timed[T](work: Callable[[], T], count: int) -> tuple[T, float]:
+    """Return the result of `work` and its processor time in µs for each of `count`."""
+    before = time.process_time()
+    found = work()
+    return found, (time.process_time() - before) / count * 1e6
+
+
+def _time_stages(services: Environment, count: int) -> StageTimes:
+    given = sample_deliveries(count, _TABLES)
+    catalog = sample_catalog(_TABLES)
+    dataset = services.settings.dataset_path
+    _, check = _timed(lambda: [schema.check_body(each.data) for each in given], count)
+    entries, decoded = _timed(lambda: [decode(each) for each in given], count)
+    planned, planning = _timed(lambda: plan(entries, catalog), count)
+    if len(planned.accepted) != count:
+        raise RunFailed(f"{len(planned.rejected)} transactions of the benchmark were rejected")
+    activities = activities_of(planned.accepted)
+    changes, folding = _timed(lambda: fold(activities), count)
+    script, writing = _timed(lambda: commit_script(dataset, changes, planned.accepted), count)
+    client = clients.warehouse(services.settings)
+    committing = Warehouse(client, services.settings).commit(script, lambda: _NO_DEADLINE_SECONDS)
+    _, sending = _timed(lambda: asyncio.run(committing), count)
+    client.close()  # type: ignore[no-untyped-call]
+    return StageTimes(check, max(decoded - check, 0), planning, folding, writing, sending)
+
+
+def _run_worker(services: Environment, count: int, cores: Collection[int]) -> WorkerRun:
+    """Let a worker apply a backlog; measure from a tenth of it to nine tenths."""
+    publish(services.settings, count, _TABLES)
+    with services.worker("worker", cores) as worker:
+
+        def wait_for(share: float) -> tuple[float, float, int]:
+            def reached() -> bool:
+                worker.check()
+                return services.backlog() <= count * share
+
+            wait_until(reached, 60 + count / 50, f"{share:.0%} of the backlog is left")
+            return time.perf_counter(), worker.cpu_seconds(), services.backlog()
+
+        began, cpu_before, before = wait_for(0.9)
+        ended, cpu_after, after = wait_for(0.1)
+        wait_for(0)
+        check_worker_log(worker)
+    applied = before - after
+    if applied <= 0:
+        raise RunFailed(f"one batch emptied the backlog of {count:,}: nothing to measure")
+    return WorkerRun(applied / (ended - began), (cpu_after - cpu_before) / applied * 1e6)
+
+
+def check_worker_log(worker: Service) -> None:
+    """Raise RunFailed if a worker logged anything except its normal work."""
+    for line in worker.output.splitlines():
+        if '"level":"INFO"' not in line and "metrics_push_failed" not in line:
+            raise RunFailed(f"a worker reported a problem: {line}")
+
+
+def statement_count(count: int, tables: int, column_sets: int) -> int:
+    """Return how many data statements a batch of `count` transactions becomes."""
+    activities = (each for t in transactions(count, tables, column_sets) for each in t.activities)
+    return sql.script("p.d", fold(activities), sql.Settlement([], [], [])).statements
+
+
+def _result(
+    stages: list[StageTimes], workers: list[WorkerRun], embedded: WorkerRun | None
+) -> BenchResult:
+    times = {
+        name: Samples.of(getattr(each, name) for each in stages) for name in StageTimes._fields
+    }
+    own = Samples.of(each.cpu - times["client"].median for each in workers)
+    rest = own.median - sum(times[name].median for name in _NAMES)
+    statements = max(
+        statement_count(1_000, *shape) / statement_count(100, *shape) for shape in SHAPES
+    )
+    pairs = Samples.of(1e6 / each.fold for each in stages)
+    return BenchResult(
+        title="Apply: one worker and a full backlog",
+        method=_METHOD,
+        checks=(
+            TargetCheck("apply_cpu", own),
+            TargetCheck("apply_statements", Samples.of([statements])),
+            TargetCheck("apply_fold", pairs),
+        ),
+        tables=(
+            _time_table(times, workers, own, rest),
+            _rate_table(workers, embedded),
+            _statement_table(),
+        ),
+        plots=(_plot(times, rest),),
+        data={
+            "stages": [each._asdict() for each in stages],
+            "workers": [each._asdict() for each in workers],
+            "warehouse": None if embedded is None else embedded._asdict(),
+        },
+    )
+
+
+def _time_table(
+    times: dict[str, Samples], workers: list[WorkerRun], own: Samples, rest: float
+) -> ResultTable:
+    whole = Samples.of(each.cpu for each in workers)
+    rows = (
+        *((text, times[name].text(1)) for name, text in _NAMES.items()),
+        ("pull, leases, acks, event loop (the rest)", f"{rest:,.1f}"),
+        ("our own, total", own.text(1)),
+        ("BigQuery client", times["client"].text(1)),
+        ("the worker process", whole.text(1)),
+    )
+    return ResultTable("Processor time", ("stage", "µs a transaction"), rows)
+
+
+def _rate_table(workers: list[WorkerRun], embedded: WorkerRun | None) -> ResultTable:
+    rows = [("a fake BigQuery, no delay", Samples.of(each.rate for each in workers).text())]
+    if embedded is not None:
+        rows.append(("the embedded BigQuery, on the same cores", f"{embedded.rate:,.0f}"))
+    return ResultTable("A full backlog", ("against", "transactions/s"), tuple(rows))
+
+
+def _statement_table() -> ResultTable:
+    rows = tuple(
+        (
+            f"{tables} tables, {column_sets} sets of columns",
+            *(f"{statement_count(count, tables, column_sets)}" for count in _COUNTS),
+        )
+        for tables, column_sets in SHAPES
+    )
+    columns = ("statements a batch", *(f"{count:,} transactions" for count in _COUNTS))
+    return ResultTable("Statements", columns, rows)
+
+
+def _plot(times: dict[str, Samples], rest: float) -> Plot:
+    values = {name: times[name].median for name in _NAMES}
+    values |= {"rest": rest, "client": times["client"].median}
+    points = tuple((float(place), value) for place, value in enumerate(values.values()))
+    return Plot(
+        "apply_cpu", "Processor time of a transaction", "", "µs", {"": points}, tuple(values)
+    )

@@ -1,0 +1,142 @@
+"""Whether a server and a worker grow over a million transactions: `gatekeeper bench memory`."""
+
+import time
+from typing import Final, NamedTuple
+
+from ops.bench.apply_stages import check_worker_log
+from ops.bench.bench_progress import show_progress
+from ops.bench.load_generator import LoadGenerator
+from ops.bench.pubsub_load import publish
+from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
+from ops.bench.samples import Samples
+from ops.rig import RunFailed, Service, wait_until
+from ops.rig.environment import Environment
+from ops.rig.transaction_mix import TABLES
+
+_METHOD: Final = """\
+The locustfile's mix goes through one server, the embedded Pub/Sub, one worker and a fake BigQuery
+that answers immediately, no faster than the worker applies it. Memory is the proportional set size
+(PSS), sampled twice a second. Early is the median of the nine samples around a tenth of the run,
+late that of the last nine. Then a worker has 10,000 transactions outstanding while the warehouse
+does not answer for a minute."""
+_MEDIAN_OF: Final = 9
+_MB: Final = 1e6
+
+
+class MemorySize(NamedTuple):
+    transactions: int = 1_000_000
+    max_backlog: int = 15_000
+    """The load pauses while the backlog is larger."""
+    outstanding: int = 10_000
+    sample_seconds: float = 0.5
+
+
+QUICK: Final = MemorySize(3_000, 2_000, 1_000, 0.05)
+
+
+class MemorySample(NamedTuple):
+    """Memory in bytes after a number of transactions."""
+
+    transactions: int
+    server: int
+    worker: int
+
+
+def run(size: MemorySize) -> BenchResult:
+    return _result(_over_run(size), _outstanding(size), size)
+
+
+def _over_run(size: MemorySize) -> list[MemorySample]:
+    samples: list[MemorySample] = []
+    options = ("--count", str(size.transactions))
+    with Environment() as services:
+        services.pubsub()
+        services.fake_bigquery(0.0)
+        server = services.server("server")
+        worker = services.start(services.worker("worker"))
+        with LoadGenerator(services.folder, server.address, 64, *options) as load:
+            sending, shown = False, 0
+            while True:
+                time.sleep(size.sample_seconds)
+                services.check()
+                backlog, answered = services.backlog(), load.report().answered
+                done = answered - backlog
+                samples.append(
+                    MemorySample(done, server.process.memory_bytes(), worker.memory_bytes())
+                )
+                if answered >= size.transactions and not backlog:
+                    break
+                if sending != (backlog < size.max_backlog):
+                    sending = not sending
+                    load.rate(None if sending else 0)
+                if done - shown >= size.transactions / 20:
+                    shown = done
+                    show_progress(f"memory: {done:,} of {size.transactions:,} transactions")
+        check_worker_log(worker)
+    return samples
+
+
+def _outstanding(size: MemorySize) -> Samples:
+    """Return the memory of a worker with outstanding transactions, in MB."""
+    count = size.outstanding
+    show_progress(f"memory: a worker with {count:,} transactions outstanding")
+    with Environment(METRICS_PUSH_SECONDS="0.2") as services:
+        services.pubsub()
+        services.fake_bigquery(60.0)
+        services.pushgateway()
+        publish(services.settings, 2 * count, len(TABLES))
+        batch = -(-count // 3)  # a worker holds up to three batches
+        with services.worker("worker", settings={"BATCH_MAX_MESSAGES": str(batch)}) as worker:
+            wait_until(lambda: _leases(services, worker) >= count, 60, f"{count:,} are outstanding")
+            found = []
+            for _ in range(_MEDIAN_OF):
+                time.sleep(size.sample_seconds)
+                found.append(worker.memory_bytes() / _MB)
+            worker.check()
+            worker.kill()  # it would wait for its job
+    return Samples.of(found)
+
+
+def _leases(services: Environment, worker: Service) -> float:
+    worker.check()
+    return services.pushed_total("gatekeeper_leases")
+
+
+def early_and_late(
+    samples: list[MemorySample], transactions: int
+) -> tuple[list[MemorySample], list[MemorySample]]:
+    """Return the samples around a tenth of the run, and the last ones."""
+    if len(samples) < 2:  # noqa: PLR2004  # one of each
+        raise RunFailed("the run was too short to take samples early and late")
+    early = sorted(samples, key=lambda sample: abs(sample.transactions - transactions / 10))
+    return early[:_MEDIAN_OF], samples[-_MEDIAN_OF:]
+
+
+def _result(samples: list[MemorySample], full: Samples, size: MemorySize) -> BenchResult:
+    early, late = early_and_late(samples, size.transactions)
+    rows, checks, series = [], [], {}
+    for process in ("server", "worker"):
+        before, after = (
+            Samples.of(getattr(each, process) / _MB for each in part) for part in (early, late)
+        )
+        ratio = after.median / before.median
+        checks.append(TargetCheck(f"memory_{process}", Samples.of([ratio])))
+        rows.append((process, before.text(1), after.text(1), f"{ratio:.3f}"))
+        series[process] = tuple(
+            (float(each.transactions), getattr(each, process) / _MB) for each in samples
+        )
+    tenth, all_ = f"MB after {size.transactions // 10:,}", f"MB after {size.transactions:,}"
+    outstanding = f"A worker with {size.outstanding:,} transactions outstanding"
+    return BenchResult(
+        title="Memory",
+        method=_METHOD,
+        checks=(*checks, TargetCheck("memory_outstanding", full)),
+        tables=(
+            ResultTable(
+                "Proportional set size", ("process", tenth, all_, "late / early"), tuple(rows)
+            ),
+            ResultTable(outstanding, ("", "MB"), (("worker", full.text(1)),)),
+        ),
+        plots=(Plot("memory", "Memory over a run", "transactions", "MB", series),),
+        data={"points": [each._asdict() for each in samples], "outstanding": list(full.values)},
+    )

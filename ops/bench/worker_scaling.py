@@ -1,0 +1,170 @@
+"""How the rate grows with workers and batches on a slow warehouse: `gatekeeper bench scale`."""
+
+import contextlib
+import json
+import time
+import urllib.request
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ops.bench.apply_stages import check_worker_log
+from ops.bench.bench_progress import show_progress
+from ops.bench.capacity import largest_batch
+from ops.bench.pubsub_load import publish
+from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetCheck
+from ops.bench.samples import Samples, ratios
+from ops.rig import RunFailed
+from ops.rig.environment import Environment
+
+_METHOD: Final = """\
+Real workers pull from the embedded Pub/Sub and commit to a fake BigQuery. Each of its jobs takes
+2 s, whatever its size, like BigQuery's small jobs, and almost no processor time, so 16 workers fit
+on two cores. 64 tables have a backlog, and a batch closes at 50 transactions, so the figure shows
+how the work spreads over workers and not how fast a core is. A worker's rate is what it committed
+after its first batch, over the time since then; the rates of a round's workers are added up. Then
+one worker has one hot table, with larger and larger batches."""
+
+
+class ScalingSize(NamedTuple):
+    workers: tuple[int, ...] = (1, 2, 4, 8, 16)
+    rounds: int = 2
+    seconds: float = 22.0
+    job_seconds: float = 2.0
+    batch: int = 50
+    tables: int = 64
+    hot: tuple[int, ...] = (1, 10, 100, 1_000, 5_000, 10_000)
+    """Batch sizes on the hot table."""
+    hot_batches: int = 4
+
+
+QUICK: Final = ScalingSize((1, 2), 1, 3.0, 0.3, 10, 8, (10, 100), 2)
+
+type Commit = tuple[float, str, int]
+"""(time, worker, transactions)"""
+
+
+def commit_rate(commits: Iterable[Commit]) -> float:
+    """Return transactions a second, the workers' rates added up.
+
+    A worker's first commit only starts its clock, since its batch began before the measurement.
+    So a worker with fewer than two commits adds nothing.
+    """
+    by_worker: dict[str, list[tuple[float, int]]] = {}
+    for at, worker, transactions in commits:
+        by_worker.setdefault(worker, []).append((at, transactions))
+    found = 0.0
+    for own in by_worker.values():
+        (first, _), *rest = sorted(own)
+        if rest and rest[-1][0] > first:
+            found += sum(count for _, count in rest) / (rest[-1][0] - first)
+    return found
+
+
+def run(size: ScalingSize) -> BenchResult:
+    """Measure every number of workers, then every batch size."""
+    rates: dict[int, list[float]] = {count: [] for count in size.workers}
+    with Environment() as services:
+        services.pubsub()
+        services.fake_bigquery(size.job_seconds)
+        for number in range(size.rounds):
+            for count in size.workers:
+                show_progress(f"scale: {count} workers, round {number + 1} of {size.rounds}")
+                rates[count].append(_spread(services, count, size))
+        hot = {batch: _hot(services, batch, size) for batch in size.hot}
+    return _result(rates, hot, size)
+
+
+def _spread(services: Environment, count: int, size: ScalingSize) -> float:
+    # Twice what the workers can apply, plus the batches that each of them holds.
+    batches = count * (2 * size.seconds / size.job_seconds + 6)
+    publish(services.settings, round(batches * size.batch), size.tables, a_call=20)
+    settings = {"BATCH_MAX_MESSAGES": str(size.batch)}
+    return commit_rate(_work(services, count, size.seconds, settings))
+
+
+def _hot(services: Environment, batch: int, size: ScalingSize) -> float:
+    show_progress(f"scale: one hot table, batches of {batch:,}")
+    # The worker's start, its first batch, and those that count.
+    seconds = 2.5 + size.job_seconds * (size.hot_batches + 1) * 1.3
+    publish(services.settings, batch * round(seconds / size.job_seconds + 4), tables=1)
+    settings = {"BATCH_MAX_MESSAGES": str(batch), "BATCH_MAX_BYTES": "8000000"}
+    return commit_rate(_work(services, 1, seconds, settings))
+
+
+def _work(
+    services: Environment, count: int, seconds: float, settings: dict[str, str]
+) -> list[Commit]:
+    """Run workers on the backlog for some seconds and return their commits."""
+    since = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(services.worker(f"worker_{number:02}", settings=settings))
+            for number in range(count)
+        ]
+        time.sleep(seconds)
+        for worker in workers:
+            worker.check()
+            check_worker_log(worker)
+        left = services.backlog()
+        commits = _commits(services, since)
+    services.purge()
+    if not left:
+        raise RunFailed(f"{count} workers ran out of work: the backlog was too small")
+    return commits
+
+
+def _commits(services: Environment, since: float) -> list[Commit]:
+    address = services.variables["BIGQUERY_EMULATOR_HOST"]
+    with urllib.request.urlopen(f"http://{address}/settled", timeout=10) as answer:
+        return [(at, worker, count) for at, worker, count in json.load(answer) if at > since]
+
+
+def _linear(rates: dict[int, list[float]], count: int) -> Samples:
+    return ratios(rates[count], [count * each for each in rates[1]])
+
+
+def _result(rates: dict[int, list[float]], hot: dict[int, float], size: ScalingSize) -> BenchResult:
+    rows = tuple(
+        (f"{count}", Samples.of(own).text(1), _linear(rates, count).text(2))
+        for count, own in rates.items()
+    )
+    title = f"{size.tables} tables, {size.job_seconds:g} s a job, batches of {size.batch}"
+    hot_rows = tuple((f"{batch:,}", f"{found:,.1f}") for batch, found in hot.items())
+    hot_columns = ("BATCH_MAX_MESSAGES", "transactions/s")
+    return BenchResult(
+        title="Scale: a warehouse as slow as BigQuery",
+        method=_METHOD,
+        checks=tuple(TargetCheck("scale_8", _linear(rates, n)) for n in rates if n == 8),  # noqa: PLR2004
+        tables=(
+            ResultTable(title, ("workers", "transactions/s", "of linear"), rows),
+            ResultTable("One hot table, one worker", hot_columns, hot_rows),
+        ),
+        plots=_plots(rates, tuple((float(batch), found) for batch, found in hot.items())),
+        notes=(largest_batch().advice,),
+        data={
+            "workers": {str(count): own for count, own in rates.items()},
+            "hot": {str(batch): found for batch, found in hot.items()},
+        },
+    )
+
+
+def _plots(rates: dict[int, list[float]], hot: Points) -> tuple[Plot, ...]:
+    measured = tuple((float(n), Samples.of(own).median) for n, own in rates.items())
+    linear = tuple((n, n * measured[0][1]) for n, _ in measured)
+    return (
+        Plot(
+            "scale_workers",
+            "More workers",
+            "workers",
+            "transactions/s",
+            {"measured": measured, "linear": linear},
+        ),
+        Plot(
+            "scale_batch",
+            "One hot table, one worker, 2 s a job",
+            "highest number of transactions a batch",
+            "transactions/s",
+            {"": hot},
+            logarithmic=True,
+        ),
+    )

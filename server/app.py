@@ -15,9 +15,8 @@ from ops.runtime.settings import Settings
 from server import api, http
 from server.console import app as console
 from server.console.app import CONSOLE, Console
-from server.publish.publisher import Destination, Publisher
-from server.publish.topic import Topic
-from server.spool import assembly as spooling
+from server.publish import Destination, Publisher, Topic
+from server.spool import open_spool
 
 Connect = Callable[[Settings], AbstractAsyncContextManager[Destination]]
 
@@ -84,7 +83,7 @@ async def publish(
     with ThreadPoolExecutor(1, "validation") as executor:
         async with (
             connect(settings) as destination,
-            spooling.opened(settings, destination) as spool,
+            open_spool(settings, destination) as spool,
         ):
             publisher = Publisher(destination, spool=spool)
             app[api.INGEST] = api.Ingest(publisher, executor)

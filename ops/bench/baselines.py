@@ -23,7 +23,7 @@ from server.app import create_app
 from server.lifecycle import serve
 
 if TYPE_CHECKING:
-    from server.publish.publisher import Publisher
+    from server.publish import Publisher
 
 
 class BaselinePublisher(Protocol):
@@ -31,7 +31,7 @@ class BaselinePublisher(Protocol):
 
     failures: int
 
-    def hand_over(self, message: schema.Message) -> asyncio.Future[bool]:
+    def enqueue(self, message: schema.Message) -> asyncio.Future[bool]:
         """Take a message; the future's result is whether it was spooled: always False."""
 
 
@@ -41,7 +41,7 @@ class NullPublisher:
     def __init__(self, _: Settings) -> None:
         self._loop = asyncio.get_running_loop()
 
-    def hand_over(self, _: schema.Message) -> asyncio.Future[bool]:
+    def enqueue(self, _: schema.Message) -> asyncio.Future[bool]:
         done: asyncio.Future[bool] = self._loop.create_future()
         done.set_result(False)
         return done
@@ -57,7 +57,7 @@ class FuturesPublisher:
         self._client = pubsub_v1.PublisherClient(publisher_options=options)
         self._topic = settings.topic_path
 
-    def hand_over(self, message: schema.Message) -> asyncio.Future[bool]:
+    def enqueue(self, message: schema.Message) -> asyncio.Future[bool]:
         key, attributes = message.ordering_key, message.attributes
         future = self._client.publish(self._topic, message.data, ordering_key=key, **attributes)
         return asyncio.ensure_future(_confirmed(asyncio.wrap_future(future)))

@@ -14,7 +14,7 @@ from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Body, Route
 from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys, validate
 from server.http import IN_FLIGHT, SOURCE, body, refusal
-from server.publish.publisher import Publisher, PublishFailed
+from server.publish import Publisher, PublishFailed
 
 LARGE_BYTES: Final = 32_000
 """Bodies from here on are validated in a thread: a megabyte takes a tenth of a second or more."""
@@ -60,7 +60,7 @@ class Ingest:
             received_at=self._clock().isoformat(timespec="milliseconds"),
             ordering_key=keys.ordering,
         )
-        return message.id, self._publisher.hand_over(message)
+        return message.id, self._publisher.enqueue(message)
 
 
 INGEST: Final = web.AppKey("ingest", Ingest)

@@ -10,9 +10,8 @@ from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import Route
 from server.http import IN_FLIGHT, refusal
-from server.publish.publisher import Destination, Publisher
-from server.publish.topic import is_transient
-from server.spool.writer import Writer
+from server.publish import Destination, Publisher, classify
+from server.spool import SpoolWriter
 
 TRUST_SECONDS: Final = 2.0
 """How long an answer of Pub/Sub, good or bad, counts."""
@@ -24,7 +23,7 @@ class Readiness:
     """Asks Pub/Sub unless a recent publish or check has answered already."""
 
     def __init__(
-        self, publisher: Publisher, topic: Destination, spool: Writer | None = None
+        self, publisher: Publisher, topic: Destination, spool: SpoolWriter | None = None
     ) -> None:
         self._publisher = publisher
         self._topic = topic
@@ -50,7 +49,7 @@ class Readiness:
             await self._topic.check(CHECK_SECONDS)
         except grpc.aio.AioRpcError as error:
             why = f"Pub/Sub would not take a transaction: {error.code().name}: {error.details()}"
-            if is_transient(error) and self._spool is not None and self._spool.usable:
+            if classify(error).transient and self._spool is not None and self._spool.usable:
                 why += "; the spool takes it meanwhile, while it has room"
             return why
         return None

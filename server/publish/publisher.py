@@ -1,35 +1,29 @@
-"""The micro-batcher: what has gathered for an ordering key goes out as soon as a slot is free.
+"""The micro-batcher: the messages of an ordering key are published as soon as a slot is free.
 
-Under load a key's batch is what came in during its last call; alone, a message waits for nothing.
-A key is never in two calls at once, so its messages are stored in the order they were handed over.
+Under load a key's batch is what came in during its last call; a single message does not wait. A key
+is never in two calls at the same time, so its messages are stored in the order of `enqueue`.
 
-When Pub/Sub cannot be reached they go to the spool instead, with what waits behind them; and as
-long as the spool is in use all do, so that none overtakes (see `server.spool.store`).
+When Pub/Sub cannot be reached, messages go to the spool instead, with those that wait behind them.
+While the spool is in use all messages go there, so that none overtakes (see `server.spool`).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 
 from ops.runtime import log, metrics, retry
 from schema import Message
-from server.publish.queue import Backlog, Entry
-from server.publish.topic import encode, is_busy, is_refusal, is_transient, is_unanswered
-from server.spool.database import SpoolFailed
-
-CALL_SECONDS: Final = 5.0
-"""One call's own deadline."""
-
-SPOOLED_CALL_SECONDS: Final = 4.0
-"""The same with a spool behind it: what is not confirmed by then goes there."""
-
-UNREACHABLE_SECONDS: Final = 0.2
-"""How long to try a service that cannot be reached, before the spool."""
-
-BUSY_SECONDS: Final = 2.0
-"""How long to try one that answers and has no time, before the spool."""
+from server.publish.queue import PublishQueue, QueueEntry
+from server.publish.rpc_errors import (
+    CallOutcome,
+    PublishExpired,
+    PublishFailed,
+    SpoolFailed,
+    classify,
+)
+from server.publish.topic import encode
 
 _LEAST_CALL_SECONDS = 1.0
 _ATTEMPTS = 100  # more than there is time for: the time is the bound
@@ -37,68 +31,68 @@ _ATTEMPTS = 100  # more than there is time for: the time is the bound
 logger = log.get(__name__)
 
 
-class Limits(NamedTuple):
-    """What bounds the publisher."""
+class PublishLimits(NamedTuple):
+    """The bounds of a publisher."""
 
     seconds: float = 10.0
-    """From hand-over to the last call's end, retries included. Then comes the spool, or 503."""
+    """From `enqueue` to the last call's end, retries included. Then comes the spool, or 503."""
     slots: int = 32
-    """Publish calls in flight at once. Keys cannot share one, so this many keys move together."""
+    """Publish calls in flight. Keys cannot share a call, so this many keys move together."""
     messages: int = 10_000
-    """Messages that may wait for a call; past it they are refused."""
+    """Messages that may wait for a call; more are rejected."""
     bytes: int = 96_000_000
     """Bytes of messages that wait for a call or are in one."""
-
-
-class PublishFailed(Exception):
-    """Pub/Sub has not confirmed the message; send it again in `retry_after` seconds."""
-
-    def __init__(self, why: str, retry_after: int = 5) -> None:
-        super().__init__(why)
-        self.retry_after = retry_after
+    call_seconds: float = 5.0
+    """The deadline of one call."""
+    call_seconds_with_spool: float = 4.0
+    """The same with a spool, which takes what is not confirmed by then."""
+    unreachable_seconds: float = 0.2
+    """How long to retry a service that cannot be reached, before the spool."""
+    busy_seconds: float = 2.0
+    """How long to retry one that answers and is busy, before the spool."""
 
 
 class Destination(Protocol):
-    """Where messages of one ordering key go, in one call: `server.publish.topic.Topic`."""
+    """Takes messages of one ordering key, in one call: `server.publish.topic.Topic`."""
 
     async def publish(self, messages: Sequence[Any], timeout: float) -> None:  # noqa: ASYNC109
         """Return when they are durable, or raise."""
 
     async def check(self, timeout: float) -> None:  # noqa: ASYNC109
-        """Return when a publish would succeed, or raise what it would."""
+        """Return if a publish would succeed, or raise what it would."""
 
 
-class Spool(Protocol):
-    """Where messages go that Pub/Sub cannot be reached for: `server.spool.writer.Writer`."""
+class MessageSpool(Protocol):
+    """Takes messages while Pub/Sub cannot be reached: `server.spool.writer.SpoolWriter`."""
 
     @property
     def in_use(self) -> bool:
         """Whether messages must go through the spool now."""
 
-    async def hold(self) -> bool:
-        """Wait a moment if it is about to be empty; return whether it is still in use."""
+    async def wait_while_draining(self) -> bool:
+        """Wait a moment if the spool is about to be empty; return whether it is still in use."""
 
     async def append(self, messages: Sequence[Any]) -> int:
         """Store messages of one key; return how many there was room for. Raises SpoolFailed."""
 
 
 class Publisher:
-    """Hands messages to Pub/Sub. Made in the running loop; `drain` it before the channel goes."""
+    """Publishes messages. Make it in the running loop; `drain` it before the channel closes."""
 
     def __init__(
         self,
         topic: Destination,
-        limits: Limits = Limits(),  # noqa: B008  # immutable
-        backlog: Backlog | None = None,
-        spool: Spool | None = None,
+        limits: PublishLimits = PublishLimits(),  # noqa: B008  # immutable
+        queue: PublishQueue | None = None,
+        spool: MessageSpool | None = None,
     ) -> None:
         self._topic = topic
         self._limits = limits
-        self._backlog = Backlog() if backlog is None else backlog
+        self._queue = PublishQueue() if queue is None else queue
         self._spool = spool
         self._loop = asyncio.get_running_loop()
         self._calls: set[asyncio.Task[None]] = set()
-        self._pumping = False
+        self._scheduled = False
         self._bytes = 0
         self.confirmed_at = float("-inf")
         """The loop's time of the last confirmation."""
@@ -107,100 +101,96 @@ class Publisher:
         self.failed_at = float("-inf")
         """The loop's time of the last failed call."""
 
-    async def publish(self, message: Message) -> bool:
-        """Return when Pub/Sub has confirmed the message, or the spool has it; raises PublishFailed.
+    def enqueue(self, message: Message) -> asyncio.Future[bool]:
+        """Queue a message in the order of these calls; does not block.
 
-        Says whether it is spooled. A caller that is cancelled leaves the message on its way.
+        The future is whether the message is spooled instead of confirmed, or PublishFailed. When
+        its caller is cancelled, the message is published nonetheless.
         """
-        return await self.hand_over(message)
-
-    def hand_over(self, message: Message) -> asyncio.Future[bool]:
-        """Put a message in line, at once and in this order; the future is `publish`'s outcome."""
         encoded = encode(message)
         size = encoded.ByteSize()
-        backlog = self._backlog
-        confirmed = self._loop.create_future()
-        if backlog.messages >= self._limits.messages or self._bytes + size > self._limits.bytes:
-            metrics.PUBLISH_FAILURES.inc()
+        entry = QueueEntry(
+            message.ordering_key, encoded, size, self._loop.time(), self._loop.create_future()
+        )
+        limits = self._limits
+        if self._queue.messages >= limits.messages or self._bytes + size > limits.bytes:
             self.failures += 1
-            confirmed.set_exception(PublishFailed("too many transactions wait for Pub/Sub", 1))
-            confirmed.exception()  # as in `_fail`
-            return confirmed
+            _reject(entry, PublishFailed("too many transactions wait for Pub/Sub", 1))
+            return entry.spooled
         self._bytes += size
-        backlog.add(Entry(message.ordering_key, encoded, size, self._loop.time(), confirmed))
-        if not self._pumping:
+        self._queue.add(entry)
+        if not self._scheduled:
             # At the end of this turn of the loop, with all that came in during it.
-            self._pumping = True
-            self._loop.call_soon(self._pump)
-        return confirmed
+            self._scheduled = True
+            self._loop.call_soon(self._start_calls)
+        return entry.spooled
 
     async def drain(self) -> None:
         """Return when nothing waits and no call is in flight, which the limits bound."""
-        while self._calls or self._backlog.messages:
-            await asyncio.sleep(0)  # a pump may be due
+        while self._calls or self._queue.messages:
+            await asyncio.sleep(0)  # calls may be scheduled
             if self._calls:
                 await asyncio.wait(self._calls)
 
-    def _pump(self) -> None:
-        self._pumping = False
-        while len(self._calls) < self._limits.slots and (entries := self._backlog.take()):
+    def _start_calls(self) -> None:
+        self._scheduled = False
+        while len(self._calls) < self._limits.slots and (entries := self._queue.take()):
             task = self._loop.create_task(self._deliver(entries), name="publish")
             self._calls.add(task)
-            task.add_done_callback(self._ended)
-        metrics.PUBLISH_QUEUE.set(self._backlog.messages)
+            task.add_done_callback(self._on_call_end)
+        metrics.PUBLISH_QUEUE.set(self._queue.messages)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_call_end(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
-        if not self._pumping:
-            self._pump()
+        if not self._scheduled:
+            self._start_calls()
 
-    async def _deliver(self, entries: list[Entry]) -> None:
-        """Settle every entry of one key, in order, one way or the other; never raises.
+    async def _deliver(self, entries: list[QueueEntry]) -> None:
+        """Publish, spool or fail every entry of one key, in order; never raises.
 
-        What waits behind a failure fails with it, so that no message overtakes an earlier one
-        that its client is about to send again.
+        Entries that wait behind a failure fail with it, so that no message overtakes an earlier
+        one that its client is about to send again.
         """
-        key = entries[0].key
         spool = self._spool
         try:
-            if spool is not None and spool.in_use and await spool.hold():
-                await self._keep(spool, entries)
+            if spool is not None and spool.in_use and await spool.wait_while_draining():
+                await self._spool_entries(spool, entries)
             else:
-                await self._send(entries)
-        except Exception as error:  # noqa: BLE001  # the loop's edge: it becomes these verdicts
-            if is_refusal(error) and len(entries) > 1:
-                await self._send_alone(entries)
+                await self._publish(entries)
+        except Exception as error:  # noqa: BLE001  # the loop's edge: it becomes these outcomes
+            if classify(error) is CallOutcome.REFUSED and len(entries) > 1:
+                await self._publish_one_by_one(entries)
             else:
-                await self._fall_back(entries, error)
+                await self._on_publish_error(entries, error)
         finally:
-            self._backlog.release(key)
+            self._queue.release(entries[0].key)
 
-    async def _send_alone(self, entries: list[Entry]) -> None:
-        """Find the message that the service refuses: each goes alone, in the same order."""
+    async def _publish_one_by_one(self, entries: list[QueueEntry]) -> None:
+        """Find the message that Pub/Sub refuses; the order stays."""
         for place, entry in enumerate(entries):
             try:
-                await self._send([entry])
+                await self._publish([entry])
             except Exception as error:  # noqa: BLE001  # as in `_deliver`
-                if not is_refusal(error):
-                    await self._fall_back(entries[place:], error)
+                if classify(error) is not CallOutcome.REFUSED:
+                    await self._on_publish_error(entries[place:], error)
                     return
                 self._fail([entry], error)
 
-    async def _fall_back(self, entries: list[Entry], error: Exception) -> None:
-        """Settle what could not be published, with all that waits behind it."""
-        if is_refusal(error):  # of this one message: what is behind may go on
+    async def _on_publish_error(self, entries: list[QueueEntry], error: Exception) -> None:
+        """Spool or fail entries that could not be published, with all that wait behind them."""
+        outcome = classify(error)
+        if outcome is CallOutcome.REFUSED:  # of this one message: those behind it may go on
             self._fail(entries, error)
             return
-        every = [*entries, *self._backlog.drop(entries[0].key)]
-        passing = is_transient(error) or isinstance(error, PublishFailed)
-        if self._spool is not None and passing:
+        every = [*entries, *self._queue.drop(entries[0].key)]
+        if self._spool is not None and outcome.transient:
             logger.warning("publish_unreachable", transactions=len(every), error=str(error))
-            await self._keep(self._spool, every)
+            await self._spool_entries(self._spool, every)
         else:
             self._fail(every, error)
 
-    async def _keep(self, spool: Spool, entries: list[Entry]) -> None:
-        """Put messages into the spool; what it does not take fails, with what waits behind it."""
+    async def _spool_entries(self, spool: MessageSpool, entries: list[QueueEntry]) -> None:
+        """Spool entries; those that it does not take fail, with all that wait behind them."""
         failure = SpoolFailed("the spool is full")
         stored = 0
         try:
@@ -208,54 +198,35 @@ class Publisher:
         except SpoolFailed as error:
             failure = error
         metrics.SPOOLED.inc(stored)
-        for entry in entries[:stored]:
-            self._bytes -= entry.size
-            if not entry.confirmed.done():
-                entry.confirmed.set_result(True)  # a future's value
+        self._accept(entries[:stored], spooled=True)
         if left := entries[stored:]:
             metrics.SPOOL_FAILURES.inc(len(left))
-            self._fail([*left, *self._backlog.drop(entries[0].key)], failure)
+            self._fail([*left, *self._queue.drop(entries[0].key)], failure)
 
-    def _worth_another(self) -> Callable[[BaseException], bool]:
-        """Return what decides whether a call that failed is tried again, from now on."""
-        began = self._loop.time()
-
-        def again(error: BaseException) -> bool:
-            if self._spool is None or not is_transient(error):
-                return is_transient(error)
-            if self._spool.in_use or is_unanswered(error):
-                return False
-            return is_busy(error) or self._loop.time() - began < UNREACHABLE_SECONDS
-
-        return again
-
-    async def _send(self, entries: list[Entry]) -> None:
-        again = self._worth_another()
+    async def _publish(self, entries: list[QueueEntry]) -> None:
         began = self._loop.time()
         try:
             await self._call(entries)
-        except Exception as error:  # noqa: BLE001  # raised again there, or mended
-            await self._send_again(entries, error, again, self._loop.time() - began)
-        self._confirm(entries)
+        except Exception as error:  # noqa: BLE001  # raised again in there, or retried
+            await self._retry(entries, error, began)
+        now = self.confirmed_at = self._loop.time()
+        metrics.PUBLISHED.inc(len(entries))
+        for entry in entries:
+            metrics.PUBLISH_SECONDS.observe(now - entry.since)
+        self._accept(entries, spooled=False)
 
-    async def _send_again(
-        self,
-        entries: list[Entry],
-        error: Exception,
-        again: Callable[[BaseException], bool],
-        spent: float,
-    ) -> None:
-        """Go on after a first failure. A policy costs a fifth of a call: only now is one made."""
-        seconds = self._limits.seconds if self._spool is None else BUSY_SECONDS
+    async def _retry(self, entries: list[QueueEntry], failure: Exception, began: float) -> None:
+        """Go on after a first failure. Only now, as making a policy costs a fifth of a call."""
+        seconds = self._limits.seconds if self._spool is None else self._limits.busy_seconds
         policy = retry.policy(
             "publish",
-            again,
+            lambda error: self._is_retryable(error, began),
             attempts=_ATTEMPTS,
-            seconds=max(seconds - spent, 0),
+            seconds=max(seconds - (self._loop.time() - began), 0),
             first_wait=0.05,
             longest_wait=1.0,
         )
-        first: Exception | None = error
+        first: Exception | None = failure
         async for attempt in policy:
             with attempt:
                 if first is not None:
@@ -263,7 +234,18 @@ class Publisher:
                     raise failed
                 await self._call(entries)
 
-    async def _call(self, entries: list[Entry]) -> None:
+    def _is_retryable(self, error: BaseException, began: float) -> bool:
+        outcome = classify(error)
+        if outcome is CallOutcome.EXPIRED or not outcome.transient:
+            return False
+        if self._spool is None:
+            return True
+        if self._spool.in_use or outcome is CallOutcome.UNANSWERED:
+            return False
+        elapsed = self._loop.time() - began
+        return outcome is CallOutcome.BUSY or elapsed < self._limits.unreachable_seconds
+
+    async def _call(self, entries: list[QueueEntry]) -> None:
         timeout = self._time_left(entries[0])
         metrics.PUBLISH_BATCH.observe(len(entries))
         try:
@@ -272,32 +254,31 @@ class Publisher:
             self.failed_at = self._loop.time()
             raise
 
-    def _time_left(self, entry: Entry) -> float:
-        left = entry.since + self._limits.seconds - self._loop.time()
+    def _time_left(self, entry: QueueEntry) -> float:
+        limits = self._limits
+        left = entry.since + limits.seconds - self._loop.time()
         if left <= 0:
-            raise PublishFailed("Pub/Sub has not confirmed the transaction in time")
-        longest = CALL_SECONDS if self._spool is None else SPOOLED_CALL_SECONDS
+            raise PublishExpired("Pub/Sub has not confirmed the transaction in time")
+        longest = limits.call_seconds if self._spool is None else limits.call_seconds_with_spool
         return min(longest, max(left, _LEAST_CALL_SECONDS))
 
-    def _confirm(self, entries: list[Entry]) -> None:
-        now = self.confirmed_at = self._loop.time()
-        metrics.PUBLISHED.inc(len(entries))
+    def _accept(self, entries: list[QueueEntry], *, spooled: bool) -> None:
         for entry in entries:
             self._bytes -= entry.size
-            metrics.PUBLISH_SECONDS.observe(now - entry.since)
-            if not entry.confirmed.done():
-                entry.confirmed.set_result(False)  # a future's value
+            if not entry.spooled.done():
+                entry.spooled.set_result(spooled)
 
-    def _fail(self, entries: list[Entry], error: Exception) -> None:
-        passing = isinstance(error, PublishFailed) or is_transient(error)
-        write = logger.warning if passing else logger.error
+    def _fail(self, entries: list[QueueEntry], error: Exception) -> None:
+        write = logger.warning if classify(error).transient else logger.error
         write("publish_failed", transactions=len(entries), error=str(error))
         self.failures += len(entries)
         for entry in entries:
             self._bytes -= entry.size
-            if not entry.confirmed.done():
-                metrics.PUBLISH_FAILURES.inc()
-                failure = PublishFailed("Pub/Sub does not take the transaction now")
-                entry.confirmed.set_exception(failure)
-                # Whoever does not ask for it any more need not be told of it by asyncio.
-                entry.confirmed.exception()
+            if not entry.spooled.done():
+                _reject(entry, PublishFailed("Pub/Sub does not take the transaction now"))
+
+
+def _reject(entry: QueueEntry, failure: PublishFailed) -> None:
+    metrics.PUBLISH_FAILURES.inc()
+    entry.spooled.set_exception(failure)
+    entry.spooled.exception()  # Mark it as retrieved, so that asyncio does not warn.

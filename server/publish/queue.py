@@ -1,65 +1,58 @@
-"""What waits to be published: a queue for each ordering key, one call at a time for each.
+"""Messages that wait to be published: a queue for each ordering key, one call at a time for each.
 
-Pure bookkeeping, no I/O. Pub/Sub takes one ordering key in a Publish call, at most 1,000 messages
-and 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits; the field's own documentation,
-https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1#pubsubmessage).
+Pure bookkeeping, no I/O. A Publish call takes messages of one ordering key only
+(https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1#pubsubmessage).
 """
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from schema import MAX_CALL_BYTES, MAX_CALL_MESSAGES, publish_calls
+from schema.message import MAX_CALL_BYTES, MAX_CALL_MESSAGES, publish_calls
 
 
-class Entry:
-    """One message on its way: `size` its bytes on the wire, `confirmed` its outcome.
+@dataclass(slots=True, eq=False)
+class QueueEntry:
+    """One message: `size` is its bytes on the wire, `since` the loop's time when it came in."""
 
-    That is False when Pub/Sub has confirmed it, True when the spool has it.
-    """
-
-    __slots__ = ("confirmed", "key", "message", "since", "size")
-
-    def __init__(
-        self, key: str, message: Any, size: int, since: float, confirmed: asyncio.Future[bool]
-    ) -> None:
-        self.key = key
-        self.message = message
-        self.size = size
-        self.since = since
-        self.confirmed = confirmed
+    key: str
+    message: Any
+    size: int
+    since: float
+    spooled: asyncio.Future[bool]
+    """The outcome: False when Pub/Sub has confirmed the message, True when the spool has it."""
 
 
-class Backlog:
-    """Entries by ordering key. Keys are served in turn; a key taken stays out until `release`d."""
+class PublishQueue:
+    """Entries by ordering key, served in turn; a taken key stays out until it is released."""
 
     def __init__(
         self, max_messages: int = MAX_CALL_MESSAGES, max_bytes: int = MAX_CALL_BYTES
     ) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._waiting: dict[str, deque[Entry]] = {}
-        self._turns: deque[str] = deque()
-        self._taken: set[str] = set()
+        self._waiting: dict[str, deque[QueueEntry]] = {}
+        self._ready_keys: deque[str] = deque()
+        self._taken_keys: set[str] = set()
         self.messages = 0
-        """Entries waiting for a call."""
+        """Entries that wait for a call."""
 
-    def add(self, entry: Entry) -> None:
-        """Put an entry at the end of its key's queue."""
+    def add(self, entry: QueueEntry) -> None:
         queue = self._waiting.get(entry.key)
         if queue is None:
             queue = self._waiting[entry.key] = deque()
-            if entry.key not in self._taken:
-                self._turns.append(entry.key)
+            if entry.key not in self._taken_keys:
+                self._ready_keys.append(entry.key)
         queue.append(entry)
         self.messages += 1
 
-    def take(self) -> list[Entry] | None:
-        """Take the next key's entries, in order, as many as one call holds; None: none is free."""
-        if not self._turns:
+    def take(self) -> list[QueueEntry] | None:
+        """Take the next key's entries, in order, up to one call's limits; None if none is ready."""
+        if not self._ready_keys:
             return None
-        key = self._turns.popleft()
+        key = self._ready_keys.popleft()
         queue = self._waiting[key]
         calls = publish_calls(queue, attrgetter("size"), self._max_messages, self._max_bytes)
         entries = next(calls)
@@ -68,18 +61,18 @@ class Backlog:
         else:
             for _ in entries:
                 queue.popleft()
-        self._taken.add(key)
+        self._taken_keys.add(key)
         self.messages -= len(entries)
         return entries
 
-    def drop(self, key: str) -> list[Entry]:
-        """Take every entry of a taken key out of line, in order: they will not be sent."""
+    def drop(self, key: str) -> list[QueueEntry]:
+        """Remove and return every entry of a taken key, in order: they will not be sent."""
         entries = list(self._waiting.pop(key, ()))
         self.messages -= len(entries)
         return entries
 
     def release(self, key: str) -> None:
-        """Let a key's later entries go: its call has ended, one way or the other."""
-        self._taken.remove(key)
+        """Let a taken key's later entries be taken, as its call has ended."""
+        self._taken_keys.remove(key)
         if key in self._waiting:
-            self._turns.append(key)
+            self._ready_keys.append(key)

@@ -1,15 +1,17 @@
-"""The spool's database file: opened, looked through, and moved aside when it is corrupt."""
+"""The spool's SQLite file: opened, checked, moved aside if it is corrupt; its transactions."""
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ops.runtime import log
-from server.spool.state import EMPTY, SPOOLING, Flag
+from ops.runtime.file_lock import FileLock
+from server.publish import SpoolFailed
+from server.spool.state import EMPTY, SPOOLING, SpoolFlag
 
 FILE: Final = "spool.sqlite3"
 BUSY_SECONDS: Final = 4.0
@@ -17,10 +19,11 @@ BUSY_SECONDS: Final = 4.0
 
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WAL_BYTES = 16_000_000
+_POLL_SECONDS = 0.001  # SQLite's own waits grow to 0.1 s: a busy neighbour would always be first
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
-    -- Never used twice, so that a suspended replayer which wakes up deletes nothing of others'.
+    -- Never reused, so that a suspended replayer that resumes deletes no other message.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     ordering_key TEXT NOT NULL,
     message BLOB NOT NULL,
@@ -47,47 +50,88 @@ INSERT OR IGNORE INTO totals VALUES (1, 0, 0, 0);
 logger = log.get(__name__)
 
 
-class SpoolFailed(Exception):
-    """The spool cannot be used; the text says why."""
+class SpoolDatabase:
+    """An open database, for one thread at a time. Every call raises SpoolFailed."""
 
-
-class File:
-    """An open database in `db`, of the current form, for one thread at a time."""
-
-    def __init__(self, folder: Path, flag: Flag) -> None:
-        """Open it, made when it is missing. Raises SpoolFailed and OSError."""
+    def __init__(self, folder: Path, flag: SpoolFlag, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open it, or create it if it is missing. Raises OSError too."""
         self._path = folder / FILE
         self._flag = flag
-        # Held as long as the database is open here: who has it alone may move it aside.
-        self._users = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._busy_seconds = busy_seconds
+        # Shared while the database is open; only a process that has it alone may move it aside.
+        self._users = FileLock(folder / "users.lock")
         try:
-            self.db = self._open()
+            self.connection = self._open()
         except BaseException:
-            os.close(self._users)
+            self._users.close()
             raise
 
     def close(self) -> None:
-        """Close it."""
-        self.db.close()
-        os.close(self._users)
+        self.connection.close()
+        self._users.close()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the one write transaction; commit at the end of the block, or roll back."""
+        with self.failing():
+            self._wait(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:  # a full disk may have ended it already
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def reading(self, query: str, *values: object) -> Iterator[Iterator[tuple[Any, ...]]]:
+        with (
+            self.failing(),
+            contextlib.closing(
+                self._wait(lambda: self.connection.execute(query, values))
+            ) as cursor,
+        ):
+            yield cursor
+
+    @staticmethod
+    @contextlib.contextmanager
+    def failing() -> Iterator[None]:
+        """Raise SQLite's errors as SpoolFailed."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SpoolFailed(str(error)) from error
+
+    def value(self, query: str) -> Any:
+        return self.connection.execute(query).fetchone()[0]
+
+    def _wait(self, call: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
+        give_up = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                return call()
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > give_up:
+                    raise
+            time.sleep(_POLL_SECONDS)
 
     def _open(self) -> sqlite3.Connection:
-        """Open the database, looked through first by whoever has it alone."""
-        alone = _locked(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        """Open the database; a process that has it alone checks it first."""
+        alone = self._users.try_exclusive()
         if not alone:
-            _locked(self._users, fcntl.LOCK_SH)
+            self._users.wait_shared()
         try:
-            return self._opened(check=alone)
+            return self._connect(check=alone)
         except sqlite3.DatabaseError as error:
             if not (alone and error.sqlite_errorcode & 0xFF in _CORRUPT):
                 raise SpoolFailed(str(error)) from error
             self._move_aside(error)
-            return self._opened(check=False)
+            return self._connect(check=False)
         finally:
             if alone:
-                _locked(self._users, fcntl.LOCK_SH)
+                self._users.wait_shared()
 
-    def _opened(self, *, check: bool) -> sqlite3.Connection:
+    def _connect(self, *, check: bool) -> sqlite3.Connection:
         db = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -104,7 +148,7 @@ class File:
             if rows and self._flag.state == EMPTY:
                 self._flag.state = SPOOLING
             db.execute("COMMIT")
-            db.execute("PRAGMA busy_timeout=5").fetchall()  # from here on `_patiently` waits
+            db.execute("PRAGMA busy_timeout=5").fetchall()  # from here on `_wait` waits
         except BaseException:
             db.close()
             raise
@@ -119,17 +163,13 @@ class File:
         logger.error("spool_corrupt", error=str(error), kept=kept)
 
 
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _check(db: sqlite3.Connection) -> None:
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         error = sqlite3.DatabaseError(verdict)
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
-
-
-def _locked(descriptor: int, how: int) -> bool:
-    try:
-        fcntl.flock(descriptor, how)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,7 +1,8 @@
-"""The spool's state: a byte that all servers of a machine share, read without a system call.
+"""What all servers of a machine share beside the database: the spool's flag and the replay lock.
 
-It changes only inside a write transaction of the spool (`server.spool.store`), which one process
-at a time holds; so whoever empties the spool and whoever fills it never miss one another.
+The flag is a byte that is read without a system call. It changes only inside a write transaction
+of the spool (`server.spool.store`), which one process at a time holds; so the process that empties
+the spool and one that fills it never miss one another.
 """
 
 import mmap
@@ -10,31 +11,39 @@ import time
 from pathlib import Path
 from typing import Final
 
+from ops.runtime.file_lock import FileLock
+
 EMPTY: Final = 0
 """Nothing is spooled: messages go to Pub/Sub."""
 
 SPOOLING: Final = 1
 """The spool may hold messages: all later ones go behind them."""
 
-HOLDING: Final = 2
-"""As SPOOLING, but the last ones are on their way: wait a moment, it may be over."""
+DRAINING: Final = 2
+"""As SPOOLING, but the last messages are being published: wait a moment, it may soon be empty."""
 
-BARRED: Final = 3
-"""As SPOOLING, but its messages are refused for good or unreadable: nothing more is accepted."""
+BLOCKED: Final = 3
+"""As SPOOLING, but its messages cannot be published or read: no more are accepted."""
 
-_SIZE = 16  # the state, seven bytes of nothing, the heartbeat
-_BEAT = slice(8, 16)
+SILENT_SECONDS: Final = 30.0
+"""A replayer without a heartbeat for this long is suspended: another works in addition to it.
+
+Two replayers are no danger, only a waste (see `server.spool`): each message may go out twice.
+"""
+
+_SIZE = 16  # the state, seven unused bytes, the heartbeat
+_HEARTBEAT = slice(8, 16)
 
 
-class Flag:
-    """The byte, and beside it when the replayer last showed that it works."""
+class SpoolFlag:
+    """The state, and the time of the replayer's last heartbeat."""
 
     def __init__(self, path: Path) -> None:
-        """Map the file, made when it is missing. Raises OSError."""
+        """Map the file, which is created if it is missing. Raises OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            # A hole in the file would need room on a full disk when it is written to, and a page
-            # that cannot be had ends the process.
+            # Writing to a hole in the file needs room on the disk; where there is none, the
+            # process dies of SIGBUS.
             os.posix_fallocate(descriptor, 0, _SIZE)
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
@@ -42,21 +51,38 @@ class Flag:
 
     @property
     def state(self) -> int:
-        """Return EMPTY, SPOOLING, HOLDING or BARRED."""
+        """EMPTY, SPOOLING, DRAINING or BLOCKED."""
         return self._map[0]
 
     @state.setter
     def state(self, state: int) -> None:
         self._map[0] = state
 
-    def beat(self) -> None:
-        """Show that the replayer works."""
-        self._map[_BEAT] = time.monotonic_ns().to_bytes(8)
+    def heartbeat(self) -> None:
+        self._map[_HEARTBEAT] = time.monotonic_ns().to_bytes(8)
 
-    def silent_seconds(self) -> float:
-        """Return how long the replayer has shown nothing; negative after the machine restarted."""
-        return (time.monotonic_ns() - int.from_bytes(self._map[_BEAT])) / 1e9
+    def heartbeat_age(self) -> float:
+        """Return the seconds since the last heartbeat; negative after the machine restarted."""
+        return (time.monotonic_ns() - int.from_bytes(self._map[_HEARTBEAT])) / 1e9
 
     def close(self) -> None:
-        """Unmap the file."""
         self._map.close()
+
+
+class ReplayLock:
+    """Decides which server replays; its lock ends with its process."""
+
+    def __init__(
+        self, folder: Path, flag: SpoolFlag, silent_seconds: float = SILENT_SECONDS
+    ) -> None:
+        self._lock = FileLock(folder / "replayer.lock")
+        self._flag = flag
+        self._silent_seconds = silent_seconds
+        self.release = self._lock.release
+        self.close = self._lock.close
+
+    def try_acquire(self) -> bool:
+        """Return whether this process is to replay now; never waits."""
+        if self._lock.try_exclusive():
+            return True
+        return not 0 <= self._flag.heartbeat_age() <= self._silent_seconds

@@ -1,124 +1,109 @@
-"""The spool: messages that Pub/Sub could not be reached for, on disk, in order, bounded.
+"""What is stored in the spool: appended, read, deleted, counted.
 
-One SQLite database and one flag (`server.spool.state`), shared by all servers of a machine that
-publish to the same topic. It lies in `STATE_DIR/spool/<project>/<topic>/`: what waits for one topic
-is never published to another, whatever the settings say at the next start.
-
-Why nothing overtakes. Say that a client has its 200 for m1 and then sends m2 of the same key,
-perhaps to another server.
-
-1. m1 was published: m2 is later in any case.
-2. m1 was spooled: the flag was set inside the transaction that stored m1, before its commit and so
-   before the 200. Only the replayer clears it, inside a write transaction in which it saw the table
-   empty: SQLite lets one process write at a time, so nobody can be storing anything then, and m1's
-   row is gone, as Pub/Sub has confirmed it. So a server that takes up m2 sees the flag, and stores
-   m2 behind m1; or it does not, and m1 is published.
-3. Within a server a key is in one delivery at a time, and the flag is read when the delivery begins
-   (`server.publish.publisher`). What waits behind a call that failed is stored behind that call's
-   messages.
-4. The replayer publishes a key by sequence, a call at a time, and sends none before the one in
-   front of it is confirmed. Every call that may have reached Pub/Sub unconfirmed (its answer lost,
-   a replayer killed or suspended in it) holds consecutive messages behind confirmed ones, so it
-   can land late or twice without any message's *first* copy leaving the order; later copies carry
-   the same id, and the workers pass over them.
-
-Two messages of which neither was answered when the other was sent to another server have no order.
-
-A row is deleted only when Pub/Sub has confirmed its message. One that Pub/Sub itself refuses moves
-to the table `refused` with the reason, for a person to look at; it counts towards the bound.
-
-The machine itself may fail: the database is synchronous at every commit, and the flag is derived
-from it anew when a server starts. A database that is corrupt is moved aside, never deleted, by the
-first server to start while no other has it open; until then nothing is spooled.
-
-Nothing here may run on the event loop. STATE_DIR must be a local disk: a network file system gives
-neither SQLite's WAL nor a shared mapping what it needs.
+It blocks, so it must not run on the event loop.
 """
 
-import contextlib
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from server.spool.database import BUSY_SECONDS, File, SpoolFailed
-from server.spool.state import EMPTY, SPOOLING, Flag
+from server.publish import SpoolFailed
+from server.spool.database import BUSY_SECONDS, FILE, SpoolDatabase, is_busy
+from server.spool.state import EMPTY, SPOOLING, SpoolFlag
 
 ROW_BYTES: Final = 64
-"""What a row takes beside its message and key, about."""
+"""Roughly what a row takes beside its message and key."""
 
 RESERVE_BYTES: Final = 64_000_000
 """What appending leaves free on the disk: deleting writes too, before it frees anything."""
 
-_POLL_SECONDS = 0.001  # SQLite's own waits grow to 0.1 s: a busy neighbour would always be first
-_VACUUM_PAGES = 2_000  # at once: some milliseconds
+_VACUUM_PAGES = 2_000  # in one step of some milliseconds
+
+type KeyedMessage = tuple[str, bytes]
+"""A message to store: its ordering key, and its protobuf form."""
 
 
-class Waiting(NamedTuple):
-    """A message to be stored: its ordering key, and itself as bytes of its protobuf form."""
-
-    key: str
-    message: bytes
-
-
-class Row(NamedTuple):
-    """A message that is stored."""
+class StoredMessage(NamedTuple):
+    """A message in the spool; `message` is its protobuf form."""
 
     sequence: int
     key: str
     message: bytes
 
 
-class Totals(NamedTuple):
+class SpoolTotals(NamedTuple):
     """What the spool holds, without what Pub/Sub refused."""
 
     messages: int
     bytes: int
     oldest_at: float | None
-    """When the oldest was stored, Unix seconds."""
+    """When the oldest was stored, in Unix seconds."""
 
 
-class Store:
+class SpoolSummary(NamedTuple):
+    """What a spool holds, for a person; `file` is the database."""
+
+    file: Path
+    messages: int
+    bytes: int
+    refused: int
+    """Messages that Pub/Sub refused."""
+
+
+def read_summary(folder: Path, timeout: float) -> SpoolSummary | None:
+    """Read a spool without changing it; None if there is none. Raises SpoolFailed."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=timeout)) as db:
+            messages, size = db.execute("SELECT messages, bytes FROM totals").fetchone()
+            (refused,) = db.execute("SELECT COUNT(*) FROM refused").fetchone()
+    except sqlite3.Error as error:
+        raise SpoolFailed(f"{file}: {error}") from error
+    return SpoolSummary(file, messages, size, refused)
+
+
+class SpoolStore:
     """One process's handle, for one thread at a time. Every call raises SpoolFailed."""
 
-    def __init__(self, folder: Path, flag: Flag, max_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        flag: SpoolFlag,
+        max_bytes: int,
+        *,
+        reserve_bytes: int = RESERVE_BYTES,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
+        """Open the spool. Raises OSError too."""
+        self._folder = folder
         self._flag = flag
         self._max_bytes = max_bytes
-        self._folder = folder
-        self._file = File(folder, flag)
-        self._db = self._file.db
+        self._reserve_bytes = reserve_bytes
+        self._db = SpoolDatabase(folder, flag, busy_seconds)
+        self.close = self._db.close
 
-    def append(self, groups: Sequence[Sequence[Waiting]]) -> list[int]:
+    def append(self, groups: Sequence[Sequence[KeyedMessage]]) -> list[int]:
         """Store groups in one commit; return how many messages of each group there was room for.
 
-        A group is stored from its beginning; nothing of it is left out before what is stored. When
-        this returns, what was stored is durable.
+        Those are the first ones of the group. When this returns, they are durable.
         """
         disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < RESERVE_BYTES:
-            raise SpoolFailed(f"less than {RESERVE_BYTES:,} bytes are free on the disk")
-        with self._writing():
-            now = time.time()
-            free = self._max_bytes - self._used()
-            rows: list[tuple[str, bytes, int, float]] = []
-            stored: list[int] = []
-            for group in groups:
-                count = 0
-                for key, message in group:
-                    size = len(key) + len(message) + ROW_BYTES
-                    if size > free:
-                        break
-                    free -= size
-                    rows.append((key, message, size, now))
-                    count += 1
-                stored.append(count)
+        if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
+            raise SpoolFailed(f"less than {self._reserve_bytes:,} bytes are free on the disk")
+        with self._db.writing():
+            used = self._db.value("SELECT bytes + refused_bytes FROM totals")
+            rows, stored = _fitting(groups, self._max_bytes - used)
             if rows:
                 if self._flag.state == EMPTY:
                     self._flag.state = SPOOLING
-                self._db.executemany(
+                self._db.connection.executemany(
                     "INSERT INTO messages (ordering_key, message, size, spooled_at)"
                     " VALUES (?, ?, ?, ?)",
                     rows,
@@ -126,11 +111,11 @@ class Store:
                 self._count(len(rows), sum(row[2] for row in rows))
             return stored
 
-    def read(self, max_messages: int, max_bytes: int) -> list[Row]:
+    def read(self, max_messages: int, max_bytes: int) -> list[StoredMessage]:
         """Return the first messages, in order: at least one if there is any."""
-        rows: list[Row] = []
+        rows: list[StoredMessage] = []
         size = 0
-        with self._reading(
+        with self._db.reading(
             "SELECT sequence, ordering_key, message FROM messages ORDER BY sequence LIMIT ?",
             max_messages,
         ) as found:
@@ -138,15 +123,15 @@ class Store:
                 size += len(row[2])
                 if rows and size > max_bytes:
                     break
-                rows.append(Row(*row))
+                rows.append(StoredMessage(*row))
         return rows
 
     def settle(self, confirmed: Sequence[int], refused: Sequence[tuple[int, str]]) -> None:
-        """Delete what Pub/Sub has confirmed; keep aside what it refuses, with its reason."""
-        with self._writing():
+        """Delete what Pub/Sub has confirmed; move what it refuses aside, with the reason."""
+        with self._db.writing():
             aside = 0
             for sequence, error in refused:
-                aside += self._sum(
+                aside += self._sum_sizes(
                     "INSERT OR IGNORE INTO refused"
                     " SELECT sequence, ordering_key, message, size, spooled_at, ? FROM messages"
                     " WHERE sequence = ? RETURNING size",
@@ -154,7 +139,7 @@ class Store:
                     sequence,
                 )[1]
             gone = json.dumps([*confirmed, *(sequence for sequence, _ in refused)])
-            count, size = self._sum(
+            count, size = self._sum_sizes(
                 "DELETE FROM messages WHERE sequence IN (SELECT value FROM json_each(?))"
                 " RETURNING size",
                 gone,
@@ -162,107 +147,71 @@ class Store:
             self._count(-count, -size, aside)
 
     def clear_if_empty(self) -> bool:
-        """Clear the flag if nothing is stored; say whether that was so."""
-        with self._writing():
-            if self._value("SELECT EXISTS (SELECT 1 FROM messages)"):
+        """Clear the flag if nothing is stored; return whether that was so."""
+        with self._db.writing():
+            if self._db.value("SELECT EXISTS (SELECT 1 FROM messages)"):
                 return False
             self._flag.state = EMPTY
             return True
 
     def mark(self, state: int) -> None:
         """Change the flag from one state of a spool in use to another."""
-        with self._writing():
+        with self._db.writing():
             if self._flag.state != EMPTY:
                 self._flag.state = state
 
-    def totals(self) -> Totals:
-        """Return what the spool holds."""
-        with self._reading(
+    def totals(self) -> SpoolTotals:
+        with self._db.reading(
             "SELECT messages, bytes, (SELECT spooled_at FROM messages ORDER BY sequence LIMIT 1)"
             " FROM totals"
         ) as found:
-            return Totals(*next(found))
+            return SpoolTotals(*next(found))
 
     def shrink(self) -> None:
-        """Give what an empty spool leaves behind back to the disk, as long as it stays empty.
+        """Vacuum the database and truncate its WAL while the spool is empty.
 
-        It makes way for a server that stores something: the next emptying gives that back too.
+        It stops for a server that stores something; the next call continues.
         """
-        with self._failing(), _making_way():
-            while self._flag.state == EMPTY and self._value("PRAGMA freelist_count") > 0:
-                self._db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def close(self) -> None:
-        """Close the database."""
-        self._file.close()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the one write transaction; commit at the end of the block, or undo it."""
-        with self._failing():
-            self._patiently(lambda: self._db.execute("BEGIN IMMEDIATE"))
+        with self._db.failing():
             try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk may have ended it already
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _reading(self, query: str, *values: object) -> Iterator[Iterator[tuple[Any, ...]]]:
-        with self._failing():
-            cursor = self._patiently(lambda: self._db.execute(query, values))
-            try:
-                yield cursor
-            finally:
-                cursor.close()
-
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise SpoolFailed(str(error)) from error
-
-    @staticmethod
-    def _patiently(call: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
-        give_up = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                return call()
+                while self._flag.state == EMPTY and self._db.value("PRAGMA freelist_count") > 0:
+                    self._execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+                self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > give_up:
+                if not is_busy(error):
                     raise
-            time.sleep(_POLL_SECONDS)
 
-    def _used(self) -> int:
-        return int(self._value("SELECT bytes + refused_bytes FROM totals"))
+    def _execute(self, statement: str, *values: object) -> list[tuple[int, ...]]:
+        return self._db.connection.execute(statement, values).fetchall()
 
-    def _value(self, query: str) -> Any:
-        return self._db.execute(query).fetchone()[0]
-
-    def _sum(self, statement: str, *values: object) -> tuple[int, int]:
-        sizes = [size for (size,) in self._db.execute(statement, values)]
+    def _sum_sizes(self, statement: str, *values: object) -> tuple[int, int]:
+        sizes = [size for (size,) in self._execute(statement, *values)]
         return len(sizes), sum(sizes)
 
     def _count(self, messages: int, size: int, refused: int = 0) -> None:
-        self._db.execute(
+        self._execute(
             "UPDATE totals SET messages = messages + ?, bytes = bytes + ?,"
             " refused_bytes = refused_bytes + ?",
-            (messages, size, refused),
+            messages,
+            size,
+            refused,
         )
 
 
-@contextlib.contextmanager
-def _making_way() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if not _is_busy(error):
-            raise
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+def _fitting(
+    groups: Sequence[Sequence[KeyedMessage]], free: int
+) -> tuple[list[tuple[str, bytes, int, float]], list[int]]:
+    """Return the rows for which there is room, and how many of each group they are."""
+    now = time.time()
+    rows: list[tuple[str, bytes, int, float]] = []
+    stored: list[int] = []
+    for group in groups:
+        before = len(rows)
+        for key, message in group:
+            size = len(key) + len(message) + ROW_BYTES
+            if size > free:
+                break
+            free -= size
+            rows.append((key, message, size, now))
+        stored.append(len(rows) - before)
+    return rows, stored

@@ -5,34 +5,44 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any, Final, NamedTuple
 
-from server.spool.database import SpoolFailed
-from server.spool.state import BARRED, EMPTY, HOLDING, Flag
-from server.spool.store import Store, Waiting
+from server.publish import SpoolFailed
+from server.spool.state import BLOCKED, DRAINING, EMPTY, SpoolFlag
+from server.spool.store import SpoolStore
 
 APPEND_SECONDS: Final = 5.0
-"""How long a message may take to be durable; a disk that takes longer counts as failed."""
+"""How long a message may take to be durable; a slower disk counts as failed."""
 
-HOLD_SECONDS: Final = 0.5
+DRAIN_SECONDS: Final = 0.5
 """How long messages wait for a spool that is about to be empty, before they go into it."""
 
-_HOLD_POLL_SECONDS = 0.005
+_DRAIN_POLL_SECONDS = 0.005
 
 
 class _Group(NamedTuple):
-    """Messages of one key, in order, and how many of them are stored, to come."""
+    """Messages of one key, in order; `stored` is how many of them are."""
 
     messages: Sequence[Any]
     stored: asyncio.Future[int]
 
 
-class Writer:
-    """Stores messages. Of the loop that made it; `executor` has one thread, the store's."""
+class SpoolWriter:
+    """Stores messages. Make it in the running loop; `executor` has one thread, the store's."""
 
-    def __init__(self, flag: Flag, store: Store | str, executor: Executor) -> None:
+    def __init__(
+        self,
+        flag: SpoolFlag,
+        store: SpoolStore | str,
+        executor: Executor,
+        *,
+        append_seconds: float = APPEND_SECONDS,
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> None:
         """Take a store, or why there is none: then the flag is obeyed and nothing is stored."""
         self._flag = flag
         self._store = store
         self._executor = executor
+        self._append_seconds = append_seconds
+        self._drain_seconds = drain_seconds
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Group] = []
         self._storing: asyncio.Task[None] | None = None
@@ -44,44 +54,44 @@ class Writer:
 
     @property
     def usable(self) -> bool:
-        """Whether there is a spool to store in, as far as one can tell."""
+        """Whether there was a spool to store in when this server started."""
         return not isinstance(self._store, str)
 
     async def append(self, messages: Sequence[Any]) -> int:
         """Store protobuf messages of one key, in order; return how many, from the first on.
 
-        Those are durable; for the rest there is no room. Raises SpoolFailed when none is stored;
-        after a disk that was too slow, some may be all the same.
+        Those are durable; there is no room for the rest. Raises SpoolFailed if none is stored;
+        after a disk that was too slow, some may be stored nonetheless.
         """
         if isinstance(self._store, str):
             raise SpoolFailed(self._store)
-        if self._flag.state == BARRED:
-            raise SpoolFailed("what waits in the spool cannot be published")
+        if self._flag.state == BLOCKED:
+            raise SpoolFailed("the messages in the spool cannot be published")
         group = _Group(messages, self._loop.create_future())
         self._waiting.append(group)
         if self._storing is None:
             self._storing = self._loop.create_task(self._store_all(self._store), name="spool")
         try:
-            async with asyncio.timeout(APPEND_SECONDS):
+            async with asyncio.timeout(self._append_seconds):
                 return await group.stored
         except TimeoutError:
             if group in self._waiting:
                 self._waiting.remove(group)
             raise SpoolFailed("the disk is too slow") from None
 
-    async def hold(self) -> bool:
+    async def wait_while_draining(self) -> bool:
         """Wait while the spool is about to be empty; return whether it is still in use."""
-        give_up = self._loop.time() + HOLD_SECONDS
-        # A replayer that has gone silent keeps nobody waiting.
+        give_up = self._loop.time() + self._drain_seconds
+        # A replayer without a heartbeat keeps no message waiting.
         while (  # noqa: ASYNC110  # it changes in other processes
-            self._flag.state == HOLDING
+            self._flag.state == DRAINING
             and self._loop.time() < give_up
-            and self._flag.silent_seconds() < HOLD_SECONDS
+            and self._flag.heartbeat_age() < self._drain_seconds
         ):
-            await asyncio.sleep(_HOLD_POLL_SECONDS)
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
         return self.in_use
 
-    async def _store_all(self, store: Store) -> None:
+    async def _store_all(self, store: SpoolStore) -> None:
         try:
             while self._waiting:
                 groups, self._waiting = self._waiting, []
@@ -89,18 +99,18 @@ class Writer:
         finally:
             self._storing = None
 
-    async def _commit(self, store: Store, groups: list[_Group]) -> None:
-        def stored() -> list[int]:
+    async def _commit(self, store: SpoolStore, groups: list[_Group]) -> None:
+        def append() -> list[int]:
             return store.append(
                 [
-                    [Waiting(each.ordering_key, each.SerializeToString()) for each in one.messages]
-                    for one in groups
+                    [(each.ordering_key, each.SerializeToString()) for each in group.messages]
+                    for group in groups
                 ]
             )
 
         try:
-            counts = await self._loop.run_in_executor(self._executor, stored)
-        except Exception as error:  # noqa: BLE001  # whatever it is, these clients are told
+            counts = await self._loop.run_in_executor(self._executor, append)
+        except Exception as error:  # noqa: BLE001  # whatever it is, these messages fail
             for group in groups:
                 if not group.stored.done():
                     group.stored.set_exception(SpoolFailed(str(error)))

@@ -15,7 +15,7 @@ from ops.runtime.settings import Settings
 from server import lifecycle
 from server.app import create_app
 from server.http import BODY_SECONDS
-from server.publish.publisher import Destination
+from server.publish import Destination
 
 INSERT: dict[str, Any] = {
     "operation": "insert",

@@ -2,12 +2,10 @@
 
 import os
 import shutil
-import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from google.auth.transport.requests import Request
 from ops.commands.doctor.finding import Skipped, Wrong
 from ops.runtime import credentials as google_credentials
 from ops.runtime.settings import Settings
-from server.spool.assembly import folder
-from server.spool.database import FILE
+from server.publish import SpoolFailed
+from server.spool import read_summary
 
 LEAST_FREE_BYTES = 1_000_000_000
 """Below this the embedded services, the spool and the logs are about to fill the disk."""
@@ -107,24 +105,19 @@ def disk(settings: Settings, seconds: float) -> str:
 
 def spool(settings: Settings, seconds: float) -> str:
     """Look into the servers' spool: what waits there, and what never will be published."""
-    file = folder(settings) / FILE
-    if not file.exists():
-        return "nothing was ever spooled"
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=seconds)) as db:
-            messages, size = db.execute("SELECT messages, bytes FROM totals").fetchone()
-            (refused,) = db.execute("SELECT COUNT(*) FROM refused").fetchone()
-    except sqlite3.Error as error:
+        spooled = read_summary(settings, seconds)
+    except SpoolFailed as error:
+        raise Wrong(str(error), "supervisorctl roll server: a start moves it aside") from None
+    if spooled is None:
+        return "nothing was ever spooled"
+    if spooled.refused:
         raise Wrong(
-            f"{file}: {error}", "supervisorctl roll server: a start moves it aside"
-        ) from None
-    if refused:
-        raise Wrong(
-            f"{refused:,} transactions that Pub/Sub refused are kept in {file}",
+            f"{spooled.refused:,} transactions that Pub/Sub refused are kept in {spooled.file}",
             "docs/runbook.md#gatekeeperspoolrefused",
         )
-    if messages:
-        return f"{messages:,} transactions ({size / 1e6:,.1f} MB) wait for Pub/Sub"
+    if spooled.messages:
+        return f"{spooled.messages:,} transactions ({spooled.bytes / 1e6:,.1f} MB) wait for Pub/Sub"
     return "empty"
 
 

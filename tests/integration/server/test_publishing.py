@@ -11,9 +11,8 @@ from ops.runtime.settings import Settings
 from schema import Message
 from server.api import Readiness
 from server.app import connect_topic as connected
-from server.publish.publisher import Limits, Publisher, PublishFailed
-from server.publish.queue import Backlog
-from server.publish.topic import Topic
+from server.publish import Publisher, PublishFailed, PublishLimits, Topic
+from server.publish.queue import PublishQueue
 from tests.integration.pubsub.conftest import emulator_command, local_server
 from tests.support.processes import Service, eventually, free_port
 from tests.support.pubsub import Client
@@ -62,7 +61,7 @@ async def test_a_message_arrives_as_it_was_composed(
 ) -> None:
     destination, path = topic
     subscription = await client.subscription(path)
-    await Publisher(destination).publish(message("key \u00e9", "m1"))
+    await Publisher(destination).enqueue(message("key \u00e9", "m1"))
 
     (got,) = await client.pull(subscription, 1)
     assert got.message.data == b"m1"
@@ -75,19 +74,19 @@ async def test_a_message_arrives_as_it_was_composed(
     }
 
 
-async def test_each_keys_messages_arrive_in_the_order_of_their_hand_over(
+async def test_each_keys_messages_arrive_in_the_order_of_enqueue(
     topic: tuple[Topic, str], client: Client
 ) -> None:
     destination, path = topic
     subscription = await client.subscription(path, enable_message_ordering=True)
-    publisher = Publisher(destination, Limits(slots=3), Backlog(max_messages=7))
+    publisher = Publisher(destination, PublishLimits(slots=3), PublishQueue(max_messages=7))
     dice = random.Random(11)
-    handed: dict[str, list[str]] = {}
+    enqueued: dict[str, list[str]] = {}
     outcomes = []
     for number in range(200):
         key = f"k{dice.randrange(5)}"
-        handed.setdefault(key, []).append(str(number))
-        outcomes.append(publisher.hand_over(message(key, str(number))))
+        enqueued.setdefault(key, []).append(str(number))
+        outcomes.append(publisher.enqueue(message(key, str(number))))
         if dice.random() < 0.1:
             await asyncio.sleep(0.001)
     await asyncio.gather(*outcomes)
@@ -96,26 +95,26 @@ async def test_each_keys_messages_arrive_in_the_order_of_their_hand_over(
     async with client.stream(subscription) as stream:
         for got in await stream.receive(200):
             arrived.setdefault(got.message.ordering_key, []).append(got.message.data.decode())
-    assert arrived == handed
+    assert arrived == enqueued
 
 
 async def test_a_batch_keeps_within_what_one_call_may_hold(topic: tuple[Topic, str]) -> None:
     destination, _ = topic
     publisher = Publisher(destination)
-    many = [publisher.hand_over(message("k", str(n))) for n in range(1_500)]
-    large = [publisher.hand_over(message("k", str(n), 1_000_000)) for n in range(12)]
+    many = [publisher.enqueue(message("k", str(n))) for n in range(1_500)]
+    large = [publisher.enqueue(message("k", str(n), 1_000_000)) for n in range(12)]
     await asyncio.gather(*many, *large)
 
 
-async def test_a_missing_topic_is_told_at_once_and_makes_the_gate_unready(address: str) -> None:
+async def test_a_missing_topic_fails_messages_and_makes_the_server_unready(address: str) -> None:
     async with connected(settings(address, "no-such-topic")) as topic:
         publisher = Publisher(topic)
         with pytest.raises(PublishFailed):
-            await asyncio.wait_for(publisher.publish(message("k", "m")), 5)
+            await asyncio.wait_for(publisher.enqueue(message("k", "m")), 5)
         assert "NOT_FOUND" in str(await Readiness(publisher, topic).fault())
 
 
-async def test_a_topic_that_is_there_makes_the_gate_ready(topic: tuple[Topic, str]) -> None:
+async def test_a_topic_that_exists_makes_the_server_ready(topic: tuple[Topic, str]) -> None:
     destination, _ = topic
     assert await Readiness(Publisher(destination), destination).fault() is None
 
@@ -129,11 +128,11 @@ async def test_a_service_that_comes_back_in_time_is_no_failure(tmp_path: Path) -
         await client.publisher.create_topic(name=settings(address, "topic").topic_path)
         await client.channel.close()
         async with connected(settings(address, "topic")) as topic:
-            publisher = Publisher(topic, Limits(seconds=30))
-            await publisher.publish(message("k", "before"))
+            publisher = Publisher(topic, PublishLimits(seconds=30))
+            await publisher.enqueue(message("k", "before"))
             service.kill()
             assert "UNAVAILABLE" in str(await eventually(Readiness(publisher, topic).fault))
-            waiting = publisher.hand_over(message("k", "during"))
+            waiting = publisher.enqueue(message("k", "during"))
             await asyncio.sleep(0.1)
             service.start()
             await waiting

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from schema import Message
-from server.publish.publisher import Limits, Publisher, PublishFailed
+from server.publish import Publisher, PublishFailed, PublishLimits
 from tests.support.processes import eventually
 from tests.support.server_in_process import FakeTopic, rpc_error
 
@@ -24,7 +24,7 @@ async def topic() -> FakeTopic:
 
 @pytest.fixture
 async def publisher(topic: FakeTopic) -> AsyncIterator[Publisher]:
-    publisher = Publisher(topic, Limits(seconds=5, slots=4, messages=50, bytes=100_000))
+    publisher = Publisher(topic, PublishLimits(seconds=5, slots=4, messages=50, bytes=100_000))
     yield publisher
     topic.open.set()
     await publisher.drain()
@@ -37,7 +37,7 @@ def published(topic: FakeTopic) -> list[str]:
 async def test_what_comes_in_one_turn_of_the_loop_goes_out_in_one_call(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
-    await asyncio.gather(*(publisher.publish(message("k", str(n))) for n in range(20)))
+    await asyncio.gather(*(publisher.enqueue(message("k", str(n))) for n in range(20)))
     assert [len(call) for call in topic.calls] == [20]
 
 
@@ -45,9 +45,9 @@ async def test_what_gathers_during_a_call_is_the_next_call(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
     topic.open.clear()
-    first = publisher.hand_over(message("k", "first"))
+    first = publisher.enqueue(message("k", "first"))
     await eventually(lambda: topic.under_way)
-    rest = [publisher.hand_over(message("k", str(n))) for n in range(5)]
+    rest = [publisher.enqueue(message("k", str(n))) for n in range(5)]
     await asyncio.sleep(0.01)
     topic.open.set()
 
@@ -57,7 +57,7 @@ async def test_what_gathers_during_a_call_is_the_next_call(
 
 async def test_keys_go_side_by_side_up_to_the_slots(topic: FakeTopic, publisher: Publisher) -> None:
     topic.open.clear()
-    outcomes = [publisher.hand_over(message(f"k{n}", str(n))) for n in range(7)]
+    outcomes = [publisher.enqueue(message(f"k{n}", str(n))) for n in range(7)]
     await eventually(lambda: topic.under_way)
     await asyncio.sleep(0.01)
     assert sorted(topic.under_way) == ["k0", "k1", "k2", "k3"]
@@ -75,7 +75,7 @@ async def test_one_keys_messages_keep_their_order_through_failures(
     topic.errors = [rpc_error(UNAVAILABLE) for _ in range(3)]
     outcomes = []
     for number in range(40):
-        outcomes.append(publisher.hand_over(message(f"k{number % 3}", str(number))))
+        outcomes.append(publisher.enqueue(message(f"k{number % 3}", str(number))))
         if dice.random() < 0.5:
             await asyncio.sleep(0)
     await asyncio.gather(*outcomes)
@@ -98,11 +98,11 @@ async def test_one_keys_messages_keep_their_order_through_failures(
         grpc.StatusCode.UNKNOWN,
     ],
 )
-async def test_a_passing_failure_is_retried(
+async def test_a_transient_failure_is_retried(
     topic: FakeTopic, publisher: Publisher, code: grpc.StatusCode
 ) -> None:
     topic.errors = [rpc_error(code)]
-    await publisher.publish(message("k", "a"))
+    await publisher.enqueue(message("k", "a"))
     assert published(topic) == ["a"]
 
 
@@ -114,39 +114,39 @@ async def test_a_passing_failure_is_retried(
         RuntimeError("a bug"),
     ],
 )
-async def test_a_permanent_failure_is_told_at_once_and_to_its_batch_alone(
+async def test_a_permanent_failure_fails_its_batch_immediately_and_no_other(
     topic: FakeTopic, publisher: Publisher, error: Exception
 ) -> None:
     topic.errors = [error]
-    outcomes = [publisher.hand_over(message("k", str(n))) for n in range(3)]
+    outcomes = [publisher.enqueue(message("k", str(n))) for n in range(3)]
     results = await asyncio.gather(*outcomes, return_exceptions=True)
     assert [type(result) for result in results] == [PublishFailed] * 3
 
-    await publisher.publish(message("k", "next"))
+    await publisher.enqueue(message("k", "next"))
     assert published(topic) == ["next"]
 
 
-async def test_an_outage_is_told_when_the_time_is_up(topic: FakeTopic) -> None:
-    publisher = Publisher(topic, Limits(seconds=0.3))
+async def test_an_outage_fails_a_message_when_its_time_is_over(topic: FakeTopic) -> None:
+    publisher = Publisher(topic, PublishLimits(seconds=0.3))
     topic.errors = [rpc_error(UNAVAILABLE) for _ in range(1000)]
     loop = asyncio.get_running_loop()
 
     began = loop.time()
     with pytest.raises(PublishFailed):
-        await publisher.publish(message("k", "a"))
+        await publisher.enqueue(message("k", "a"))
     assert 0.3 <= loop.time() - began < 3
 
     topic.errors.clear()
-    await publisher.publish(message("k", "b"))
+    await publisher.enqueue(message("k", "b"))
     assert published(topic) == ["b"]
 
 
-async def test_a_message_whose_time_ran_out_in_line_is_not_sent(topic: FakeTopic) -> None:
-    publisher = Publisher(topic, Limits(seconds=0.1))
+async def test_a_message_whose_time_ran_out_in_the_queue_is_not_sent(topic: FakeTopic) -> None:
+    publisher = Publisher(topic, PublishLimits(seconds=0.1))
     topic.open.clear()
-    first = publisher.hand_over(message("k", "first"))
+    first = publisher.enqueue(message("k", "first"))
     await eventually(lambda: topic.under_way)
-    late = publisher.hand_over(message("k", "late"))
+    late = publisher.enqueue(message("k", "late"))
     await asyncio.sleep(0.15)
     topic.open.set()
 
@@ -161,7 +161,7 @@ async def test_a_refused_message_does_not_take_its_batch_along(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
     topic.refused = {b"2"}
-    outcomes = [publisher.hand_over(message("k", str(n))) for n in range(5)]
+    outcomes = [publisher.enqueue(message("k", str(n))) for n in range(5)]
     results = await asyncio.gather(*outcomes, return_exceptions=True)
 
     assert [type(each) for each in results].count(PublishFailed) == 1
@@ -173,10 +173,10 @@ async def test_what_waits_behind_a_failure_fails_with_it_so_that_none_overtakes(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
     topic.open.clear()
-    first = publisher.hand_over(message("k", "first"))
+    first = publisher.enqueue(message("k", "first"))
     await eventually(lambda: topic.under_way)
-    behind = publisher.hand_over(message("k", "behind"))
-    other = publisher.hand_over(message("other", "other"))
+    behind = publisher.enqueue(message("k", "behind"))
+    other = publisher.enqueue(message("other", "other"))
     topic.errors = [rpc_error(grpc.StatusCode.PERMISSION_DENIED)]
     topic.open.set()
 
@@ -187,10 +187,10 @@ async def test_what_waits_behind_a_failure_fails_with_it_so_that_none_overtakes(
 
 
 async def test_past_its_bounds_the_queue_refuses_and_recovers(topic: FakeTopic) -> None:
-    for limits in (Limits(messages=3), Limits(bytes=700)):
+    for limits in (PublishLimits(messages=3), PublishLimits(bytes=700)):
         publisher = Publisher(topic, limits)
         topic.open.clear()
-        outcomes = [publisher.hand_over(message("k", "n" * 100)) for _ in range(9)]
+        outcomes = [publisher.enqueue(message("k", "n" * 100)) for _ in range(9)]
         refused = [each for each in outcomes if each.done()]
         assert 0 < len(refused) < 9
         for each in refused:
@@ -198,42 +198,41 @@ async def test_past_its_bounds_the_queue_refuses_and_recovers(topic: FakeTopic) 
                 await each
         topic.open.set()
         await publisher.drain()
-        await publisher.publish(message("k", "again"))
+        await publisher.enqueue(message("k", "again"))
 
 
 async def test_bytes_in_a_call_count_until_it_ends_well_or_not(topic: FakeTopic) -> None:
-    publisher = Publisher(topic, Limits(bytes=2_000))
+    publisher = Publisher(topic, PublishLimits(bytes=2_000))
     for error in (None, rpc_error(grpc.StatusCode.PERMISSION_DENIED)):
         topic.open.clear()
         topic.errors = [error] if error else []
-        taken = publisher.hand_over(message("k", "n" * 700))
+        taken = publisher.enqueue(message("k", "n" * 700))
         await eventually(lambda: topic.under_way)
         with pytest.raises(PublishFailed, match="too many"):
-            await publisher.publish(message("other", "n" * 700))
+            await publisher.enqueue(message("other", "n" * 700))
         topic.open.set()
         await asyncio.wait([taken])
         taken.exception()
-        await publisher.publish(message("other", "n" * 700))
+        await publisher.enqueue(message("other", "n" * 700))
 
 
 async def test_a_caller_that_gives_up_leaves_its_message_on_its_way(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
     topic.open.clear()
-    caller = asyncio.create_task(publisher.publish(message("k", "a")))
-    neighbour = asyncio.create_task(publisher.publish(message("k", "b")))
+    caller = publisher.enqueue(message("k", "a"))
+    neighbour = publisher.enqueue(message("k", "b"))
     await eventually(lambda: topic.under_way)
     caller.cancel()
-    await asyncio.gather(caller, return_exceptions=True)
     topic.open.set()
 
     await neighbour
     assert published(topic) == ["a", "b"]
 
 
-async def test_draining_waits_for_all_that_was_handed_over(topic: FakeTopic) -> None:
-    publisher = Publisher(topic, Limits(slots=1))
-    outcomes = [publisher.hand_over(message(f"k{n}", str(n))) for n in range(5)]
+async def test_draining_waits_for_all_that_was_enqueued(topic: FakeTopic) -> None:
+    publisher = Publisher(topic, PublishLimits(slots=1))
+    outcomes = [publisher.enqueue(message(f"k{n}", str(n))) for n in range(5)]
     await publisher.drain()
     assert all(outcome.done() for outcome in outcomes)
     assert len(topic.messages) == 5

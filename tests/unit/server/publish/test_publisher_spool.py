@@ -1,10 +1,11 @@
-"""How the publisher and the spool share the work: a real store, a topic that fails as told."""
+"""How the publisher and the spool share the work: a real store, a topic that fails as set."""
 
 import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,22 +14,18 @@ import pytest
 
 from ops.runtime.settings import Settings
 from schema import Message
-from server.publish import publisher as publishing
-from server.publish.publisher import Limits, Publisher, PublishFailed
-from server.spool import assembly as spooling
-from server.spool import writer as spool_writer
-from server.spool.database import SpoolFailed
-from server.spool.state import BARRED, EMPTY, HOLDING, SPOOLING
-from server.spool.store import Store, Waiting
-from server.spool.writer import Writer
+from server.publish import Publisher, PublishFailed, PublishLimits, SpoolFailed
+from server.spool import SpoolWriter, open_spool, spool_folder
+from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING
+from server.spool.store import KeyedMessage, SpoolStore
 from tests.support.processes import eventually
 from tests.support.server_in_process import FakeTopic, rpc_error
 
 DOWN = rpc_error(grpc.StatusCode.UNAVAILABLE)
 
 
-class Topic(FakeTopic):
-    """Also one that is down until told otherwise: `fault` is what every call meets."""
+class FaultyTopic(FakeTopic):
+    """Also fails every call while `fault` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,42 +45,44 @@ class Topic(FakeTopic):
         return [each.data.decode() for each in self.messages]
 
 
-class Server:
+class PublishingServer:
     """A server's publisher and its end of the spool."""
 
-    def __init__(self, topic: Topic, spool: Writer) -> None:
+    def __init__(
+        self, topic: FaultyTopic, spool: SpoolWriter, limits: PublishLimits | None = None
+    ) -> None:
         self.spool = spool
-        self.publisher = Publisher(topic, Limits(slots=4), spool=spool)
+        self.publisher = Publisher(topic, limits or PublishLimits(slots=4), spool=spool)
 
     def send(self, name: str, key: str = "k") -> asyncio.Future[bool]:
         message = Message(name.encode(), name, "", "2026-01-01T00:00:00+00:00", "0" * 64, key)
-        return self.publisher.hand_over(message)
+        return self.publisher.enqueue(message)
 
     @property
     def state(self) -> int:
         return self.spool._flag.state
 
 
-type Start = Callable[..., Awaitable[Server]]
+type Start = Callable[..., Awaitable[PublishingServer]]
 
 
 @pytest.fixture
-def topic() -> Topic:
-    return Topic()
+def topic() -> FaultyTopic:
+    return FaultyTopic()
 
 
 @pytest.fixture
-async def start(topic: Topic, tmp_path: Path) -> AsyncIterator[Start]:
+async def start(topic: FaultyTopic, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts servers that share a spool."""
     async with AsyncExitStack() as stack:
 
-        async def started(max_bytes: int = 10_000_000) -> Server:
+        async def started(max_bytes: int = 10_000_000) -> PublishingServer:
             settings = Settings.parse(
                 {"STATE_DIR": str(tmp_path), "SPOOL_MAX_BYTES": str(max_bytes)}
             )
-            spool = await stack.enter_async_context(spooling.opened(settings, topic))
+            spool = await stack.enter_async_context(open_spool(settings, topic))
             assert spool is not None
-            server = Server(topic, spool)
+            server = PublishingServer(topic, spool)
             stack.push_async_callback(server.publisher.drain)
             return server
 
@@ -92,18 +91,20 @@ async def start(topic: Topic, tmp_path: Path) -> AsyncIterator[Start]:
 
 
 @pytest.fixture
-async def server(start: Start) -> Server:
+async def server(start: Start) -> PublishingServer:
     return await start()
 
 
-async def test_while_pubsub_is_there_nothing_is_spooled(topic: Topic, server: Server) -> None:
+async def test_while_pubsub_is_there_nothing_is_spooled(
+    topic: FaultyTopic, server: PublishingServer
+) -> None:
     assert await server.send("1") is False
     assert topic.texts == ["1"]
     assert server.state == EMPTY
 
 
 async def test_an_unreachable_pubsub_is_spooled_soon_and_replayed_in_order(
-    topic: Topic, server: Server
+    topic: FaultyTopic, server: PublishingServer
 ) -> None:
     topic.fault = DOWN
     loop = asyncio.get_running_loop()
@@ -119,7 +120,9 @@ async def test_an_unreachable_pubsub_is_spooled_soon_and_replayed_in_order(
     assert topic.texts == [str(n) for n in range(7)]
 
 
-async def test_a_spooled_message_is_published_as_it_was(topic: Topic, server: Server) -> None:
+async def test_a_spooled_message_is_published_as_it_was(
+    topic: FaultyTopic, server: PublishingServer
+) -> None:
     topic.fault = DOWN
     await server.send("name", "key \u00e9")
     topic.fault = None
@@ -131,7 +134,7 @@ async def test_a_spooled_message_is_published_as_it_was(topic: Topic, server: Se
     assert message.attributes["sha256"] == "0" * 64
 
 
-async def test_what_another_server_spooled_goes_first(topic: Topic, start: Start) -> None:
+async def test_what_another_server_spooled_goes_first(topic: FaultyTopic, start: Start) -> None:
     one, other = await start(), await start()
     topic.fault = DOWN
     assert await one.send("1")
@@ -144,7 +147,7 @@ async def test_what_another_server_spooled_goes_first(topic: Topic, start: Start
 
 
 async def test_what_waits_behind_a_failed_call_is_spooled_behind_it(
-    topic: Topic, server: Server
+    topic: FaultyTopic, server: PublishingServer
 ) -> None:
     topic.open.clear()
     first = server.send("first")
@@ -158,20 +161,24 @@ async def test_what_waits_behind_a_failed_call_is_spooled_behind_it(
     assert topic.texts == ["first", *(f"behind {n}" for n in range(3))]
 
 
-async def test_a_call_without_an_answer_is_not_tried_again(topic: Topic, server: Server) -> None:
+async def test_a_call_without_an_answer_is_not_tried_again(
+    topic: FaultyTopic, server: PublishingServer
+) -> None:
     topic.errors = [rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED)]
     assert await server.send("1") is True
 
 
-async def test_a_busy_pubsub_is_given_a_moment(topic: Topic, server: Server) -> None:
+async def test_a_busy_pubsub_is_given_a_moment(
+    topic: FaultyTopic, server: PublishingServer
+) -> None:
     topic.errors = [rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED)] * 3
     assert await server.send("1") is False
 
 
 async def test_a_pubsub_that_stays_busy_is_spooled(
-    topic: Topic, server: Server, monkeypatch: pytest.MonkeyPatch
+    topic: FaultyTopic, server: PublishingServer
 ) -> None:
-    monkeypatch.setattr(publishing, "BUSY_SECONDS", 0.1)
+    server = PublishingServer(topic, server.spool, PublishLimits(busy_seconds=0.1))
     topic.fault = rpc_error(grpc.StatusCode.ABORTED)
     assert await server.send("1") is True
     topic.fault = None
@@ -186,8 +193,8 @@ async def test_a_pubsub_that_stays_busy_is_spooled(
         grpc.StatusCode.INVALID_ARGUMENT,
     ],
 )
-async def test_a_fault_for_good_is_not_spooled(
-    topic: Topic, server: Server, code: grpc.StatusCode
+async def test_a_permanent_fault_is_not_spooled(
+    topic: FaultyTopic, server: PublishingServer, code: grpc.StatusCode
 ) -> None:
     topic.fault = rpc_error(code)
     results = await asyncio.gather(server.send("1"), server.send("2"), return_exceptions=True)
@@ -195,14 +202,14 @@ async def test_a_fault_for_good_is_not_spooled(
     assert server.state == EMPTY
 
 
-async def test_a_fault_for_good_after_an_outage_bars_the_spool_until_it_is_mended(
-    topic: Topic, start: Start
+async def test_a_permanent_fault_after_an_outage_blocks_the_spool_until_it_is_fixed(
+    topic: FaultyTopic, start: Start
 ) -> None:
     one, other = await start(), await start()
     topic.fault = DOWN
     await one.send("1")
     topic.fault = rpc_error(grpc.StatusCode.NOT_FOUND)
-    await eventually(lambda: one.state == BARRED)
+    await eventually(lambda: one.state == BLOCKED)
     for server in (one, other):
         with pytest.raises(PublishFailed):
             await server.send("refused")
@@ -214,7 +221,7 @@ async def test_a_fault_for_good_after_an_outage_bars_the_spool_until_it_is_mende
 
 
 async def test_a_full_spool_takes_what_fits_and_nothing_behind_the_rest(
-    topic: Topic, start: Start
+    topic: FaultyTopic, start: Start
 ) -> None:
     topic.fault = DOWN
     server = await start(600)
@@ -234,15 +241,15 @@ async def test_a_full_spool_takes_what_fits_and_nothing_behind_the_rest(
 
 
 async def test_nothing_overtakes_a_message_that_the_spool_had_no_room_for(
-    topic: Topic, start: Start, monkeypatch: pytest.MonkeyPatch
+    topic: FaultyTopic, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic.fault = DOWN
     server = await start(2_000)
     assert await server.send("first") is True
-    store = cast("Store", server.spool._store)
+    store = cast("SpoolStore", server.spool._store)
     append, begun, go_on = store.append, threading.Event(), threading.Event()
 
-    def slow(groups: Sequence[Sequence[Waiting]]) -> list[int]:
+    def slow(groups: Sequence[Sequence[KeyedMessage]]) -> list[int]:
         begun.set()
         assert go_on.wait(10)
         return append(groups)
@@ -258,7 +265,7 @@ async def test_nothing_overtakes_a_message_that_the_spool_had_no_room_for(
 
 
 async def test_a_store_that_fails_is_a_failure_of_those_messages_alone(
-    topic: Topic, server: Server, monkeypatch: pytest.MonkeyPatch
+    topic: FaultyTopic, server: PublishingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic.fault = DOWN
     store = server.spool._store
@@ -276,7 +283,7 @@ async def test_a_store_that_fails_is_a_failure_of_those_messages_alone(
 
 
 async def test_a_message_that_pubsub_refuses_does_not_block_the_rest(
-    topic: Topic, server: Server
+    topic: FaultyTopic, server: PublishingServer
 ) -> None:
     topic.fault = DOWN
     await asyncio.gather(*(server.send(str(n)) for n in range(5)), server.send("other", "l"))
@@ -287,18 +294,22 @@ async def test_a_message_that_pubsub_refuses_does_not_block_the_rest(
 
 
 async def test_a_spool_that_is_about_to_be_empty_is_waited_for(
-    topic: Topic, server: Server, monkeypatch: pytest.MonkeyPatch
+    topic: FaultyTopic, server: PublishingServer
 ) -> None:
-    monkeypatch.setattr(spool_writer, "HOLD_SECONDS", 30)
-    server.spool._flag.beat()
-    server.spool._flag.state = HOLDING
+    server.spool._drain_seconds = 30
+    server.spool._flag.heartbeat()
+    server.spool._flag.state = DRAINING
     outcome = server.send("1")
     assert await outcome is False  # the replayer finds nothing and clears the flag
     assert topic.texts == ["1"]
 
 
-async def test_under_a_steady_load_the_spool_runs_empty_all_the_same(
-    topic: Topic, start: Start
+def _is_past(topic: FaultyTopic, calls: int) -> bool:
+    return len(topic.calls) > calls
+
+
+async def test_under_a_steady_load_the_spool_becomes_empty_nonetheless(
+    topic: FaultyTopic, start: Start
 ) -> None:
     servers = [await start(), await start()]
     sent: dict[str, list[str]] = {f"k{n}": [] for n in range(6)}
@@ -315,8 +326,8 @@ async def test_under_a_steady_load_the_spool_runs_empty_all_the_same(
 
     clients = [asyncio.create_task(client(key)) for key in sent]
     for fault in (DOWN, rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED)):
-        before = len(topic.calls)
-        await eventually(lambda before=before: len(topic.calls) > before + 20)
+        enough = len(topic.calls) + 20
+        await eventually(partial(_is_past, topic, enough))
         topic.fault = fault
         await eventually(lambda: servers[0].state == SPOOLING)
         await asyncio.sleep(0.05)
@@ -333,11 +344,11 @@ async def test_under_a_steady_load_the_spool_runs_empty_all_the_same(
 
 
 async def test_without_a_usable_store_an_outage_ends_in_time(
-    topic: Topic, server: Server, monkeypatch: pytest.MonkeyPatch
+    topic: FaultyTopic, server: PublishingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for a turn meanwhile does not wait for a call of his own."""
+    """A message that waits for a slot meanwhile does not wait for a call of its own."""
     monkeypatch.setattr(server.spool, "_store", "no permission")
-    server.publisher._limits = Limits(slots=1, seconds=0.3)
+    server = PublishingServer(topic, server.spool, PublishLimits(slots=1, seconds=0.3))
     topic.open.clear()
     outcomes = [server.send("first"), server.send("other", "l"), server.send("third", "m")]
     await asyncio.sleep(0.35)
@@ -349,7 +360,7 @@ async def test_without_a_usable_store_an_outage_ends_in_time(
 
 
 async def test_draining_leaves_nothing_between_pubsub_and_the_spool(
-    topic: Topic, server: Server
+    topic: FaultyTopic, server: PublishingServer
 ) -> None:
     topic.fault = DOWN
     outcomes = [server.send(str(n), f"k{n % 9}") for n in range(50)]
@@ -359,43 +370,43 @@ async def test_draining_leaves_nothing_between_pubsub_and_the_spool(
 
 
 async def test_messages_left_behind_are_published_by_the_next_server(
-    topic: Topic, tmp_path: Path
+    topic: FaultyTopic, tmp_path: Path
 ) -> None:
     settings = Settings.parse({"STATE_DIR": str(tmp_path)})
     topic.fault = DOWN
-    async with spooling.opened(settings, topic) as spool:
+    async with open_spool(settings, topic) as spool:
         assert spool is not None
-        server = Server(topic, spool)
+        server = PublishingServer(topic, spool)
         await asyncio.gather(*(server.send(str(n)) for n in range(3)))
     topic.fault = None
     off = Settings.parse({"STATE_DIR": str(tmp_path), "SPOOL_MAX_BYTES": "0"})
-    async with spooling.opened(off, topic) as spool:
+    async with open_spool(off, topic) as spool:
         assert spool is not None
         await eventually(lambda: len(topic.texts) == 3)
         await eventually(lambda: not spool.in_use)
     assert topic.texts == ["0", "1", "2"]
-    async with spooling.opened(off, topic) as spool:
+    async with open_spool(off, topic) as spool:
         assert spool is None
 
 
 async def test_what_waits_for_one_topic_is_not_published_to_another(
-    topic: Topic, tmp_path: Path
+    topic: FaultyTopic, tmp_path: Path
 ) -> None:
     topic.fault = DOWN
-    async with spooling.opened(Settings.parse({"STATE_DIR": str(tmp_path)}), topic) as spool:
+    async with open_spool(Settings.parse({"STATE_DIR": str(tmp_path)}), topic) as spool:
         assert spool is not None
-        await Server(topic, spool).send("1")
-    assert spooling.folder(Settings.parse({"STATE_DIR": str(tmp_path)})).stat().st_mode & 0o77 == 0
+        await PublishingServer(topic, spool).send("1")
+    assert spool_folder(Settings.parse({"STATE_DIR": str(tmp_path)})).stat().st_mode & 0o77 == 0
     topic.fault = None
     other = Settings.parse({"STATE_DIR": str(tmp_path), "TOPIC_ID": "another"})
-    async with spooling.opened(other, topic) as spool:
+    async with open_spool(other, topic) as spool:
         assert spool is not None
         assert not spool.in_use
 
 
 async def test_a_folder_that_cannot_be_written_leaves_a_gate_without_a_spool(
-    topic: Topic, tmp_path: Path
+    topic: FaultyTopic, tmp_path: Path
 ) -> None:
     (tmp_path / "spool").write_text("a file")
-    async with spooling.opened(Settings.parse({"STATE_DIR": str(tmp_path)}), topic) as spool:
+    async with open_spool(Settings.parse({"STATE_DIR": str(tmp_path)}), topic) as spool:
         assert spool is None

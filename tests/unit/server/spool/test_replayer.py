@@ -1,4 +1,4 @@
-"""Rounds of the replayer: a real store, a topic that fails as told."""
+"""Rounds of the replayer: a real store, a topic that fails as the test sets it."""
 
 import asyncio
 import time
@@ -11,13 +11,10 @@ import prometheus_client
 import pytest
 
 from schema import Message
-from server.publish.topic import encode
-from server.spool import replayer as spool_replay
-from server.spool.database import SpoolFailed
-from server.spool.replay_lock import Lead
-from server.spool.replayer import Replayer
-from server.spool.state import BARRED, EMPTY, HOLDING, SPOOLING, Flag
-from server.spool.store import Store, Waiting
+from server.publish import SpoolFailed, encode
+from server.spool.replayer import POLL_SECONDS, Replayer
+from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING, ReplayLock, SpoolFlag
+from server.spool.store import KeyedMessage, SpoolStore
 from tests.support.processes import eventually
 from tests.support.server_in_process import FakeTopic, rpc_error
 
@@ -25,15 +22,15 @@ BIG = 100_000_000
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[Flag]:
-    flag = Flag(tmp_path / "flag")
+def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
+    flag = SpoolFlag(tmp_path / "flag")
     yield flag
     flag.close()
 
 
 @pytest.fixture
-def store(tmp_path: Path, flag: Flag) -> Iterator[Store]:
-    store = Store(tmp_path, flag, BIG)
+def store(tmp_path: Path, flag: SpoolFlag) -> Iterator[SpoolStore]:
+    store = SpoolStore(tmp_path, flag, BIG)
     yield store
     store.close()
 
@@ -51,19 +48,19 @@ async def topic() -> FakeTopic:
 
 @pytest.fixture
 def replayer(
-    tmp_path: Path, flag: Flag, topic: FakeTopic, executor: ThreadPoolExecutor
+    tmp_path: Path, flag: SpoolFlag, topic: FakeTopic, executor: ThreadPoolExecutor
 ) -> Iterator[Replayer]:
-    store = Store(tmp_path, flag, BIG)
-    lead = Lead(tmp_path, flag)
-    yield Replayer(store, flag, lead, topic, executor)
+    store = SpoolStore(tmp_path, flag, BIG)
+    lock = ReplayLock(tmp_path, flag)
+    yield Replayer(store, flag, lock, topic, executor, longest_wait=0.5)
     executor.submit(store.close).result()  # behind whatever runs there still
-    lead.close()
+    lock.close()
 
 
-def waiting(key: str, name: str, size: int = 0) -> Waiting:
+def waiting(key: str, name: str, size: int = 0) -> KeyedMessage:
     data = name.encode() + b" " * size
     message = Message(data, name, "", "2026-01-01T00:00:00+00:00", "0" * 64, key)
-    return Waiting(key, encode(message).SerializeToString())
+    return key, encode(message).SerializeToString()
 
 
 def names(topic: FakeTopic, key: str) -> list[str]:
@@ -77,7 +74,7 @@ def gauge(name: str) -> float:
 
 
 async def test_each_key_goes_in_order_in_calls_that_pubsub_takes(
-    store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+    store: SpoolStore, flag: SpoolFlag, topic: FakeTopic, replayer: Replayer
 ) -> None:
     sent = {key: [f"{key}{n}" for n in range(2_300)] for key in ("a", "b")}
     store.append([[waiting(key, name) for key in sent for name in sent[key]]])
@@ -91,7 +88,7 @@ async def test_each_key_goes_in_order_in_calls_that_pubsub_takes(
 
 
 async def test_a_key_that_fails_stops_at_its_failure_and_the_others_go_on(
-    store: Store, topic: FakeTopic, replayer: Replayer
+    store: SpoolStore, topic: FakeTopic, replayer: Replayer
 ) -> None:
     store.append([[waiting("a", f"a{n}") for n in range(1_500)], [waiting("b", "b0")]])
     topic.errors = [rpc_error(grpc.StatusCode.UNAVAILABLE)]
@@ -104,14 +101,14 @@ async def test_a_key_that_fails_stops_at_its_failure_and_the_others_go_on(
 
 
 async def test_what_was_published_is_deleted_before_anything_else_is_tried(
-    store: Store,
-    flag: Flag,
+    store: SpoolStore,
+    flag: SpoolFlag,
     topic: FakeTopic,
     replayer: Replayer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A disk too full to delete on does not make every round publish the same again."""
-    monkeypatch.setattr(spool_replay, "_LONGEST_WAIT", 0.01)
+    replayer._longest_wait = 0.01
     store.append([[waiting("a", "a0")]])
     settle = replayer._store.settle
     failures = iter([SpoolFailed("database or disk is full")] * 3)
@@ -128,7 +125,7 @@ async def test_what_was_published_is_deleted_before_anything_else_is_tried(
 
 
 async def test_an_end_in_the_middle_deletes_what_was_confirmed_by_then(
-    store: Store, topic: FakeTopic, replayer: Replayer
+    store: SpoolStore, topic: FakeTopic, replayer: Replayer
 ) -> None:
     store.append([[waiting("a", f"a{n}") for n in range(1_500)]])
     publish = topic.publish
@@ -144,8 +141,8 @@ async def test_an_end_in_the_middle_deletes_what_was_confirmed_by_then(
     assert store.totals().messages == 500
 
 
-async def test_while_pubsub_is_away_it_is_asked_and_nothing_is_sent_again(
-    store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+async def test_while_pubsub_is_unreachable_it_is_checked_and_nothing_is_sent_again(
+    store: SpoolStore, flag: SpoolFlag, topic: FakeTopic, replayer: Replayer
 ) -> None:
     store.append([[waiting("a", "a0")]])
     topic.errors = [rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED)]
@@ -163,25 +160,25 @@ async def test_while_pubsub_is_away_it_is_asked_and_nothing_is_sent_again(
 
 
 async def test_a_refused_message_is_moved_aside_and_the_rest_of_its_call_published(
-    store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+    store: SpoolStore, flag: SpoolFlag, topic: FakeTopic, replayer: Replayer
 ) -> None:
     store.append([[waiting("a", str(n)) for n in range(6)]])
     topic.refused = {b"1", b"4"}
     async with replayer.running():
         await eventually(lambda: flag.state == EMPTY)
     assert names(topic, "a") == ["0", "2", "3", "5"]
-    kept = store._db.execute("SELECT error FROM refused").fetchall()
+    kept = store._db.connection.execute("SELECT error FROM refused").fetchall()
     assert kept == [("INVALID_ARGUMENT: as the test asks",)] * 2
 
 
-async def test_a_spool_that_cannot_be_read_is_barred(
-    store: Store,
-    flag: Flag,
+async def test_a_spool_that_cannot_be_read_is_blocked(
+    store: SpoolStore,
+    flag: SpoolFlag,
     topic: FakeTopic,
     replayer: Replayer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(spool_replay, "_LONGEST_WAIT", 0.01)
+    replayer._longest_wait = 0.01
     store.append([[waiting("a", "a0")]])
 
     def unreadable(*_: object) -> None:
@@ -190,36 +187,36 @@ async def test_a_spool_that_cannot_be_read_is_barred(
     async with replayer.running():
         with monkeypatch.context() as patch:
             patch.setattr(replayer._store, "read", unreadable)
-            await eventually(lambda: flag.state == BARRED)
+            await eventually(lambda: flag.state == BLOCKED)
         await eventually(lambda: flag.state == EMPTY)
     assert names(topic, "a") == ["a0"]
 
 
-async def test_the_servers_are_held_briefly_and_not_again_at_once(
-    flag: Flag, replayer: Replayer
+async def test_the_servers_wait_briefly_and_not_again_immediately(
+    flag: SpoolFlag, replayer: Replayer
 ) -> None:
     flag.state = SPOOLING
     await replayer._steer(last=True)
-    assert flag.state == HOLDING
+    assert flag.state == DRAINING
     await replayer._steer(last=False)
     assert flag.state == SPOOLING
 
-    replayer._held_at = time.monotonic() - 1  # the moment is over, and the spool not empty
-    flag.state = HOLDING
+    replayer._drained_at = time.monotonic() - 1  # the moment is over, and the spool not empty
+    flag.state = DRAINING
     await replayer._steer(last=True)
     assert flag.state == SPOOLING
 
 
-async def test_only_the_one_with_the_lead_works(
-    tmp_path: Path, store: Store, flag: Flag, topic: FakeTopic, replayer: Replayer
+async def test_only_the_replayer_with_the_lock_works(
+    tmp_path: Path, store: SpoolStore, flag: SpoolFlag, topic: FakeTopic, replayer: Replayer
 ) -> None:
-    other = Lead(tmp_path, flag)
-    assert other.take()
-    flag.beat()
+    other = ReplayLock(tmp_path, flag)
+    assert other.try_acquire()
+    flag.heartbeat()
     store.append([[waiting("a", "a0")]])
     async with replayer.running():
-        await asyncio.sleep(2 * spool_replay.POLL_SECONDS)
+        await asyncio.sleep(2 * POLL_SECONDS)
         assert topic.calls == []
-        other.leave()
+        other.release()
         await eventually(lambda: topic.calls)
     other.close()

@@ -8,44 +8,45 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from server.spool import store as spool
-from server.spool.database import FILE, SpoolFailed
-from server.spool.state import BARRED, EMPTY, HOLDING, SPOOLING, Flag
-from server.spool.store import ROW_BYTES, Store, Waiting
+from server.publish import SpoolFailed
+from server.spool.database import FILE
+from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING, SpoolFlag
+from server.spool.store import ROW_BYTES, KeyedMessage, SpoolStore, SpoolSummary, read_summary
 from tests.support.processes import ROOT, wait_until
 
 BIG = 10_000_000
 
-type Open = Callable[..., Store]
+type Open = Callable[..., SpoolStore]
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[Flag]:
-    flag = Flag(tmp_path / "flag")
+def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
+    flag = SpoolFlag(tmp_path / "flag")
     yield flag
     flag.close()
 
 
 @pytest.fixture
-def opened(tmp_path: Path, flag: Flag) -> Iterator[Open]:
+def opened(tmp_path: Path, flag: SpoolFlag) -> Iterator[Open]:
     with contextlib.ExitStack() as stack:
 
-        def open_(max_bytes: int = BIG, its_flag: Flag = flag) -> Store:
-            store = Store(tmp_path, its_flag, max_bytes)
+        def open_(max_bytes: int = BIG, **options: Any) -> SpoolStore:
+            store = SpoolStore(tmp_path, flag, max_bytes, **options)
             stack.callback(store.close)
             return store
 
         yield open_
 
 
-def waiting(*texts: str, key: str = "k") -> list[Waiting]:
-    return [Waiting(key, text.encode()) for text in texts]
+def waiting(*texts: str, key: str = "k") -> list[KeyedMessage]:
+    return [(key, text.encode()) for text in texts]
 
 
-def read(store: Store) -> list[str]:
+def read(store: SpoolStore) -> list[str]:
     return [row.message.decode() for row in store.read(1_000, BIG)]
 
 
@@ -61,8 +62,8 @@ def test_what_two_processes_append_is_read_in_the_order_of_their_commits(opened:
     assert sequences == sorted(sequences)
 
 
-def test_it_outlives_its_processes(opened: Open, tmp_path: Path, flag: Flag) -> None:
-    store = Store(tmp_path, flag, BIG)
+def test_it_outlives_its_processes(opened: Open, tmp_path: Path, flag: SpoolFlag) -> None:
+    store = SpoolStore(tmp_path, flag, BIG)
     store.append([waiting("1")])
     store.close()
     assert read(opened()) == ["1"]
@@ -122,22 +123,22 @@ def test_what_pubsub_refuses_is_kept_aside_with_the_reason_and_counts(
 
 
 def test_the_flag_is_set_when_a_message_is_stored_and_seen_by_other_processes(
-    opened: Open, tmp_path: Path, flag: Flag
+    opened: Open, tmp_path: Path, flag: SpoolFlag
 ) -> None:
     store = opened()
-    other = Flag(tmp_path / "flag")
+    other = SpoolFlag(tmp_path / "flag")
     assert other.state == EMPTY
     store.append([waiting("1")])
     assert (flag.state, other.state) == (SPOOLING, SPOOLING)
     other.close()
 
 
-def test_what_is_not_stored_leaves_the_flag_alone(opened: Open, flag: Flag) -> None:
+def test_what_is_not_stored_leaves_the_flag_alone(opened: Open, flag: SpoolFlag) -> None:
     assert opened(10).append([waiting("1")]) == [0]
     assert flag.state == EMPTY
 
 
-def test_the_flag_is_cleared_only_when_nothing_is_stored(opened: Open, flag: Flag) -> None:
+def test_the_flag_is_cleared_only_when_nothing_is_stored(opened: Open, flag: SpoolFlag) -> None:
     one, other = opened(), opened()
     one.append([waiting("1")])
     assert not other.clear_if_empty()
@@ -148,26 +149,23 @@ def test_the_flag_is_cleared_only_when_nothing_is_stored(opened: Open, flag: Fla
     assert flag.state == EMPTY
 
 
-def test_nobody_clears_the_flag_while_another_is_storing(
-    opened: Open, flag: Flag, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spool, "BUSY_SECONDS", 0.02)
-    one, other = opened(), opened()
+def test_no_process_clears_the_flag_while_another_is_storing(opened: Open, flag: SpoolFlag) -> None:
+    one, other = opened(), opened(busy_seconds=0.02)
     flag.state = SPOOLING
-    with one._writing():
-        one._db.execute("INSERT INTO messages VALUES (1, 'k', 'm', 1, 0)")
+    with one._db.writing():
+        one._db.connection.execute("INSERT INTO messages VALUES (1, 'k', 'm', 1, 0)")
         with pytest.raises(SpoolFailed, match="locked"):
             other.clear_if_empty()
     assert not other.clear_if_empty()
     assert flag.state == SPOOLING
 
 
-def test_an_empty_spools_flag_stays_as_it_is(opened: Open, flag: Flag) -> None:
+def test_an_empty_spools_flag_stays_as_it_is(opened: Open, flag: SpoolFlag) -> None:
     store = opened()
-    store.mark(BARRED)
+    store.mark(BLOCKED)
     assert flag.state == EMPTY
     store.append([waiting("1")])
-    for state in (HOLDING, BARRED, SPOOLING):
+    for state in (DRAINING, BLOCKED, SPOOLING):
         store.mark(state)
         assert flag.state == state
         store.append([waiting("2")])
@@ -175,7 +173,7 @@ def test_an_empty_spools_flag_stays_as_it_is(opened: Open, flag: Flag) -> None:
 
 
 def test_a_flag_that_a_power_failure_set_back_is_set_when_a_server_starts(
-    opened: Open, flag: Flag
+    opened: Open, flag: SpoolFlag
 ) -> None:
     opened().append([waiting("1")])
     flag.state = EMPTY
@@ -186,31 +184,27 @@ def test_a_flag_that_a_power_failure_set_back_is_set_when_a_server_starts(
 def test_an_append_that_fails_stores_nothing_and_the_next_one_works(opened: Open) -> None:
     store = opened()
     store.append([waiting("1")])
-    pages = store._value("PRAGMA page_count")
-    store._db.execute(f"PRAGMA max_page_count={pages}")  # as a full disk
+    pages = store._db.value("PRAGMA page_count")
+    store._db.connection.execute(f"PRAGMA max_page_count={pages}")  # as a full disk
     with pytest.raises(SpoolFailed, match="full"):
         store.append([waiting("x" * 100_000)])
     assert read(store) == ["1"]
-    store._db.execute("PRAGMA max_page_count=1000000")
+    store._db.connection.execute("PRAGMA max_page_count=1000000")
     store.append([waiting("2")])
     assert read(store) == ["1", "2"]
 
 
-def test_the_last_of_a_disk_is_left_for_deleting(
-    opened: Open, flag: Flag, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = opened()
-    store.append([waiting("1")])
-    with monkeypatch.context() as patch:
-        patch.setattr(spool, "RESERVE_BYTES", 10**18)
-        with pytest.raises(SpoolFailed, match="free on the disk"):
-            store.append([waiting("2")])
-        store.settle([1], [])
-        assert store.clear_if_empty()
+def test_the_last_of_a_disk_is_left_for_deleting(opened: Open, flag: SpoolFlag) -> None:
+    opened().append([waiting("1")])
+    store = opened(reserve_bytes=10**18)
+    with pytest.raises(SpoolFailed, match="free on the disk"):
+        store.append([waiting("2")])
+    store.settle([1], [])
+    assert store.clear_if_empty()
     assert flag.state == EMPTY
 
 
-def test_a_corrupt_file_is_moved_aside_by_whoever_has_it_alone(
+def test_a_corrupt_file_is_moved_aside_by_a_process_that_has_it_alone(
     opened: Open, tmp_path: Path
 ) -> None:
     (tmp_path / FILE).write_bytes(b"not a database" * 1_000)
@@ -220,8 +214,10 @@ def test_a_corrupt_file_is_moved_aside_by_whoever_has_it_alone(
     assert kept.read_bytes().startswith(b"not a database")
 
 
-def test_a_page_that_is_damaged_is_found_at_start(opened: Open, tmp_path: Path, flag: Flag) -> None:
-    store = Store(tmp_path, flag, BIG)
+def test_a_page_that_is_damaged_is_found_at_start(
+    opened: Open, tmp_path: Path, flag: SpoolFlag
+) -> None:
+    store = SpoolStore(tmp_path, flag, BIG)
     store.append([waiting(*(str(n) * 3_000 for n in range(50)))])
     store.close()
     with (tmp_path / FILE).open("r+b") as file:
@@ -232,13 +228,13 @@ def test_a_page_that_is_damaged_is_found_at_start(opened: Open, tmp_path: Path, 
 
 
 def test_a_corrupt_file_that_another_process_uses_is_left_to_it(
-    opened: Open, tmp_path: Path, flag: Flag
+    opened: Open, tmp_path: Path, flag: SpoolFlag
 ) -> None:
     opened()
     (tmp_path / f"{FILE}-wal").unlink()
     (tmp_path / FILE).write_bytes(b"not a database" * 1_000)
     with pytest.raises(SpoolFailed):
-        Store(tmp_path, flag, BIG)
+        SpoolStore(tmp_path, flag, BIG)
     assert not list(tmp_path.glob(f"{FILE}.corrupt-*"))
 
 
@@ -267,16 +263,32 @@ def test_giving_room_back_makes_way_for_a_process_that_stores(opened: Open, tmp_
     assert (tmp_path / FILE).stat().st_size < 100_000
 
 
+def test_a_summary_is_read_without_changing_anything(opened: Open, tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    assert read_summary(tmp_path, 1) is None
+    store = opened()
+    assert read_summary(tmp_path, 1) == SpoolSummary(file, 0, 0, 0)
+    store.append([waiting("1", "2")])
+    store.settle([], [(1, "no")])
+    assert read_summary(tmp_path, 1) == SpoolSummary(file, 1, ROW_BYTES + 2, 1)
+
+
+def test_a_summary_of_a_damaged_spool_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"not a database" * 100)
+    with pytest.raises(SpoolFailed, match=f"{FILE}: file is not a database"):
+        read_summary(tmp_path, 1)
+
+
 _WRITER = """
 import sys
 from pathlib import Path
-from server.spool.store import Store, Waiting
-from server.spool.state import Flag
+from server.spool.store import SpoolStore
+from server.spool.state import SpoolFlag
 folder = Path(sys.argv[1])
-store = Store(folder, Flag(folder / "flag"), 10**9)
+store = SpoolStore(folder, SpoolFlag(folder / "flag"), 10**9)
 number = 0
 while True:
-    group = [Waiting("k", b"%d" % n) for n in range(number, number + 7)]
+    group = [("k", b"%d" % n) for n in range(number, number + 7)]
     store.append([group])
     number += 7
     print(number, flush=True)
@@ -284,7 +296,7 @@ while True:
 
 
 def test_what_was_stored_before_a_kill_is_there_and_nothing_else_is_halved(
-    opened: Open, tmp_path: Path, flag: Flag
+    opened: Open, tmp_path: Path, flag: SpoolFlag
 ) -> None:
     for round_ in range(3):
         writer = subprocess.Popen(
@@ -292,13 +304,13 @@ def test_what_was_stored_before_a_kill_is_there_and_nothing_else_is_halved(
         )
         assert writer.stdout is not None
         try:
-            told = [int(writer.stdout.readline()) for _ in range(5 + 20 * round_)]
+            reported = [int(writer.stdout.readline()) for _ in range(5 + 20 * round_)]
         finally:
             os.kill(writer.pid, signal.SIGKILL)
             rest = writer.stdout.read().split()
             writer.stdout.close()
             writer.wait()
-        known = int(rest[-1]) if rest else told[-1]
+        known = int(rest[-1]) if rest else reported[-1]
 
         assert flag.state == SPOOLING
         store = opened()

@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from server.spool import writer as spool_writer
-from server.spool.database import SpoolFailed
-from server.spool.state import BARRED, EMPTY, HOLDING, Flag
-from server.spool.store import Store, Waiting
-from server.spool.writer import Writer
+from server.publish import SpoolFailed
+from server.spool.state import BLOCKED, DRAINING, EMPTY, SpoolFlag
+from server.spool.store import KeyedMessage, SpoolStore
+from server.spool.writer import SpoolWriter
 from tests.support.processes import eventually
 
 
@@ -25,10 +24,10 @@ class SlowStore:
         self.open.set()
         self.begun = 0
 
-    def append(self, groups: Sequence[Sequence[Waiting]]) -> list[int]:
+    def append(self, groups: Sequence[Sequence[KeyedMessage]]) -> list[int]:
         self.begun += 1
         assert self.open.wait(10)
-        self.commits.append([[each.message for each in group] for group in groups])
+        self.commits.append([[message for _, message in group] for group in groups])
         return [len(group) for group in groups]
 
 
@@ -37,8 +36,8 @@ def messages(*texts: str) -> list[Any]:
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[Flag]:
-    flag = Flag(tmp_path / "flag")
+def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
+    flag = SpoolFlag(tmp_path / "flag")
     yield flag
     flag.close()
 
@@ -57,12 +56,12 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-async def writer(flag: Flag, store: SlowStore, executor: ThreadPoolExecutor) -> Writer:
-    return Writer(flag, cast("Store", store), executor)
+async def writer(flag: SpoolFlag, store: SlowStore, executor: ThreadPoolExecutor) -> SpoolWriter:
+    return SpoolWriter(flag, cast("SpoolStore", store), executor)
 
 
 async def test_what_gathers_during_a_commit_is_the_next_commit(
-    writer: Writer, store: SlowStore
+    writer: SpoolWriter, store: SlowStore
 ) -> None:
     store.open.clear()
     first = asyncio.create_task(writer.append(messages("1")))
@@ -75,10 +74,10 @@ async def test_what_gathers_during_a_commit_is_the_next_commit(
     assert store.commits == [[[b"1"]], [[b"2", b"x"], [b"3", b"x"], [b"4", b"x"]]]
 
 
-async def test_a_disk_that_is_too_slow_is_told_and_what_had_not_begun_is_not_stored(
-    writer: Writer, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+async def test_a_disk_that_is_too_slow_fails_messages_and_later_ones_are_not_stored(
+    flag: SpoolFlag, store: SlowStore, executor: ThreadPoolExecutor
 ) -> None:
-    monkeypatch.setattr(spool_writer, "APPEND_SECONDS", 0.5)
+    writer = SpoolWriter(flag, cast("SpoolStore", store), executor, append_seconds=0.5)
     store.open.clear()
     first = asyncio.create_task(writer.append(messages("1")))
     await eventually(lambda: store.begun)
@@ -86,14 +85,13 @@ async def test_a_disk_that_is_too_slow_is_told_and_what_had_not_begun_is_not_sto
     results = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(each) for each in results] == [SpoolFailed] * 2
 
-    monkeypatch.setattr(spool_writer, "APPEND_SECONDS", 5)
     store.open.set()
     assert await writer.append(messages("3")) == 1
     assert [[b"2"]] not in store.commits
 
 
 async def test_a_failing_store_does_not_stop_the_next_commit(
-    writer: Writer, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+    writer: SpoolWriter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(store, "append", lambda _: 1 / 0)
@@ -102,41 +100,45 @@ async def test_a_failing_store_does_not_stop_the_next_commit(
     assert await writer.append(messages("2")) == 1
 
 
-async def test_a_barred_spool_takes_nothing(writer: Writer, store: SlowStore, flag: Flag) -> None:
-    flag.state = BARRED
+async def test_a_blocked_spool_takes_nothing(
+    writer: SpoolWriter, store: SlowStore, flag: SpoolFlag
+) -> None:
+    flag.state = BLOCKED
     with pytest.raises(SpoolFailed):
         await writer.append(messages("1"))
     assert store.commits == []
 
 
-async def test_without_a_store_the_flag_is_obeyed_all_the_same(
-    flag: Flag, executor: ThreadPoolExecutor
+async def test_without_a_store_the_flag_is_obeyed(
+    flag: SpoolFlag, executor: ThreadPoolExecutor
 ) -> None:
-    writer = Writer(flag, "no permission", executor)
+    writer = SpoolWriter(flag, "no permission", executor)
     assert not writer.usable
     assert not writer.in_use
-    flag.state = HOLDING
+    flag.state = DRAINING
     assert writer.in_use
     with pytest.raises(SpoolFailed, match="no permission"):
         await writer.append(messages("1"))
 
 
-async def test_holding_ends_with_the_flag_with_patience_or_with_a_silent_replayer(
-    writer: Writer, flag: Flag, monkeypatch: pytest.MonkeyPatch
+async def test_waiting_for_a_draining_spool_ends_with_the_flag_its_time_or_a_silent_replayer(
+    flag: SpoolFlag, store: SlowStore, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_writer, "HOLD_SECONDS", 30)
-    flag.beat()
-    flag.state = HOLDING
-    held = asyncio.create_task(writer.hold())
+    patient, impatient = (
+        SpoolWriter(flag, cast("SpoolStore", store), executor, drain_seconds=seconds)
+        for seconds in (30, 0.02)
+    )
+    flag.heartbeat()
+    flag.state = DRAINING
+    waiting = asyncio.create_task(patient.wait_while_draining())
     await asyncio.sleep(0.02)
-    assert not held.done()
+    assert not waiting.done()
     flag.state = EMPTY
-    assert await held is False
+    assert await waiting is False
 
-    flag.state = HOLDING
-    monkeypatch.setattr(flag, "silent_seconds", lambda: 31)
-    assert await writer.hold() is True
+    flag.state = DRAINING
+    monkeypatch.setattr(flag, "heartbeat_age", lambda: 31)
+    assert await patient.wait_while_draining() is True
 
-    monkeypatch.setattr(flag, "silent_seconds", lambda: 0)
-    monkeypatch.setattr(spool_writer, "HOLD_SECONDS", 0.02)
-    assert await writer.hold() is True
+    monkeypatch.setattr(flag, "heartbeat_age", lambda: 0)
+    assert await impatient.wait_while_draining() is True

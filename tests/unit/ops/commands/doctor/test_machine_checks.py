@@ -24,10 +24,8 @@ from ops.commands.doctor.finding import Skipped, Wrong
 from ops.commands.provision import dataset as provision_warehouse
 from ops.commands.provision import subscriptions as provision_pubsub
 from ops.runtime.settings import Settings
-from server.spool.assembly import folder
-from server.spool.database import FILE
-from server.spool.state import Flag
-from server.spool.store import Store, Waiting
+from server.publish import SpoolFailed
+from server.spool import SpoolSummary
 from tests.support.processes import free_port
 
 CLOUD = {
@@ -168,24 +166,28 @@ def test_a_full_disk_and_missing_keys_are_wrong(
         doctor_machine.disk(settings, 1)
 
 
-def test_what_is_spooled_is_told_and_what_pubsub_refused_is_wrong(tmp_path: Path) -> None:
+def test_spooled_transactions_are_counted_and_refused_ones_are_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings.parse({"STATE_DIR": str(tmp_path)})
     assert doctor_machine.spool(settings, 1) == "nothing was ever spooled"
-    place = folder(settings)
-    place.mkdir(parents=True)
-    flag = Flag(place / "flag")
-    store = Store(place, flag, 10_000)
-    assert doctor_machine.spool(settings, 1) == "empty"
-    store.append([[Waiting("k", b"one"), Waiting("k", b"two")]])
-    assert doctor_machine.spool(settings, 1).startswith("2 transactions")
-    store.settle([], [(store.read(1, 100)[0].sequence, "no")])
+
+    def check(summary: SpoolSummary | SpoolFailed) -> str:
+        def read_summary(*_: object) -> SpoolSummary:
+            if isinstance(summary, SpoolFailed):
+                raise summary
+            return summary
+
+        monkeypatch.setattr(doctor_machine, "read_summary", read_summary)
+        return doctor_machine.spool(settings, 1)
+
+    file = tmp_path / "spool.sqlite3"
+    assert check(SpoolSummary(file, 0, 0, 0)) == "empty"
+    assert check(SpoolSummary(file, 2, 1_500_000, 0)).startswith("2 transactions (1.5 MB)")
     with pytest.raises(Wrong, match="1 transactions that Pub/Sub refused"):
-        doctor_machine.spool(settings, 1)
-    store.close()
-    flag.close()
-    (place / FILE).write_bytes(b"not a database" * 100)
+        check(SpoolSummary(file, 2, 20, 1))
     with pytest.raises(Wrong, match="not a database"):
-        doctor_machine.spool(settings, 1)
+        check(SpoolFailed(f"{file}: not a database"))
 
 
 def test_a_check_that_fails_unexpectedly_is_a_finding(

@@ -24,7 +24,7 @@ from ops.fleet.ports import free_ports
 from ops.rig.processes import RunFailed, Service, wait_until
 from ops.runtime import backlog, clients
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
-from ops.runtime.settings import RULES, Settings
+from ops.runtime.settings import DECLARATIONS, Settings
 from server import lifecycle
 
 START_SECONDS = 60.0
@@ -44,7 +44,7 @@ class LocalServices:
         self.folder = folder
         self.address = server
         self.variables = {
-            **dict.fromkeys(RULES, ""),
+            **dict.fromkeys(DECLARATIONS, ""),
             "STATE_DIR": str(folder / "state"),
             "PUBSUB_EMULATOR_HOST": pubsub,
             "BIGQUERY_EMULATOR_HOST": bigquery,

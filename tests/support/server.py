@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.fleet.ports import free_ports
-from ops.runtime.settings import RULES
+from ops.runtime.settings import DECLARATIONS
 from server import lifecycle
 from tests.support.processes import ROOT, Service
 from tests.support.server_in_process import NOWHERE
@@ -31,7 +31,7 @@ class Server(Service):
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "ops.fleet.entrypoint", "server"]
-        environ = {**os.environ, **dict.fromkeys(RULES, ""), **variables}
+        environ = {**os.environ, **dict.fromkeys(DECLARATIONS, ""), **variables}
         super().__init__(command, environ=environ, stdin=self._listener.fileno())
 
     def ready(self) -> None:
@@ -82,7 +82,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
     """Run the embedded Pub/Sub and BigQuery, provisioned; yield the settings that lead there."""
     pubsub, warehouse = (f"127.0.0.1:{port}" for port in free_ports(2))
     variables = {
-        **dict.fromkeys(RULES, ""),
+        **dict.fromkeys(DECLARATIONS, ""),
         "STATE_DIR": str(folder),
         "PUBSUB_EMULATOR_HOST": pubsub,
         "BIGQUERY_EMULATOR_HOST": warehouse,

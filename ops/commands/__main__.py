@@ -1,71 +1,125 @@
 """`gatekeeper COMMAND …`: finds the command's module and runs it.
 
-Only the chosen module is imported, so that `gatekeeper status` need not wait for the libraries of
+Only the chosen module is imported, so that `gatekeeper status` does not wait for the libraries of
 `gatekeeper provision`.
 """
 
-import argparse
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
-from ops.runtime.process import settings_or_exit
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-# Command → what it does, as `gatekeeper --help` says it. Its module has the same name.
+from ops.commands.command_app import examples
+from ops.commands.failure import CommandFailed
+
+
+class Command(NamedTuple):
+    """A command: the module that has its Typer `app`, and its line in `gatekeeper --help`."""
+
+    module: str
+    summary: str
+
+
 COMMANDS = {
-    "audit": "compare what was accepted with what came of it; run a trial under faults",
-    "apikey": "create, list or revoke the keys of those who may send",
-    "bench": "measure this machine, or work out the cost of a rate in the cloud",
-    "deadletter": "list, show, replay or discard the transactions that were rejected for good",
-    "doctor": "check settings, access, resources and this machine; say what mends each",
-    "provision": "create the topics, subscriptions, dataset and ledger; safe to run twice",
-    "query": "run SQL in the warehouse and print the rows",
-    "send": "send a file of transactions, one a line, to the server",
-    "status": "show every process, its rate, the backlog and the dead letters",
+    "apikey": Command("ops.commands.apikey.app", "Create, list or revoke API keys."),
+    "audit": Command(
+        "ops.trial.app", "Check that no accepted transaction is lost or applied twice."
+    ),
+    "bench": Command("ops.bench.app", "Measure this machine, or estimate the cost in the cloud."),
+    "deadletter": Command(
+        "ops.commands.deadletter.app", "List, show, replay or discard rejected transactions."
+    ),
+    "doctor": Command(
+        "ops.commands.doctor.app", "Check settings, access and this machine; print fixes."
+    ),
+    "provision": Command(
+        "ops.commands.provision.app", "Create topics, subscriptions, dataset and ledger."
+    ),
+    "query": Command("ops.commands.query", "Run SQL in BigQuery and print the rows."),
+    "send": Command("ops.commands.send.app", "Send a file of transactions to the server."),
+    "status": Command(
+        "ops.commands.status.app", "Show processes, rates, the backlog and dead letters."
+    ),
 }
 
-_EPILOG = """examples:
-  gatekeeper provision                        before the first start in the cloud
-  gatekeeper query "SELECT * FROM orders"     a bare name is a table of DATASET_ID
-  gatekeeper status --watch                   keep looking
 
-Settings come from the environment and from .env in the working directory; see .env.example.
-`gatekeeper COMMAND --help` says more about one command."""
+class LazyGroup(TyperGroup):
+    """Imports a command's module when the command runs, not to list it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, listed, rest = super().resolve_command(ctx, args)
+        if name is None:  # while a shell completes an unknown command
+            return name, listed, rest
+        return name, get_command(importlib.import_module(COMMANDS[name].module).app), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader has closed the pipe: `gatekeeper query … | head`
+            sys.stderr.close()
+            return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    listing = "\n".join(f"  {name:12}{what}" for name, what in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="gatekeeper",
-        description=f"The operator's tools of Gatekeeper.\n\ncommands:\n{listing}",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the above")
-    return parser
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  # Typer passes it so
+    if wanted:
+        sys.stdout.write(f"gatekeeper {importlib.metadata.version('gatekeeper')}\n")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Run the operator's tools of Gatekeeper.
+
+    Settings come from the environment and from .env in the working directory; see .env.example.
+    `gatekeeper COMMAND --help` shows a command's options and examples.
+    """
+
+
+def _listed() -> None:
+    """Stand for a command in the list; LazyGroup replaces it."""
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    callback=_options,
+    epilog=examples(
+        "gatekeeper provision                        before the first start in the cloud",
+        'gatekeeper query "SELECT * FROM orders"     a bare name is a table of DATASET_ID',
+        "gatekeeper status --watch                   refresh every 5 seconds",
+        "gatekeeper --install-completion             complete commands with the Tab key",
+    ),
+    rich_markup_mode=None,
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.summary)(_listed)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 when it failed, 2 when it is misused."""
     given = list(sys.argv[1:] if argv is None else argv)
-    name = _parser().parse_args(given[:1]).command
-    module = importlib.import_module(f"ops.commands.{name}.command")
-    parser = argparse.ArgumentParser(
-        prog=f"gatekeeper {name}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.arguments(parser)
-    options = parser.parse_args(given[1:])
-    settings = settings_or_exit()
     try:
-        status: int = module.run(options, settings)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `gatekeeper query … | head` has seen enough
-        sys.stderr.close()
-        return 0
-    return status
+        return get_command(app)(given, prog_name="gatekeeper", standalone_mode=False) or 0
+    except CommandFailed as failure:
+        sys.stderr.write(f"gatekeeper: {failure}\n")
+        return failure.exit_status
+    except typer.TyperException as misuse:
+        context = getattr(misuse, "ctx", None)
+        command = context.command_path if context else "gatekeeper"
+        message = " ".join(misuse.format_message().replace("Value error, ", "").split())
+        sys.stderr.write(f"gatekeeper: {message} (`{command} --help` shows the usage)\n")
+        return misuse.exit_code
 
 
 if __name__ == "__main__":

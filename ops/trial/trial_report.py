@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.commands.deadletter.tables import printable
-from ops.commands.duration import duration
+from ops.commands.text_format import duration, printable
 from ops.trial.trial import Outcome
 from ops.trial.trial_verdict import DEFECTS, Verdict
 

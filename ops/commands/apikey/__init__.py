@@ -1,1 +1,1 @@
-"""TODO."""
+"""`gatekeeper apikey`: changes the file of API keys."""

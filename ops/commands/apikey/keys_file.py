@@ -1,4 +1,4 @@
-"""The file of API keys: changed by one command at a time, replaced whole, readable by its owner."""
+"""Changes the file of API keys: one command at a time, atomically, readable only by its owner."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ MODE = 0o600
 
 @contextlib.contextmanager
 def changing(path: Path) -> Iterator[list[ApiKey]]:
-    """Yield the keys to be changed in place, and write them when the block ends without an error.
+    """Yield the keys for a change in place; write them if the block ends without an error.
 
-    Another command waits meanwhile. A server sees the old file or the new one, never a part.
+    Other commands wait. A server reads the old file or the new one, never a part.
     """
-    path = path.resolve()  # a symbolic link stays one
+    path = path.resolve()  # keeps a symbolic link
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The directory is what is locked: the file itself is another one after each change.
+    # Lock the directory, because each change replaces the file.
     with contextlib.closing(FileLock(path.parent)) as folder:
         folder.wait_exclusive()
         keys = read(path)
@@ -35,7 +35,7 @@ def _replace(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w") as file:
             os.fchmod(descriptor, MODE)
             with contextlib.suppress(FileNotFoundError):
-                # Servers may run as another user than the operator who is root here.
+                # The operator may be root while the servers run as another user: keep the owner.
                 owner = path.stat()
                 if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(descriptor, owner.st_uid, owner.st_gid)

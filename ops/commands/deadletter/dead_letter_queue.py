@@ -1,7 +1,7 @@
-"""The dead-letter subscription: letters pulled under leases, acknowledged one by one or given back.
+"""The dead-letter subscription: pulls dead letters under leases, then acks or nacks each.
 
-Whatever is not acknowledged within the block goes back at its end, also after an error or Ctrl-C;
-a process that is killed leaves it to the leases, which run out. So no command loses a letter.
+Dead letters that are not acknowledged are nacked at the end, also after an error or Ctrl-C. If the
+process is killed, their leases expire. So no command loses a dead letter.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, PermissionDenied
 from google.pubsub_v1 import SubscriberAsyncClient
 
-from ops.commands.deadletter.letter import Letter, gather
+from ops.commands.deadletter.dead_letter import DeadLetter, merge_copies
 from ops.commands.provision.subscriptions import DEAD_LETTER_LEASE_SECONDS
 from ops.runtime import clients
 from ops.runtime.settings import Settings
@@ -24,28 +24,28 @@ CALL_SECONDS = 10.0
 PULL_MESSAGES = 1_000
 ACK_IDS_A_REQUEST = 2_500
 MAX_BYTES = 256_000_000
-"""Of all letters in hand; no more are pulled beyond, whatever the limit."""
-# A pull that has nothing answers a little before its deadline, where the server knows that.
+"""Pulling stops when the bodies in memory exceed this, whatever the limit."""
+# A server with no messages answers a pull a little before its deadline.
 _MARGIN_SECONDS = 0.7
 
 
-class Queue:
-    """Letters in hand. Made by `opened`."""
+class DeadLetterQueue:
+    """Pulled dead letters and their leases. Made by `opened`."""
 
     def __init__(self, client: SubscriberAsyncClient, path: str) -> None:
         self._client = client
         self._path = path
         self._held: set[str] = set()
         self.more = False
-        """Whether pulling stopped at its limit: there may be more than was seen."""
+        """Whether pulling stopped at its limit, so that there may be more."""
 
-    async def pull(self, limit: int, quiet_seconds: float) -> list[Letter]:
-        """Return at most `limit` deliveries as letters, oldest first.
+    async def pull(self, limit: int, quiet_seconds: float) -> list[DeadLetter]:
+        """Pull at most `limit` messages and return them as dead letters, oldest first.
 
-        Pulls again and again until nothing has come for `quiet_seconds`. Raises what the client
-        raises when the service does not answer.
+        Stops when none has arrived for `quiet_seconds`. Raises the client's error if the service
+        does not answer.
         """
-        await self._ask()
+        await self._check_service()
         received: list[Any] = []
         size = 0
         while not self.more:
@@ -56,11 +56,11 @@ class Queue:
             received += some
             size += sum(len(each.message.data) for each in some)
             self.more = len(received) >= limit or size >= MAX_BYTES
-        return gather(received)
+        return merge_copies(received)
 
-    async def _ask(self) -> None:
-        """Tell an empty subscription from a service that is away: in a pull both are silence."""
-        with contextlib.suppress(PermissionDenied):  # it answers, which is all we want to know
+    async def _check_service(self) -> None:
+        """Raise if the service is unreachable: a pull cannot distinguish that from no messages."""
+        with contextlib.suppress(PermissionDenied):  # the service answers; that is enough
             await self._client.get_subscription(
                 subscription=self._path, retry=None, timeout=CALL_SECONDS
             )
@@ -77,8 +77,8 @@ class Queue:
             return []
         return list(answer.received_messages)
 
-    async def ack(self, letters: Iterable[Letter]) -> None:
-        """Remove letters for good, every copy in hand."""
+    async def ack(self, letters: Iterable[DeadLetter]) -> None:
+        """Remove dead letters permanently, every copy that was pulled."""
         ack_ids = [each for letter in letters for each in letter.ack_ids]
         for some in itertools.batched(ack_ids, ACK_IDS_A_REQUEST, strict=False):
             await self._client.acknowledge(
@@ -96,23 +96,23 @@ class Queue:
             )
 
     async def extend_forever(self) -> None:
-        """Keep the leases alive: a third of one has passed whenever they are extended."""
+        """Extend the leases each time a third of one has passed."""
         while True:
             await asyncio.sleep(DEAD_LETTER_LEASE_SECONDS / 3)
-            with contextlib.suppress(GoogleAPICallError):  # two more tries fit into a lease
+            with contextlib.suppress(GoogleAPICallError):  # two more attempts fit into a lease
                 await self._modify(DEAD_LETTER_LEASE_SECONDS)
 
-    async def give_back(self) -> None:
-        """Let everything in hand be delivered again, now."""
+    async def nack(self) -> None:
+        """Have the rest delivered again immediately."""
         await self._modify(0)
         self._held.clear()
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Queue]:
-    """Connect to the dead letters; at the end of the block what is left in hand is given back."""
+async def opened(settings: Settings) -> AsyncIterator[DeadLetterQueue]:
+    """Connect to the dead-letter subscription; nack what is left at the end of the block."""
     client = clients.subscriber(settings)
-    queue = Queue(client, settings.dead_letter_subscription_path)
+    queue = DeadLetterQueue(client, settings.dead_letter_subscription_path)
     extending = asyncio.create_task(queue.extend_forever(), name="leases")
     try:
         yield queue
@@ -120,6 +120,6 @@ async def opened(settings: Settings) -> AsyncIterator[Queue]:
         extending.cancel()
         await asyncio.gather(extending, return_exceptions=True)
         try:
-            await queue.give_back()
+            await queue.nack()
         finally:
             await clients.close(client)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""`gatekeeper doctor`: checks everything that the fleet needs. It changes nothing."""

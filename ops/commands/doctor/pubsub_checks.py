@@ -1,21 +1,23 @@
-"""The doctor's checks of Pub/Sub: topics, subscriptions, and what we may do with them."""
+"""The doctor's checks of Pub/Sub: topics, subscriptions and permissions."""
 
 from google.api_core.exceptions import DeadlineExceeded, NotFound, PermissionDenied
 from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, Subscription
 
-from ops.commands.doctor.finding import Skipped, Wrong
-from ops.commands.failure import CommandFailed, hint, pubsub_failure
-from ops.commands.provision import subscriptions as provision_pubsub
+from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
+from ops.commands.failure import CommandFailed
+from ops.commands.google_failure import one_line, unreachable_service
+from ops.commands.provision import subscriptions
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 
 PROVISION = "gatekeeper provision"
 
 
-class PubSub:
-    """Pub/Sub as the settings name it. Made inside the running loop; `close` it.
+class PubSubChecks:
+    """Create it inside the running loop; `aclose` it.
 
-    Each check returns what it saw, and raises `Wrong` or what `explained` explains.
+    Each check returns its detail, and raises `CheckFailed`, `CheckSkipped` or an error for
+    `explained`.
     """
 
     def __init__(self, settings: Settings, seconds: float) -> None:
@@ -24,16 +26,13 @@ class PubSub:
         self._publisher: PublisherAsyncClient = clients.publisher(settings)
         self._subscriber: SubscriberAsyncClient = clients.subscriber(settings)
 
-    async def close(self) -> None:
-        """Close both clients."""
+    async def aclose(self) -> None:
         await clients.close(self._publisher, self._subscriber)
 
     async def topic(self) -> str:
-        """Look at the topic that the servers publish to."""
         return await self._topic(self._settings.topic_path)
 
     async def dead_letter_topic(self) -> str:
-        """Look at the topic that the workers publish rejected transactions to."""
         return await self._topic(self._settings.dead_letter_topic_path)
 
     async def _topic(self, path: str) -> str:
@@ -41,14 +40,12 @@ class PubSub:
         return path
 
     async def subscription(self) -> str:
-        """Look at the subscription that the workers share."""
-        wanted = provision_pubsub.workers_subscription(self._settings)
+        wanted = subscriptions.workers_subscription(self._settings)
         await self._subscription(wanted)
         return f"{wanted.name}, ordered, leases of {wanted.ack_deadline_seconds} s"
 
     async def dead_letter_subscription(self) -> str:
-        """Look at the subscription that the operator reads."""
-        wanted = provision_pubsub.dead_letter_subscription(self._settings)
+        wanted = subscriptions.dead_letter_subscription(self._settings)
         await self._subscription(wanted)
         return wanted.name
 
@@ -56,73 +53,79 @@ class PubSub:
         found = await self._subscriber.get_subscription(
             subscription=wanted.name, retry=None, timeout=self._seconds
         )
-        judge(found, wanted)
+        check_subscription(found, wanted)
 
     async def permissions(self) -> str:
-        """Ask whether these credentials may publish and pull; in the cloud alone."""
-        if self._settings.pubsub_emulator_host:
-            raise Skipped("the local Pub/Sub asks for none")
         settings = self._settings
-        lacking = []
+        if settings.pubsub_emulator_host:
+            raise CheckSkipped("the local Pub/Sub has no permissions")
+        publish, consume = "pubsub.topics.publish", "pubsub.subscriptions.consume"
+        missing = []
         for client, resource, permission in (
-            (self._publisher, settings.topic_path, "pubsub.topics.publish"),
-            (self._publisher, settings.dead_letter_topic_path, "pubsub.topics.publish"),
-            (self._subscriber, settings.subscription_path, "pubsub.subscriptions.consume"),
-            (
-                self._subscriber,
-                settings.dead_letter_subscription_path,
-                "pubsub.subscriptions.consume",
-            ),
+            (self._publisher, settings.topic_path, publish),
+            (self._publisher, settings.dead_letter_topic_path, publish),
+            (self._subscriber, settings.subscription_path, consume),
+            (self._subscriber, settings.dead_letter_subscription_path, consume),
         ):
             answer = await client.test_iam_permissions(
                 request={"resource": resource, "permissions": [permission]},
                 timeout=self._seconds,
             )
             if permission not in answer.permissions:
-                lacking.append(f"{permission} on {resource.rpartition('/')[2]}")
-        if lacking:
-            raise Wrong(
-                f"not granted: {', '.join(lacking)}",
+                missing.append(f"{permission} on {resource.rpartition('/')[2]}")
+        if missing:
+            raise CheckFailed(
+                f"not granted: {', '.join(missing)}",
                 f"{grant(settings, 'roles/pubsub.publisher')}, and roles/pubsub.subscriber",
             )
         return "publish and consume are granted"
 
-    def explained(self, error: Exception) -> Wrong:
-        """Return what a call's error means, with its remedy."""
-        if isinstance(error, NotFound):
-            return Wrong(str(error.message), PROVISION)
-        if isinstance(error, PermissionDenied):
-            return Wrong(str(error.message), grant(self._settings, "roles/pubsub.viewer"))
-        if isinstance(error, DeadlineExceeded) and self._settings.pubsub_emulator_host is None:
-            return Wrong(f"Pub/Sub has not answered within {self._seconds:g} s", "try again")
-        detail = str(pubsub_failure(error, self._settings)).removesuffix(hint(self._settings))
-        return Wrong(detail, "ops/up" if self._settings.local else "")
+
+CHECKS = {
+    "topic": PubSubChecks.topic,
+    "dead-letter topic": PubSubChecks.dead_letter_topic,
+    "subscription": PubSubChecks.subscription,
+    "dead-letter subscription": PubSubChecks.dead_letter_subscription,
+    "Pub/Sub permissions": PubSubChecks.permissions,
+}
 
 
-def judge(found: Subscription, wanted: Subscription) -> None:
-    """Raise `Wrong` for a subscription that is not what it must be. Pure."""
+def explained(error: Exception, settings: Settings, seconds: float) -> CheckFailed:
+    """Return the meaning of a call's error, with its remedy."""
+    if isinstance(error, NotFound):
+        return CheckFailed(str(error.message), PROVISION)
+    if isinstance(error, PermissionDenied):
+        return CheckFailed(str(error.message), grant(settings, "roles/pubsub.viewer"))
+    if isinstance(error, DeadlineExceeded) and settings.pubsub_emulator_host is None:
+        return CheckFailed(f"Pub/Sub has not answered within {seconds:g} s", "try again")
+    detail = unreachable_service(error, settings) or one_line(error)
+    return CheckFailed(detail, "ops/up" if settings.local else "")
+
+
+def check_subscription(found: Subscription, wanted: Subscription) -> None:
+    """Raise `CheckFailed` if the subscription differs from what the fleet needs. Pure."""
     name = wanted.name.rpartition("/")[2]
     if found.detached:
-        raise Wrong(
-            f"subscription {name} is detached from its topic and gets nothing",
+        raise CheckFailed(
+            f"subscription {name} is detached from its topic and receives nothing",
             f"gcloud pubsub subscriptions delete {name}; {PROVISION}",
         )
     try:
-        provision_pubsub.check(found, wanted)
-    except CommandFailed as failure:  # its text ends with the remedy
-        raise Wrong(str(failure)) from None
+        subscriptions.check_fixed_fields(found, wanted)
+    except CommandFailed as failure:  # its message ends with the remedy
+        raise CheckFailed(str(failure)) from None
     if found.ack_deadline_seconds != wanted.ack_deadline_seconds:
-        raise Wrong(
+        raise CheckFailed(
             f"subscription {name} has leases of {found.ack_deadline_seconds} s, "
             f"not {wanted.ack_deadline_seconds}",
             PROVISION,
         )
-    if fields := provision_pubsub.outdated(found, wanted):
-        raise Wrong(f"subscription {name} has another {', '.join(fields)}", PROVISION)
+    if fields := subscriptions.outdated(found, wanted):
+        raise CheckFailed(f"subscription {name} has another {', '.join(fields)}", PROVISION)
 
 
 def grant(settings: Settings, role: str) -> str:
-    """Return the command that grants a role to whom the fleet runs as."""
+    """Return the command that grants a role to the fleet's service account."""
     return (
         f"gcloud projects add-iam-policy-binding {settings.project_id} "
         f"--member serviceAccount:… --role {role}"

@@ -1,11 +1,9 @@
-"""What provisioning did about one resource."""
+"""The result of provisioning one resource."""
 
 from typing import Literal, NamedTuple
 
 
 class Change(NamedTuple):
-    """A resource, and whether it was created, updated or already there."""
-
     kind: str
     name: str
     outcome: Literal["created", "already there", "updated"]

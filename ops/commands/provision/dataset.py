@@ -1,4 +1,6 @@
-"""The dataset and the ledger's table: created, compared with what is needed, updated."""
+"""Creates or updates the dataset and the ledger's table."""
+
+import contextlib
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
@@ -10,35 +12,29 @@ from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 from workers.ledger import LEDGER_SCHEMA
 
-TIMEOUT_SECONDS = 30.0
+CALL_SECONDS = 30.0
 _DAY_MILLISECONDS = 24 * 3600 * 1000
-# Standard SQL's names and the older ones that the API still answers with.
+# Standard SQL's names and the legacy names in the API's answers.
 _SAME_TYPE = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
 
 
 def ensure(settings: Settings, location: str | None = None) -> list[Change]:
-    """Make the dataset and the ledger what they must be; return what was done.
+    """Create or update the dataset and the ledger; return the changes.
 
-    Raises `CommandFailed` for an existing ledger that cannot be mended, and what the client raises.
+    Raises `CommandFailed` for an existing ledger that cannot be updated, and the client's errors.
     """
-    client = clients.warehouse(settings)
-    try:
-        return [
-            _ensure_dataset(client, settings, location),
-            _ensure_ledger(client, settings),
-        ]
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
+    with contextlib.closing(clients.warehouse(settings)) as client:
+        return [_ensure_dataset(client, settings, location), _ensure_ledger(client, settings)]
 
 
 def _ensure_dataset(client: bigquery.Client, settings: Settings, location: str | None) -> Change:
     name = settings.dataset_path
     try:
-        found = client.get_dataset(name, timeout=TIMEOUT_SECONDS)
+        found = client.get_dataset(name, timeout=CALL_SECONDS)
     except NotFound:
         dataset = bigquery.Dataset(name)
         dataset.location = location
-        client.create_dataset(dataset, exists_ok=True, timeout=TIMEOUT_SECONDS)
+        client.create_dataset(dataset, exists_ok=True, timeout=CALL_SECONDS)
         return Change("dataset", name, "created")
     if location and found.location.upper() != location.upper():
         raise CommandFailed(
@@ -49,7 +45,7 @@ def _ensure_dataset(client: bigquery.Client, settings: Settings, location: str |
 
 
 def ledger_table(settings: Settings) -> bigquery.Table:
-    """Return the ledger as it must be: a partition a day, each gone after LEDGER_DAYS."""
+    """Return the ledger that the workers need: daily partitions that expire after LEDGER_DAYS."""
     table = bigquery.Table(f"{settings.dataset_path}.{LEDGER_TABLE}", schema=LEDGER_SCHEMA)
     table.time_partitioning = bigquery.TimePartitioning(
         type_=bigquery.TimePartitioningType.DAY,
@@ -57,7 +53,7 @@ def ledger_table(settings: Settings) -> bigquery.Table:
         expiration_ms=settings.ledger_days * _DAY_MILLISECONDS,
     )
     table.clustering_fields = ["id"]
-    table.description = "How every transaction was settled. Written by Gatekeeper's workers alone."
+    table.description = "How every transaction was settled. Only Gatekeeper's workers write to it."
     return table
 
 
@@ -65,21 +61,21 @@ def _ensure_ledger(client: bigquery.Client, settings: Settings) -> Change:
     wanted = ledger_table(settings)
     name = str(wanted.reference)
     try:
-        found = client.get_table(wanted.reference, timeout=TIMEOUT_SECONDS)
+        found = client.get_table(wanted.reference, timeout=CALL_SECONDS)
     except NotFound:
-        client.create_table(wanted, exists_ok=True, timeout=TIMEOUT_SECONDS)
+        client.create_table(wanted, exists_ok=True, timeout=CALL_SECONDS)
         return Change("ledger", name, "created")
-    # The embedded warehouse keeps columns alone: no partitions, nothing that expires.
+    # The embedded BigQuery has no partitions and no expiry.
     partitioned = settings.bigquery_emulator_host is None
-    check(found, wanted, partitioned=partitioned)
-    if not (fields := _bring_up_to_date(found, wanted, partitioned=partitioned)):
+    check_fixed_fields(found, wanted, partitioned=partitioned)
+    if not (fields := _update_fields(found, wanted, partitioned=partitioned)):
         return Change("ledger", name, "already there")
-    client.update_table(found, fields, timeout=TIMEOUT_SECONDS)
+    client.update_table(found, fields, timeout=CALL_SECONDS)
     return Change("ledger", name, "updated", ", ".join(fields))
 
 
-def check(found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool) -> None:
-    """Raise `CommandFailed` with the remedy for what an existing ledger can never become."""
+def check_fixed_fields(found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool) -> None:
+    """Raise `CommandFailed` with the remedy if a field differs that no update can change."""
     name = str(wanted.reference)
     remedy = (
         f"rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO …`) with the workers stopped, and run "
@@ -97,14 +93,14 @@ def check(found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool) -
         raise CommandFailed(f"ledger {name} is not partitioned by settled_at: {remedy}")
 
 
-def _bring_up_to_date(
+def _update_fields(
     found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool
 ) -> list[str]:
-    """Change `found` where it can be changed; return the names of the fields that were."""
+    """Change `found` to match; return the names of the changed fields."""
     fields = []
     names = {field.name for field in found.schema}
     if missing := [field for field in wanted.schema if field.name not in names]:
-        # A column added later is NULLABLE: rows written before it have no value.
+        # An added column is NULLABLE: earlier rows have no value.
         found.schema = [
             *found.schema,
             *(

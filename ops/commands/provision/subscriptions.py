@@ -1,9 +1,9 @@
-"""The topics and subscriptions: created, compared with what is needed, updated.
+"""Creates or updates the topics and subscriptions.
 
-The workers' subscription has no dead-letter policy of Pub/Sub's own. That would move a message away
-after a number of deliveries, behind the ledger's back and without a reason: deliveries also grow
-when workers are killed or the warehouse is away for an hour. Workers dead-letter by themselves,
-with the reason, after the rejection is in the ledger.
+The workers' subscription has no dead-letter policy. Pub/Sub would move a message away after some
+deliveries, without a ledger row and without a reason, although a killed worker or an hour without
+BigQuery also causes deliveries. Workers publish to the dead-letter topic themselves, with the
+reason, after the rejection is in the ledger.
 """
 
 from google.api_core.exceptions import AlreadyExists
@@ -22,20 +22,20 @@ from ops.commands.provision.change import Change
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 
-TIMEOUT_SECONDS = 30.0
-# Pub/Sub keeps unacknowledged messages at most this long without a surcharge
-# (https://cloud.google.com/pubsub/docs/subscription-properties): a week to mend anything.
+CALL_SECONDS = 30.0
+# The longest retention without a surcharge
+# (https://cloud.google.com/pubsub/docs/subscription-properties): a week to fix any problem.
 RETENTION_SECONDS = 7 * 24 * 3600
-# A message given back is wanted again at once; only a warehouse that stays away slows it down.
+# A nacked message is delivered again soon; only a long outage of BigQuery slows it down.
 RETRY_FIRST_SECONDS = 1
 RETRY_LONGEST_SECONDS = 60
 DEAD_LETTER_LEASE_SECONDS = 60
 
 
 async def ensure(settings: Settings) -> list[Change]:
-    """Make both topics and both subscriptions what they must be; return what was done.
+    """Create or update both topics and both subscriptions; return the changes.
 
-    Raises `CommandFailed` for an existing one that cannot be mended, and what the client raises.
+    Raises `CommandFailed` for an existing one that cannot be updated, and the client's errors.
     """
     publisher, subscriber = clients.publisher(settings), clients.subscriber(settings)
     try:
@@ -46,19 +46,17 @@ async def ensure(settings: Settings) -> list[Change]:
             await _ensure_subscription(subscriber, dead_letter_subscription(settings)),
         ]
     finally:
-        await publisher.transport.close()  # type: ignore[no-untyped-call]
-        await subscriber.transport.close()  # type: ignore[no-untyped-call]
+        await clients.close(publisher, subscriber)
 
 
 def workers_subscription(settings: Settings) -> Subscription:
-    """Return the subscription that the workers share."""
     return Subscription(
         name=settings.subscription_path,
         topic=settings.topic_path,
         ack_deadline_seconds=settings.lease_seconds,
         enable_message_ordering=True,
         message_retention_duration=Duration(seconds=RETENTION_SECONDS),
-        expiration_policy=ExpirationPolicy(),  # empty: never, however long nobody pulls
+        expiration_policy=ExpirationPolicy(),  # empty: it never expires
         retry_policy=RetryPolicy(
             minimum_backoff=Duration(seconds=RETRY_FIRST_SECONDS),
             maximum_backoff=Duration(seconds=RETRY_LONGEST_SECONDS),
@@ -67,10 +65,10 @@ def workers_subscription(settings: Settings) -> Subscription:
 
 
 def dead_letter_subscription(settings: Settings) -> Subscription:
-    """Return the subscription that the operator reads, without ordering.
+    """Return the operator's subscription. It is unordered.
 
-    People look at dead letters, replay and discard them in any order; with ordering, one that is
-    held would hide the others of its key.
+    People replay and discard dead letters in any order. With ordering, a leased one would block the
+    others of its key.
     """
     return Subscription(
         name=settings.dead_letter_subscription_path,
@@ -83,7 +81,7 @@ def dead_letter_subscription(settings: Settings) -> Subscription:
 
 async def _ensure_topic(publisher: PublisherAsyncClient, path: str) -> Change:
     try:
-        await publisher.create_topic(name=path, timeout=TIMEOUT_SECONDS)
+        await publisher.create_topic(name=path, timeout=CALL_SECONDS)
     except AlreadyExists:
         return Change("topic", path, "already there")
     return Change("topic", path, "created")
@@ -91,42 +89,44 @@ async def _ensure_topic(publisher: PublisherAsyncClient, path: str) -> Change:
 
 async def _ensure_subscription(subscriber: SubscriberAsyncClient, wanted: Subscription) -> Change:
     try:
-        await subscriber.create_subscription(request=wanted, timeout=TIMEOUT_SECONDS)
+        await subscriber.create_subscription(request=wanted, timeout=CALL_SECONDS)
     except AlreadyExists:
-        found = await subscriber.get_subscription(subscription=wanted.name, timeout=TIMEOUT_SECONDS)
+        found = await subscriber.get_subscription(subscription=wanted.name, timeout=CALL_SECONDS)
     else:
         return Change("subscription", wanted.name, "created")
-    check(found, wanted)
+    check_fixed_fields(found, wanted)
     if not (fields := outdated(found, wanted)):
         return Change("subscription", wanted.name, "already there")
     await subscriber.update_subscription(
-        subscription=wanted, update_mask=FieldMask(paths=fields), timeout=TIMEOUT_SECONDS
+        subscription=wanted, update_mask=FieldMask(paths=fields), timeout=CALL_SECONDS
     )
     return Change("subscription", wanted.name, "updated", ", ".join(fields))
 
 
-def check(found: Subscription, wanted: Subscription) -> None:
-    """Raise `CommandFailed` with the remedy for what an existing subscription can never become."""
+def check_fixed_fields(found: Subscription, wanted: Subscription) -> None:
+    """Raise `CommandFailed` with the remedy if a field differs that no update here can change."""
     name = wanted.name.rpartition("/")[2]
-    again = (
+    recreate = (
         f"drain it, delete it (`gcloud pubsub subscriptions delete {name}`) "
         "and run `gatekeeper provision` again"
     )
     if found.topic != wanted.topic:
-        raise CommandFailed(f"subscription {name} is of {found.topic}, not {wanted.topic}: {again}")
+        raise CommandFailed(
+            f"subscription {name} is of {found.topic}, not {wanted.topic}: {recreate}"
+        )
     if wanted.enable_message_ordering and not found.enable_message_ordering:
-        raise CommandFailed(f"subscription {name} has message ordering off: {again}")
+        raise CommandFailed(f"subscription {name} has message ordering off: {recreate}")
     if found.filter:
-        raise CommandFailed(f"subscription {name} has a filter, {found.filter!r}: {again}")
+        raise CommandFailed(f"subscription {name} has a filter, {found.filter!r}: {recreate}")
     if found.push_config.push_endpoint:
         raise CommandFailed(
             f"subscription {name} pushes to {found.push_config.push_endpoint}: "
-            f"`gcloud pubsub subscriptions update {name} --push-endpoint=` makes it a pull one"
+            f"run `gcloud pubsub subscriptions update {name} --push-endpoint=`"
         )
     if found.dead_letter_policy.dead_letter_topic:
         raise CommandFailed(
-            f"subscription {name} has a dead-letter policy of its own, which would take "
-            "transactions behind the ledger's back: "
+            f"subscription {name} has a dead-letter policy, which would remove "
+            "transactions without a ledger row: "
             f"`gcloud pubsub subscriptions update {name} --clear-dead-letter-policy`"
         )
 

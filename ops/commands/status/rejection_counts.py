@@ -1,7 +1,9 @@
-"""How many transactions the ledger holds as rejected, by reason."""
+"""Counts the rejected transactions in the ledger by reason."""
+
+import contextlib
 
 from google.api_core.exceptions import NotFound
-from requests.exceptions import ConnectionError as HttpUnreachable
+from requests.exceptions import ConnectionError as BigQueryUnreachable
 
 from ops.runtime import clients
 from ops.runtime.bigquery import query
@@ -17,17 +19,17 @@ _SQL = (
 def count(settings: Settings, timeout: float) -> str:
     """Return the counts as a line of text.
 
-    Raises ConnectionError, LookupError, or what BigQuery's client raises.
+    Raises ConnectionError, LookupError, or another error of BigQuery's client.
     """
-    client = clients.warehouse(settings)
     try:
-        rows = list(query(client, _SQL, timeout=timeout, default_dataset=settings.dataset_path))
+        with contextlib.closing(clients.warehouse(settings)) as client:
+            rows = list(query(client, _SQL, timeout=timeout, default_dataset=settings.dataset_path))
     except NotFound as error:
-        raise LookupError("the ledger does not exist: `gatekeeper provision` makes it") from error
-    except HttpUnreachable as error:
+        raise LookupError(
+            "the ledger does not exist: create it with `gatekeeper provision`"
+        ) from error
+    except BigQueryUnreachable as error:
         raise ConnectionError("BigQuery does not answer") from error
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
     if not rows:
         return f"none in the last {settings.ledger_days} days"
     parts = ", ".join(f"{row['reason']} {row['rejected']:,}" for row in rows)

@@ -9,7 +9,7 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PubsubMessage
 
 from ops.commands.__main__ import main
-from ops.commands.deadletter.dead_letter_queue import Queue
+from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue
 from ops.commands.deadletter.replay import Replay
 from ops.runtime import clients
 from ops.runtime.settings import Settings
@@ -263,7 +263,7 @@ def published(settings: Settings, count: int) -> list[PubsubMessage]:
     return asyncio.run(take())
 
 
-@pytest.mark.parametrize("died_after", ["forget_rejected", "publish"])
+@pytest.mark.parametrize("died_after", ["delete_rejected", "publish"])
 def test_a_replay_that_dies_on_its_way_is_made_good_by_the_next(
     died_after: str, settings: Settings, capsys: Shown, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,7 +271,7 @@ def test_a_replay_that_dies_on_its_way_is_made_good_by_the_next(
     settle(query, "a1", "rejected", body)
     bury(settings, letter("a1", body, "table_missing"))
     with monkeypatch.context() as patched:
-        step = (Replay, "publish") if died_after == "forget_rejected" else (Queue, "ack")
+        step = (Replay, "publish") if died_after == "delete_rejected" else (DeadLetterQueue, "ack")
         patched.setattr(*step, _dies)
         with pytest.raises(RuntimeError, match="killed here"):
             deadletter("replay", "a1")
@@ -300,7 +300,7 @@ def test_a_letter_whose_transaction_is_applied_is_only_removed(
     assert listed(capsys)["dead_letters"] == 0
 
 
-def test_an_id_that_is_taken_is_refused_and_goes_under_an_id_of_its_own(
+def test_an_id_that_is_taken_is_refused_or_replayed_under_a_new_id(
     settings: Settings, capsys: Shown, query: Any
 ) -> None:
     settle(query, "a1", "applied", transaction(insert("orders", n=1)))

@@ -46,10 +46,10 @@ def test_an_error_is_one_line_and_exit_status_1(
     assert len(told.splitlines()) == 1
 
 
-def test_a_warehouse_that_is_away_is_told_at_once(
+def test_an_unreachable_warehouse_is_reported_immediately(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", nobody)
     assert main(["query", "SELECT 1"]) == 1
-    assert f"BigQuery does not answer at {nobody}: is the fleet up?" in capsys.readouterr().err
+    assert f"BigQuery does not answer at {nobody}: is the fleet running?" in capsys.readouterr().err

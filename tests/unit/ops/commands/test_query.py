@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ops.commands.query.command import TABLE_ROWS, _write_csv, _write_json, _write_table
+from ops.commands.query import TABLE_ROWS, _write_csv, _write_json, _write_table
 
 NAMES = ["number", "text", "amount", "at", "day", "clock", "raw", "many"]
 ROW = (

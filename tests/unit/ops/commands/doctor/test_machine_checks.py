@@ -10,19 +10,10 @@ from google.cloud import bigquery
 from google.pubsub_v1 import Subscription
 
 from ops.commands.__main__ import main
-from ops.commands.doctor import (
-    machine_checks as doctor_machine,
-)
-from ops.commands.doctor import (
-    pubsub_checks as doctor_pubsub,
-)
-from ops.commands.doctor import (
-    warehouse_checks as doctor_warehouse,
-)
-from ops.commands.doctor.command import examine
-from ops.commands.doctor.finding import Skipped, Wrong
-from ops.commands.provision import dataset as provision_warehouse
-from ops.commands.provision import subscriptions as provision_pubsub
+from ops.commands.doctor import machine_checks, pubsub_checks, warehouse_checks
+from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
+from ops.commands.doctor.examination import examine
+from ops.commands.provision import dataset, subscriptions
 from ops.runtime.settings import Settings
 from server.publish import SpoolFailed
 from server.spool import SpoolSummary
@@ -104,12 +95,12 @@ async def test_without_credentials_the_clouds_services_are_not_asked(tmp_path: P
 
 def judged(**changes: object) -> str:
     settings = Settings.parse({})
-    wanted = provision_pubsub.workers_subscription(settings)
+    wanted = subscriptions.workers_subscription(settings)
     found = Subscription(wanted)
     for name, value in changes.items():
         setattr(found, name, value)
-    with pytest.raises(Wrong) as caught:
-        doctor_pubsub.judge(found, wanted)
+    with pytest.raises(CheckFailed) as caught:
+        pubsub_checks.check_subscription(found, wanted)
     return f"{caught.value} → {caught.value.remedy}"
 
 
@@ -125,28 +116,28 @@ def test_each_way_a_subscription_can_be_wrong_names_its_remedy() -> None:
 
 
 def test_a_ledger_without_a_column_or_with_another_type_is_wrong() -> None:
-    wanted = provision_warehouse.ledger_table(Settings.parse({}))
+    wanted = dataset.ledger_table(Settings.parse({}))
     lacking = bigquery.Table(str(wanted.reference), schema=wanted.schema[:-1])
-    with pytest.raises(Wrong, match="lacks worker") as caught:
-        doctor_warehouse.judge(lacking, wanted, partitioned=False)
+    with pytest.raises(CheckFailed, match="lacks worker") as caught:
+        warehouse_checks.check_ledger_table(lacking, wanted, partitioned=False)
     assert caught.value.remedy == "gatekeeper provision"
     other = [bigquery.SchemaField("id", "INT64"), *wanted.schema[1:]]
-    with pytest.raises(Wrong, match="column id is INTEGER"):
-        doctor_warehouse.judge(
+    with pytest.raises(CheckFailed, match="column id is INTEGER"):
+        warehouse_checks.check_ledger_table(
             bigquery.Table(str(wanted.reference), schema=other), wanted, partitioned=False
         )
     unpartitioned = bigquery.Table(str(wanted.reference), schema=wanted.schema)
-    with pytest.raises(Wrong, match="not partitioned"):
-        doctor_warehouse.judge(unpartitioned, wanted, partitioned=True)
-    doctor_warehouse.judge(wanted, wanted, partitioned=True)
+    with pytest.raises(CheckFailed, match="not partitioned"):
+        warehouse_checks.check_ledger_table(unpartitioned, wanted, partitioned=True)
+    warehouse_checks.check_ledger_table(wanted, wanted, partitioned=True)
 
 
 def test_a_clock_that_is_off_is_wrong_in_either_direction() -> None:
-    assert "agrees with b" in doctor_machine.judge_clock(-1.2, "http://b/")
-    with pytest.raises(Wrong, match="60 s ahead of b"):
-        doctor_machine.judge_clock(60, "http://b/")
-    with pytest.raises(Wrong, match="60 s behind b"):
-        doctor_machine.judge_clock(-60, "http://b/")
+    assert "agrees with b" in machine_checks.check_skew(-1.2, "http://b/")
+    with pytest.raises(CheckFailed, match="60 s ahead of b"):
+        machine_checks.check_skew(60, "http://b/")
+    with pytest.raises(CheckFailed, match="60 s behind b"):
+        machine_checks.check_skew(-60, "http://b/")
 
 
 def test_a_full_disk_and_missing_keys_are_wrong(
@@ -154,23 +145,23 @@ def test_a_full_disk_and_missing_keys_are_wrong(
 ) -> None:
     keys = tmp_path / "keys"
     settings = Settings.parse({"STATE_DIR": str(tmp_path / "new"), "API_KEYS_FILE": str(keys)})
-    assert "GB free" in doctor_machine.disk(settings, 1)
-    with pytest.raises(Wrong, match="does not exist"):
-        doctor_machine.api_keys(settings, 1)
+    assert "GB free" in machine_checks.disk(settings, 1)
+    with pytest.raises(CheckFailed, match="does not exist"):
+        machine_checks.api_keys(settings, 1)
     keys.write_text("{}")
-    assert "can be read" in doctor_machine.api_keys(settings, 1)
-    with pytest.raises(Skipped):
-        doctor_machine.api_keys(Settings.parse({}), 1)
-    monkeypatch.setattr(doctor_machine, "LEAST_FREE_BYTES", 10**18)
-    with pytest.raises(Wrong, match="GB free"):
-        doctor_machine.disk(settings, 1)
+    assert "is readable" in machine_checks.api_keys(settings, 1)
+    with pytest.raises(CheckSkipped):
+        machine_checks.api_keys(Settings.parse({}), 1)
+    monkeypatch.setattr(machine_checks, "LEAST_FREE_BYTES", 10**18)
+    with pytest.raises(CheckFailed, match="GB free"):
+        machine_checks.disk(settings, 1)
 
 
 def test_spooled_transactions_are_counted_and_refused_ones_are_a_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings.parse({"STATE_DIR": str(tmp_path)})
-    assert doctor_machine.spool(settings, 1) == "nothing was ever spooled"
+    assert machine_checks.spool(settings, 1) == "nothing was ever spooled"
 
     def check(summary: SpoolSummary | SpoolFailed) -> str:
         def read_summary(*_: object) -> SpoolSummary:
@@ -178,15 +169,15 @@ def test_spooled_transactions_are_counted_and_refused_ones_are_a_finding(
                 raise summary
             return summary
 
-        monkeypatch.setattr(doctor_machine, "read_summary", read_summary)
-        return doctor_machine.spool(settings, 1)
+        monkeypatch.setattr(machine_checks, "read_summary", read_summary)
+        return machine_checks.spool(settings, 1)
 
     file = tmp_path / "spool.sqlite3"
     assert check(SpoolSummary(file, 0, 0, 0)) == "empty"
     assert check(SpoolSummary(file, 2, 1_500_000, 0)).startswith("2 transactions (1.5 MB)")
-    with pytest.raises(Wrong, match="1 transactions that Pub/Sub refused"):
+    with pytest.raises(CheckFailed, match="1 transactions that Pub/Sub refused"):
         check(SpoolSummary(file, 2, 20, 1))
-    with pytest.raises(Wrong, match="not a database"):
+    with pytest.raises(CheckFailed, match="not a database"):
         check(SpoolFailed(f"{file}: not a database"))
 
 
@@ -206,7 +197,7 @@ def test_a_check_that_fails_unexpectedly_is_a_finding(
     def broken(*_: object) -> str:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setitem(doctor_machine.CHECKS, "disk", broken)
+    monkeypatch.setitem(machine_checks.CHECKS, "disk", broken)
     found = {each.check: each for each in asyncio.run(examine(settings, 1))}
     assert found["disk"].state == "wrong"
     assert found["disk"].detail == "ZeroDivisionError: oh"

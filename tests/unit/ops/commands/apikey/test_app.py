@@ -59,7 +59,7 @@ def test_a_name_is_given_once(file: Path, capsys: pytest.CaptureFixture[str]) ->
     main(["apikey", "create", "billing"])
     before = file.read_bytes()
     assert main(["apikey", "create", "billing"]) == 1
-    assert "has a key already" in capsys.readouterr().err
+    assert "already has a key" in capsys.readouterr().err
     assert file.read_bytes() == before
 
 

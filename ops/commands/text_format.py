@@ -1,4 +1,4 @@
-"""A length of time as people read it."""
+"""Formats values for people."""
 
 
 def duration(seconds: float) -> str:
@@ -11,3 +11,10 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes}m"
     return f"{minutes}m {rest}s" if minutes else f"{rest}s"
+
+
+def printable(text: str) -> str:
+    """Escape control characters, so that the text cannot control the terminal."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )

@@ -1,4 +1,4 @@
-"""How dead letters are shown: tables for people, JSON for programs."""
+"""Prints dead letters: tables for people, JSON for programs."""
 
 import base64
 import json
@@ -12,27 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.commands.deadletter.letter import Letter
-from ops.commands.deadletter.replay import Action, Decision
-from ops.commands.duration import duration
+from ops.commands.deadletter.dead_letter import DeadLetter
+from ops.commands.deadletter.replay import ReplayAction, ReplayDecision
+from ops.commands.text_format import duration, printable
 
 _NO_TABLE = "(none)"
 
 
-def console() -> Console:
-    """Return the console for tables; it colours nothing by itself."""
-    return Console(highlight=False)
-
-
-def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: control characters are escaped."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-    )
-
-
-def counts(letters: Iterable[Letter]) -> list[tuple[str, str, int]]:
-    """Count letters by reason and table, the most first; one with two tables counts for both."""
+def counts(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
+    """Count by reason and table, highest first; a letter with two tables counts for both."""
     found = Counter(
         (letter.reason, table) for letter in letters for table in letter.tables or (_NO_TABLE,)
     )
@@ -40,9 +28,8 @@ def counts(letters: Iterable[Letter]) -> list[tuple[str, str, int]]:
     return [(reason, table, count) for (reason, table), count in ordered]
 
 
-def print_list(letters: Sequence[Letter], newest: int, now: datetime) -> None:
-    """Print the counts, and the newest letters."""
-    out = console()
+def print_list(letters: Sequence[DeadLetter], newest: int, now: datetime) -> None:
+    out = Console(highlight=False)
     if not letters:
         out.print("no dead letters")
         return
@@ -65,8 +52,10 @@ def print_list(letters: Sequence[Letter], newest: int, now: datetime) -> None:
     out.print(f"{len(letters):,} dead letters, the newest {shown:,} shown: --newest N shows more")
 
 
-def print_list_json(letters: Sequence[Letter], newest: int, now: datetime, *, more: bool) -> None:
-    """Write one JSON object: the counts, and the newest letters."""
+def print_list_json(
+    letters: Sequence[DeadLetter], newest: int, now: datetime, *, more: bool
+) -> None:
+    """Write one JSON object: the counts and the newest letters."""
     by_reason = Counter(letter.reason for letter in letters)
     document = {
         "dead_letters": len(letters),
@@ -81,8 +70,8 @@ def print_list_json(letters: Sequence[Letter], newest: int, now: datetime, *, mo
     print_json(document)
 
 
-def described(letter: Letter, now: datetime) -> dict[str, Any]:
-    """Return a letter without its body, as JSON has it."""
+def described(letter: DeadLetter, now: datetime) -> dict[str, Any]:
+    """Return the JSON fields of a letter, without its body."""
     return {
         "id": letter.id,
         "reason": letter.reason,
@@ -97,8 +86,7 @@ def described(letter: Letter, now: datetime) -> dict[str, Any]:
     }
 
 
-def print_letter(letter: Letter, now: datetime) -> None:
-    """Print a letter whole, its body as it was sent."""
+def print_letter(letter: DeadLetter, now: datetime) -> None:
     facts = described(letter, now)
     facts |= {"tables": ", ".join(letter.tables), "age": duration(facts.pop("age_seconds"))}
     for name, value in facts.items():
@@ -106,8 +94,8 @@ def print_letter(letter: Letter, now: datetime) -> None:
     sys.stdout.write(f"\n{printable(letter.data.decode(errors='backslashreplace'))}\n")
 
 
-def print_letter_json(letter: Letter, now: datetime) -> None:
-    """Write a letter as one line of JSON: `body` is its text, or null with `body_base64`."""
+def print_letter_json(letter: DeadLetter, now: datetime) -> None:
+    """Write one line of JSON: `body` is the text, or null and `body_base64` if it is not UTF-8."""
     body: dict[str, str | None]
     try:
         body = {"body": letter.data.decode()}
@@ -117,14 +105,13 @@ def print_letter_json(letter: Letter, now: datetime) -> None:
 
 
 _DONE = {
-    Action.REPLAY: ("replayed", "would be replayed"),
-    Action.ALREADY_APPLIED: ("removed", "would be removed"),
-    Action.REFUSED: ("refused", "would be refused"),
+    ReplayAction.REPLAY: ("replayed", "would be replayed"),
+    ReplayAction.ALREADY_APPLIED: ("removed", "would be removed"),
+    ReplayAction.REFUSED: ("refused", "would be refused"),
 }
 
 
-def print_decision(decision: Decision, *, done: bool, as_json: bool) -> None:
-    """Print what was, or would be, done about one letter."""
+def print_decision(decision: ReplayDecision, *, done: bool, as_json: bool) -> None:
     letter = decision.letter
     if as_json:
         print_json(
@@ -144,8 +131,7 @@ def print_decision(decision: Decision, *, done: bool, as_json: bool) -> None:
     sys.stdout.write(f"{printable(f'{letter.id} ({letter.reason}): {verb}{detail}')}\n")
 
 
-def print_discarded(letter: Letter, now: datetime, verb: str, *, as_json: bool) -> None:
-    """Print that one letter was, or would be, discarded."""
+def print_discarded(letter: DeadLetter, now: datetime, verb: str, *, as_json: bool) -> None:
     if as_json:
         print_json({**described(letter, now), "action": "discard"})
     else:
@@ -153,5 +139,4 @@ def print_discarded(letter: Letter, now: datetime, verb: str, *, as_json: bool) 
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Write one line of JSON."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")

@@ -3,7 +3,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from ops.commands.send.client import LONGEST_RETRY_AFTER_SECONDS, retry_after
+from ops.commands.send.line_sender import LONGEST_RETRY_AFTER_SECONDS, retry_after
 
 
 @pytest.mark.parametrize(("text", "seconds"), [(None, 0), ("", 0), ("3", 3), ("soon", 0)])

@@ -1,6 +1,6 @@
 import pytest
 
-from ops.commands.status.pushed import Sample, Spool, samples, spool
+from ops.commands.status.process_samples import ProcessSample, SpoolBacklog, samples, spool
 from ops.runtime.pushed_metrics import PushedGroup, parse_pushed
 
 PAGE = """\
@@ -30,8 +30,8 @@ def groups(page: str) -> list[PushedGroup]:
 
 def test_each_process_has_its_own_work_and_no_other_job_counts() -> None:
     assert samples(groups(PAGE)) == {
-        "server_00": Sample("checked", 100, 1000, 1050),
-        "worker_00": Sample("settled", 90, 1000, 1030),
+        "server_00": ProcessSample("checked", 100, 1000, 1050),
+        "worker_00": ProcessSample("settled", 90, 1000, 1030),
     }
 
 
@@ -40,16 +40,16 @@ def test_the_rate_is_the_average_since_the_start() -> None:
 
 
 def test_the_rate_between_two_pushes_is_of_that_time() -> None:
-    before = Sample("settled", 60, 1000, 1020)
+    before = ProcessSample("settled", 60, 1000, 1020)
     assert samples(groups(PAGE))["worker_00"].rate(before) == pytest.approx(3)
 
 
-def test_a_process_that_restarted_in_between_starts_anew() -> None:
-    before = Sample("settled", 600, 500, 1020)
+def test_a_process_that_restarted_in_between_starts_again() -> None:
+    before = ProcessSample("settled", 600, 500, 1020)
     assert samples(groups(PAGE))["worker_00"].rate(before) == pytest.approx(3)
 
 
-def test_the_spool_is_what_the_servers_tell_together() -> None:
+def test_the_spool_is_the_sum_of_all_servers() -> None:
     assert str(spool(groups(PAGE))) == "empty"
     page = (
         PAGE
@@ -63,5 +63,5 @@ gatekeeper_spool_messages{instance="server_01",job="gatekeeper_server"} 0
 push_time_seconds{instance="server_01",job="gatekeeper_server"} 1050
 """
     )
-    assert spool(groups(page)) == Spool(1200, 2.5e6)
+    assert spool(groups(page)) == SpoolBacklog(1200, 2.5e6)
     assert str(spool(groups(page))) == "1,200 transactions (2.5 MB) wait for Pub/Sub"

@@ -1,4 +1,4 @@
-"""What the ledger holds of dead letters, and the deletion of a rejection that is to be replayed."""
+"""The outcomes of dead letters in the ledger, and the deletion of a rejection before a replay."""
 
 import itertools
 import json
@@ -16,11 +16,11 @@ from workers.ledger import Key, Settled, settled
 
 JOB_SECONDS = 30.0
 KEYS_A_QUERY = 1_000
-# The workers commit to the ledger all the time; a delete that meets one of them goes again. A
-# service that does not answer is told soon: a person waits.
+# A delete that conflicts with a worker's commit is retried. If the service is unreachable, the
+# command fails soon, because a person waits.
 _RETRY_SECONDS = {Failure.CONFLICT: 20.0, Failure.TRANSIENT: 10.0, Failure.UNKNOWN: 2.0}
 
-type Rows = Mapping[str, Mapping[str, Settled]]  # id → sha256 → outcome
+type OutcomesById = Mapping[str, Mapping[str, Settled]]  # id → sha256 → outcome
 
 
 def _given_up(state: tenacity.RetryCallState) -> bool:
@@ -29,10 +29,10 @@ def _given_up(state: tenacity.RetryCallState) -> bool:
     return (state.seconds_since_start or 0.0) >= patience
 
 
-class Ledger:
-    """The ledger, for an operator's command. Blocks: call it from a thread, and `close` it.
+class RejectionLedger:
+    """Blocks: call it from a thread, and `close` it.
 
-    All methods raise what BigQuery's client raises, after passing failures were tried again.
+    All methods retry transient failures, then raise the error of BigQuery's client.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,18 +40,17 @@ class Ledger:
         self._client = clients.warehouse(settings)
 
     def close(self) -> None:
-        """Close the client's connections."""
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def look_up(self, ids: Sequence[str]) -> Rows:
-        """Return all outcomes that the ledger holds of some ids."""
+    def look_up(self, ids: Sequence[str]) -> OutcomesById:
+        """Return all outcomes of some ids."""
         rows: dict[str, Mapping[str, Settled]] = {}
         for some in itertools.batched(ids, KEYS_A_QUERY, strict=False):
             rows |= settled(self._job(*sql.look_up(self._dataset, some)))
         return rows
 
-    def forget_rejected(self, keys: Sequence[Key]) -> None:
-        """Delete the `rejected` rows of some (id, sha256); an `applied` row always stays."""
+    def delete_rejected(self, keys: Sequence[Key]) -> None:
+        """Delete the `rejected` rows of some (id, sha256); `applied` rows always stay."""
         text = (
             f"DELETE FROM `{self._dataset}.{LEDGER_TABLE}` WHERE state = 'rejected' "  # noqa: S608  # the name is a constant
             "AND CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@settled))"
@@ -66,5 +65,5 @@ class Ledger:
         reraise=True,
     )
     def _job(self, text: str, parameters: Mapping[str, str]) -> list[Mapping[str, str | None]]:
-        """Run one query. Both kinds may run twice, so a lost answer is no matter."""
+        """Run one query. Both queries can safely run twice."""
         return list(query(self._client, text, timeout=JOB_SECONDS, parameters=parameters))

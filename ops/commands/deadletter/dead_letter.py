@@ -1,4 +1,4 @@
-"""A dead letter: a rejected transaction as it waits for a person, with the reason. Pure."""
+"""A dead letter: a rejected transaction with the reason, kept for a person. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ _ADDED = ("reason", "error")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Letter:
+class DeadLetter:
     """A rejected transaction; `ack_ids` has one for each copy that was delivered.
 
-    It is known by its id and its body's hash: an id that was used twice has two letters. `since` is
-    when it became a dead letter; `tables` are those it names, in order, as far as it can be read.
+    Its identity is its id and the hash of its body: an id that was used twice has two letters.
+    `since` is when it became a dead letter. `tables` are those it names, in order, as far as its
+    body can be parsed.
     """
 
     id: str
@@ -34,16 +35,15 @@ class Letter:
 
     @property
     def original_attributes(self) -> dict[str, str]:
-        """The transaction's own attributes, without those that made it a dead letter."""
+        """The attributes of the transaction, without those that the workers added."""
         return {name: text for name, text in self.attributes.items() if name not in _ADDED}
 
     def age_seconds(self, now: datetime) -> float:
-        """Return how long it has been a dead letter."""
         return max((now - self.since).total_seconds(), 0.0)
 
     @classmethod
     def read(cls, received: Any) -> Self:
-        """Read one `google.pubsub_v1.ReceivedMessage`; this never fails."""
+        """Parse a `google.pubsub_v1.ReceivedMessage`; never fails."""
         message = received.message
         attributes = dict(message.attributes)
         since = message.publish_time
@@ -66,10 +66,10 @@ class Letter:
         )
 
 
-def gather(received: Iterable[Any]) -> list[Letter]:
-    """Return the letters of some deliveries, oldest first; copies of one become one."""
-    letters: dict[tuple[str, str], Letter] = {}
-    for letter in sorted(map(Letter.read, received), key=lambda each: each.since):
+def merge_copies(received: Iterable[Any]) -> list[DeadLetter]:
+    """Return the dead letters of some deliveries, oldest first; copies of one become one."""
+    letters: dict[tuple[str, str], DeadLetter] = {}
+    for letter in sorted(map(DeadLetter.read, received), key=lambda each: each.since):
         known = letters.setdefault((letter.id, letter.sha256), letter)
         if known is not letter:
             known.ack_ids += letter.ack_ids
@@ -77,7 +77,7 @@ def gather(received: Iterable[Any]) -> list[Letter]:
 
 
 def tables(data: bytes) -> tuple[str, ...]:
-    """Return the tables that a body names, each once, in order; none of what cannot be read."""
+    """Return the tables that a body names, each once, in order; none if it cannot be parsed."""
     try:
         payload = loads(data)
     except InvalidJSON:

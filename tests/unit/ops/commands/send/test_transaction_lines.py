@@ -1,10 +1,7 @@
 import io
 from pathlib import Path
 
-import pytest
-
-from ops.commands.send import source as send_source
-from ops.commands.send.source import lines, run_name
+from ops.commands.send.transaction_lines import content_name, lines
 
 
 def test_blank_lines_count_but_are_not_sent() -> None:
@@ -13,18 +10,19 @@ def test_blank_lines_count_but_are_not_sent() -> None:
     assert [line.end for line in found] == [2, 10, 11]
 
 
-def test_a_line_past_any_servers_limit_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(send_source, "MAX_LINE_BYTES", 10)
-    found = list(lines(io.BytesIO(b"x" * 10 + b"\n" + b"y" * 35 + b"\nz\n" + b"w" * 12)))
+def test_a_line_past_any_servers_limit_is_not_kept() -> None:
+    found = list(
+        lines(io.BytesIO(b"x" * 10 + b"\n" + b"y" * 35 + b"\nz\n" + b"w" * 12), max_bytes=10)
+    )
     assert [(line.number, line.body) for line in found] == [
         (1, b"x" * 10), (2, None), (3, b"z"), (4, None),
     ]  # fmt: skip
     assert found[-1].end == 11 + 36 + 2 + 12
 
 
-def test_a_lines_lane_is_its_first_table() -> None:
+def test_a_lines_ordering_key_is_its_first_table() -> None:
     body = b'{"activities": [{"table": "b"}, {"table": "a"}]}\nnot json\n[1]\n'
-    assert [line.lane() for line in lines(io.BytesIO(body))] == ["b", "", ""]
+    assert [line.ordering_key() for line in lines(io.BytesIO(body))] == ["b", "", ""]
 
 
 def test_a_run_is_named_for_the_files_content(tmp_path: Path) -> None:
@@ -32,4 +30,4 @@ def test_a_run_is_named_for_the_files_content(tmp_path: Path) -> None:
     first.write_text("1\n")
     second.write_text("1\n")
     other.write_text("2\n")
-    assert run_name(first) == run_name(second) != run_name(other)
+    assert content_name(first) == content_name(second) != content_name(other)

@@ -1,4 +1,4 @@
-"""What the processes last pushed, read from the Pushgateway."""
+"""The work of each process, from its last push to the Pushgateway."""
 
 import time
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 
-# What a process of a job does, and the counters that count it.
+# For each job: the unit of its work and the counters of it.
 _WORK = {
     "gatekeeper_server": (
         "checked",
@@ -20,7 +20,7 @@ _WORK = {
 _SPOOL = ("gatekeeper_spool_messages", "gatekeeper_spool_bytes")
 
 
-class Sample(NamedTuple):
+class ProcessSample(NamedTuple):
     """One process's work at its last push: `total` transactions, at Unix time `pushed_at`."""
 
     unit: str
@@ -30,10 +30,9 @@ class Sample(NamedTuple):
 
     @property
     def age_seconds(self) -> float:
-        """How long ago the last push was."""
         return max(0.0, time.time() - self.pushed_at)
 
-    def rate(self, before: "Sample | None") -> float:
+    def rate(self, before: "ProcessSample | None") -> float:
         """Return transactions a second since `before`, or since the process started."""
         if before and before.started_at == self.started_at and before.pushed_at < self.pushed_at:
             return (self.total - before.total) / (self.pushed_at - before.pushed_at)
@@ -41,8 +40,8 @@ class Sample(NamedTuple):
         return self.total / seconds if seconds > 0 else 0.0
 
 
-class Spool(NamedTuple):
-    """What waits on the servers' disk while Pub/Sub cannot be reached."""
+class SpoolBacklog(NamedTuple):
+    """Transactions in the spool of the servers while Pub/Sub is unreachable."""
 
     transactions: float
     bytes: float
@@ -61,18 +60,18 @@ def read(gateway: str, timeout: float) -> list[PushedGroup]:
     return read_pushed(gateway, [*names, *_SPOOL], timeout)
 
 
-def spool(groups: Iterable[PushedGroup]) -> Spool:
+def spool(groups: Iterable[PushedGroup]) -> SpoolBacklog:
     """Add up the servers' figures of the spool; servers that do not replay it push 0."""
     servers = [group for group in groups if group.job == "gatekeeper_server"]
-    return Spool(*(sum(group.total(name) for group in servers) for name in _SPOOL))
+    return SpoolBacklog(*(sum(group.total(name) for group in servers) for name in _SPOOL))
 
 
-def samples(groups: Iterable[PushedGroup]) -> dict[str, Sample]:
+def samples(groups: Iterable[PushedGroup]) -> dict[str, ProcessSample]:
     """Return each server's and worker's work by its name."""
     return {group.instance: _sample(group) for group in groups if group.job in _WORK}
 
 
-def _sample(group: PushedGroup) -> Sample:
+def _sample(group: PushedGroup) -> ProcessSample:
     unit, counters = _WORK[group.job]
     total = sum(group.total(name) for name in counters)
-    return Sample(unit, total, group.started_at or group.pushed_at, group.pushed_at)
+    return ProcessSample(unit, total, group.started_at or group.pushed_at, group.pushed_at)

@@ -1,0 +1,112 @@
+"""`gatekeeper bench`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.commands.failure import CommandFailed
+from ops.runtime.process import settings_or_exit
+
+DOCUMENT = Path("docs/performance.md")
+
+Bench = Literal["ingest", "apply", "pipeline", "scale", "memory", "pace", "locust", "cost", "all"]
+
+_HELP = """\
+Measure Gatekeeper on this machine, or estimate its cost in the cloud.
+
+\b
+ingest    one server: requests/s and latency, compared with a server that does not publish
+apply     one worker and a full backlog: processor time of each stage
+pipeline  the whole fleet: sustained transactions/s, and the time from POST to committed row
+scale     1 to 16 workers, and larger batches, with BigQuery's latencies
+memory    a server and a worker over a million transactions
+pace      the embedded BigQuery after 5,000 batches, and the embedded Pub/Sub
+locust    1,000 users of locust
+cost      Google's prices and quotas for a rate; measures nothing
+all       everything above; writes docs/performance.md
+
+The bench starts its own processes with their own ports and folders, and stops them at the end.
+It ignores settings and .env, so it never touches a project in the cloud. Figures are medians of
+rounds in which the compared systems alternate: trust the ratios, because absolute figures
+drift. A run with any error (an answer other than 200, a restart, a rejected transaction) is not
+reported and exits with 1. Progress goes to standard error.
+
+On two cores: ingest takes 5 minutes, apply 1, pipeline 4, scale 7, memory 8, pace 12, locust
+3, all about 40. Run it on an idle machine.
+"""
+
+app = command_app()
+
+
+@app.command(
+    help=_HELP,
+    epilog=examples(
+        "gatekeeper bench ingest",
+        "gatekeeper bench apply --json apply.json --plots plots/",
+        "gatekeeper bench cost --rate 500 --workers 4 --tables 40 --table-gb 20",
+        "gatekeeper bench all --quick --document /tmp/performance.md     a quick check",
+    ),
+)
+def bench(
+    name: Annotated[Bench, typer.Argument(metavar="BENCH", help="One of the list above.")],
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small run of seconds; its figures mean nothing.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every measurement to FILE.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write plots as SVG.")] = None,
+    reports: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="locust: keep its CSV and HTML reports.")
+    ] = None,
+    document: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="all: write the report to FILE and its plots next to it."
+        ),
+    ] = DOCUMENT,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="all: keep the results of an interrupted run on this machine and commit.",
+        ),
+    ] = False,
+    rate: Annotated[float | None, typer.Option(help="cost: transactions a second (200).")] = None,
+    workers: Annotated[int | None, typer.Option(help="cost: worker processes (2).")] = None,
+    tables: Annotated[int | None, typer.Option(help="cost: tables written to (20).")] = None,
+    table_gb: Annotated[
+        float | None, typer.Option(help="cost: average size of a table in GB (1).")
+    ] = None,
+    job_seconds: Annotated[
+        float | None, typer.Option(help="cost: duration of a BigQuery job (2.5).")
+    ] = None,
+) -> None:
+    from rich.console import Console
+
+    from ops.bench import runner
+    from ops.rig.processes import RunFailed
+
+    settings = settings_or_exit()
+    console = Console(highlight=False)
+    load = {
+        "rate": rate,
+        "workers": workers,
+        "tables": tables,
+        "job_seconds": job_seconds,
+        "table_bytes": None if table_gb is None else table_gb * 1e9,
+    }
+    try:
+        if name == "all":
+            runner.run(document, console, quick=quick, resume=resume, measurements=json)
+            return
+        if name == "cost":
+            result = runner.run_cost(load, settings)
+        else:
+            result = runner.run_one(name, quick=quick, reports=reports)
+        runner.keep(result, console, measurements=json, plot_folder=plots)
+    except RunFailed as reason:
+        raise CommandFailed(f"bench {name}: no figures: {reason}") from reason

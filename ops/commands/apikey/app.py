@@ -1,0 +1,96 @@
+"""`gatekeeper apikey`."""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.commands.failure import CommandFailed
+from ops.runtime.process import settings_or_exit
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+app = command_app(
+    help="""Create, list or revoke API keys.
+
+    A client sends its key with every request. The key's name is the `source` of what it sends;
+    names are unique. API_KEYS_FILE holds salted hashes only. Running servers apply changes
+    immediately.""",
+    epilog=examples(
+        "gatekeeper apikey create billing",
+        "gatekeeper apikey list",
+        "gatekeeper apikey revoke billing",
+    ),
+)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="1 to 64 letters, digits and . _ -")],
+) -> None:
+    """Create a key and print it. It is not shown again."""
+    from ops.commands.apikey import keys_file
+    from ops.runtime.api_keys import mint
+
+    with _keys_path() as path:
+        if not NAME.fullmatch(name):
+            raise CommandFailed(
+                "a name has 1 to 64 letters, digits and . _ -, and starts with a letter or digit"
+            )
+        text, key = mint(name, datetime.now(UTC).isoformat(timespec="seconds"))
+        with keys_file.changing(path) as keys:
+            if any(each.name == name for each in keys):
+                raise CommandFailed(f"{name} already has a key: revoke it or choose another name")
+            keys.append(key)
+    # Standard output has only the key, for scripts.
+    sys.stderr.write(f"the key of {name}; it is not shown again:\n")
+    sys.stdout.write(f"{text}\n")
+
+
+@app.command()
+def revoke(name: Annotated[str, typer.Argument(show_default=False)]) -> None:
+    """Revoke a key permanently. Running servers refuse it immediately."""
+    from ops.commands.apikey import keys_file
+
+    with _keys_path() as path, keys_file.changing(path) as keys:
+        kept = [each for each in keys if each.name != name]
+        if len(kept) == len(keys):
+            raise CommandFailed(f"there is no key of {name}: gatekeeper apikey list")
+        keys[:] = kept
+    sys.stdout.write(f"revoked: {name}\n")
+
+
+@app.command("list")
+def list_keys() -> None:
+    """List the names of the keys and when each was created."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ops.runtime.api_keys import read
+
+    with _keys_path() as path:
+        keys = read(path)
+    table = Table("name", "created", header_style="bold")
+    for key in keys:
+        table.add_row(key.name, key.created)
+    Console().print(table if keys else f"no keys in {path}: every request gets 401")
+
+
+@contextmanager
+def _keys_path() -> Iterator[Path]:
+    """Yield the file of keys; its faults are failures of the command."""
+    path = settings_or_exit().api_keys_file
+    if path is None:
+        raise CommandFailed(
+            "API_KEYS_FILE is not set: name a file in .env, restart the servers, and try again"
+        )
+    try:
+        yield path
+    except (ValueError, OSError) as error:
+        raise CommandFailed(str(error)) from None

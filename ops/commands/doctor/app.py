@@ -1,0 +1,64 @@
+"""`gatekeeper doctor`."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.runtime.process import settings_or_exit
+
+if TYPE_CHECKING:
+    from ops.commands.doctor.check_result import CheckResult
+
+_COLOURS = {"ok": "green", "wrong": "bold red", "skipped": "dim"}
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        "gatekeeper doctor",
+        "gatekeeper doctor --format json",
+        "gatekeeper doctor --seconds 10          for a slow network",
+    )
+)
+def doctor(
+    *,
+    output: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="How long to wait for each service.")
+    ] = 2.0,
+) -> int:
+    """Check everything that the fleet needs, and print a fix for each problem.
+
+    Checks the settings, credentials, topics, subscriptions, dataset, ledger, permissions, the
+    Pushgateway, the disk, the clock and the API keys, in parallel. Each check has a time limit, so
+    the command ends in a few seconds even if a service hangs. It changes nothing. The exit status
+    is 1 if there is a problem.
+    """
+    from ops.commands.doctor.examination import examine
+
+    results = asyncio.run(examine(settings_or_exit(), seconds))
+    healthy = all(each.state != "wrong" for each in results)
+    if output == "json":
+        document = {"well": healthy, "checks": [asdict(each) for each in results]}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    else:
+        _print(results)
+    return 0 if healthy else 1
+
+
+def _print(results: list["CheckResult"]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for each in results:
+        state = Text(f"{each.state:8}", _COLOURS[each.state])
+        console.print(state, f"{each.check:25}", Text(each.detail))
+        if each.remedy:
+            console.print(Text(f"{'':8} {'':25} → {each.remedy}", "yellow"))

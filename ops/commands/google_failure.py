@@ -1,0 +1,37 @@
+"""Failed calls to Pub/Sub and BigQuery, as one line with the remedy."""
+
+import grpc
+from google.api_core.exceptions import GoogleAPICallError
+from requests.exceptions import ConnectionError as BigQueryUnreachable
+
+from ops.commands.failure import CommandFailed
+from ops.runtime.settings import Settings
+
+CALL_ERRORS = (GoogleAPICallError, BigQueryUnreachable)
+
+
+def google_failure(error: Exception, settings: Settings) -> CommandFailed:
+    unreachable = unreachable_service(error, settings)
+    hint = ": is the fleet running? (ops/up)" if unreachable and settings.local else ""
+    return CommandFailed(f"{unreachable or one_line(error)}{hint}")
+
+
+def unreachable_service(error: Exception, settings: Settings) -> str:
+    """Return which service does not answer and where; "" if the error is another one."""
+    if isinstance(error, BigQueryUnreachable):
+        where = settings.bigquery_emulator_host or "bigquery.googleapis.com"
+        return f"BigQuery does not answer at {where}"
+    # Only Pub/Sub is called over gRPC.
+    if _over_grpc(error) and getattr(error, "code", None) in {503, 504}:
+        where = settings.pubsub_emulator_host or "pubsub.googleapis.com"
+        return f"Pub/Sub does not answer at {where}"
+    return ""
+
+
+def _over_grpc(error: Exception) -> bool:
+    return isinstance(getattr(error, "response", None), grpc.RpcError)
+
+
+def one_line(error: Exception) -> str:
+    text = error.message if isinstance(error, GoogleAPICallError) else error
+    return " ".join(str(text).split()) or type(error).__name__

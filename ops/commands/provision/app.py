@@ -1,0 +1,74 @@
+"""`gatekeeper provision`."""
+
+import asyncio
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.commands.failure import CommandFailed
+from ops.fleet.ports import listening
+from ops.runtime.process import settings_or_exit
+from ops.runtime.settings import Settings
+
+_POLL_SECONDS = 0.1
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        "gatekeeper provision",
+        "gatekeeper provision --location EU      create the dataset in the EU",
+    )
+)
+def provision(
+    *,
+    location: Annotated[
+        str | None, typer.Option(help="The location of a new dataset (BigQuery's default is US).")
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long to wait for emulators that still start."),
+    ] = 0,
+    only_local: Annotated[
+        bool,
+        typer.Option(
+            "--only-local", help="Do nothing in the cloud: a person creates resources there, once."
+        ),
+    ] = False,
+) -> None:
+    """Create the topics, subscriptions, dataset and ledger that the fleet needs.
+
+    Run it again at any time. It compares what exists with what is needed and updates it. If an
+    update is not possible, it prints the reason and the fix.
+    """
+    from ops.commands.google_failure import CALL_ERRORS, google_failure
+    from ops.commands.provision import dataset, subscriptions
+
+    settings = settings_or_exit()
+    if only_local and not settings.local:
+        sys.stdout.write("cloud mode: run `gatekeeper provision` yourself, once\n")
+        return
+    _wait_for_emulators(settings, wait)
+    try:
+        for change in asyncio.run(subscriptions.ensure(settings)):
+            sys.stdout.write(f"{change}\n")
+        for change in dataset.ensure(settings, location):
+            sys.stdout.write(f"{change}\n")
+    except CALL_ERRORS as error:
+        raise google_failure(error, settings) from error
+
+
+def _wait_for_emulators(settings: Settings, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for service, address in (
+        ("Pub/Sub", settings.pubsub_emulator_host),
+        ("BigQuery", settings.bigquery_emulator_host),
+    ):
+        while address and not listening(address):
+            if time.monotonic() >= deadline:
+                raise CommandFailed(f"{service} does not answer at {address}: start it with ops/up")
+            time.sleep(_POLL_SECONDS)

@@ -1,0 +1,130 @@
+"""`gatekeeper query`."""
+
+import base64
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.runtime.process import settings_or_exit
+from ops.runtime.settings import Settings
+
+TABLE_ROWS = 1_000
+TIMEOUT_SECONDS = 300.0
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        'gatekeeper query "SELECT * FROM orders ORDER BY id LIMIT 20"',
+        'gatekeeper query "SELECT state, COUNT(*) AS n FROM gatekeeper_ledger GROUP BY ALL"',
+        'gatekeeper query --format csv "SELECT * FROM orders" > orders.csv',
+        'echo "SELECT 1 AS one" | gatekeeper query --format json -',
+    )
+)
+def query(
+    sql: Annotated[str, typer.Argument(help="A statement or script; - reads it from stdin.")],
+    output: Annotated[
+        Literal["table", "json", "csv"],
+        typer.Option(
+            "--format",
+            help=f"A table of at most {TABLE_ROWS:,} rows, one JSON object a line, or CSV.",
+        ),
+    ] = "table",
+) -> None:
+    """Run SQL in BigQuery and print the rows.
+
+    A bare table name is a table of DATASET_ID. Statements that change data run too: only the
+    permissions of the service account limit them.
+    """
+    from ops.commands.google_failure import CALL_ERRORS, google_failure
+
+    settings = settings_or_exit()
+    statement = sys.stdin.read() if sql == "-" else sql
+    try:
+        rows = _fetch(statement, settings)
+        _WRITERS[output]([field.name for field in rows.schema], rows)
+    except CALL_ERRORS as error:
+        raise google_failure(error, settings) from error
+
+
+def _fetch(sql: str, settings: Settings) -> Any:
+    """Return BigQuery's row iterator."""
+    from ops.runtime import bigquery, clients
+
+    return bigquery.query(
+        clients.warehouse(settings),
+        sql,
+        timeout=TIMEOUT_SECONDS,
+        default_dataset=settings.dataset_path,
+    )
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON can hold it: exact, and as BigQuery itself would write it."""
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes():
+            return base64.b64encode(value).decode()
+        case dict():
+            return {key: _json_value(each) for key, each in value.items()}
+        case list():
+            return [_json_value(each) for each in value]
+        case _:
+            return value
+
+
+def _text(value: Any) -> str:
+    plain = _json_value(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _write_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not names:
+        console.print("done: the statement returns no rows")
+        return
+    table = Table(header_style="bold")
+    for name in names:
+        table.add_column(Text(name), overflow="fold")
+    shown = more = 0
+    for row in rows:
+        if shown == TABLE_ROWS:
+            more += 1
+            continue
+        shown += 1
+        table.add_row(*(Text("NULL", "dim") if each is None else Text(_text(each)) for each in row))
+    console.print(table)
+    count = "1 row" if shown == 1 else f"{shown:,} rows"
+    console.print(f"{count} shown, {more:,} more: use --format csv" if more else count)
+
+
+def _write_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    for row in rows:
+        values = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
+        sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def _write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    writer = csv.writer(sys.stdout)
+    if names:
+        writer.writerow(names)
+    for row in rows:
+        writer.writerow("" if each is None else _text(each) for each in row)
+
+
+_WRITERS = {"table": _write_table, "json": _write_json, "csv": _write_csv}

@@ -1,0 +1,127 @@
+"""`gatekeeper send`."""
+
+import asyncio
+import os
+import urllib.parse
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.commands.failure import CommandFailed
+from ops.runtime.process import settings_or_exit
+
+MAX_RUN_CHARACTERS = 200
+_KEY_VARIABLE = "GATEKEEPER_API_KEY"
+
+app = command_app()
+
+
+@app.command(
+    epilog=examples(
+        "gatekeeper send orders.ndjson",
+        "gatekeeper send orders.ndjson --url https://gatekeeper.example.com --key-file ~/.key",
+        "gatekeeper send orders.ndjson --ordering-key import --run orders-2026-07",
+        "jq -r .body orders.ndjson.rejected.ndjson > fixed.ndjson     then correct and send it",
+    )
+)
+def send(
+    file: Annotated[Path, typer.Argument(help="A file with one transaction a line.")],
+    *,
+    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"Has the API key. Default: ${_KEY_VARIABLE}."),
+    ] = None,
+    rejected: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to write rejected lines. Default: FILE.rejected.ndjson."
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Parallel requests, at most 256.")
+    ] = 16,
+    ordering_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="One ordering key for all lines: keeps their order."),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name of the run. Default: the file's SHA-256."),
+    ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long to retry a line before the run stops."),
+    ] = 60.0,
+) -> int:
+    """Send a file of transactions, one JSON object a line, to the server.
+
+    Lines whose first activity names the same table are sent in order, each after the answer to the
+    one before. Lines of different tables are sent in parallel. If transactions on several tables
+    depend on one another, use --ordering-key, which keeps the order of all lines.
+
+    You can send the same file again: each line's Idempotency-Key is made from the contents of the
+    file and the line number, so accepted lines are not applied twice. If you change the file, all
+    its lines count as new; to avoid that, give the same --run NAME every time.
+
+    A line that the server rejects goes to a file with its verdict, and the run continues. If the
+    server is unreachable or busy, it retries for up to --patience seconds, then stops. Run the same
+    command again to resume. The exit status is 1 if a line was rejected or the run stopped.
+    """
+    from ops.commands.send.line_sender import CannotSend, LineSender, session
+    from ops.commands.send.send_report import RejectedLines, SendReport
+    from ops.commands.send.transaction_lines import content_name, lines
+
+    settings_or_exit()
+    _check_url(url)
+    try:
+        key, name = _api_key(key_file), _run_name(run or content_name(file))
+        size = file.stat().st_size
+    except OSError as error:
+        raise CommandFailed(str(error)) from error
+    report = SendReport(
+        size, RejectedLines(rejected or file.with_name(f"{file.name}.rejected.ndjson"))
+    )
+
+    async def send_lines() -> None:
+        with report, file.open("rb") as opened:
+            async with session(url, key, concurrency) as http:
+                sender = LineSender(
+                    http,
+                    run=name,
+                    ordering_key=ordering_key,
+                    concurrency=concurrency,
+                    patience=patience,
+                    on_verdict=report.on_verdict,
+                    on_retry=report.on_retry,
+                )
+                await sender.send(lines(opened))
+
+    try:
+        asyncio.run(send_lines())
+    except (CannotSend, OSError) as error:
+        raise CommandFailed(f"stopped: {error}; run the same command again to resume") from error
+    finally:
+        report.print_summary()
+    return 1 if report.rejected else 0
+
+
+def _api_key(file: Path | None) -> str | None:
+    key = file.read_text().strip() if file else os.environ.get(_KEY_VARIABLE, "").strip()
+    if not key.isprintable() or not key.isascii():
+        raise CommandFailed("the API key is not one line of printable ASCII characters")
+    return key or None
+
+
+def _run_name(name: str) -> str:
+    if len(name) > MAX_RUN_CHARACTERS or not name.isprintable() or not name.isascii():
+        raise CommandFailed(f"--run takes at most {MAX_RUN_CHARACTERS} printable ASCII characters")
+    return name
+
+
+def _check_url(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
+        raise CommandFailed(f"--url {url!r}: expected http://host:port or https://host")

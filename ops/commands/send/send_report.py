@@ -1,0 +1,119 @@
+"""What a run of `gatekeeper send` prints, and the file of rejected lines."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ops.commands.send.line_sender import LineVerdict
+from ops.commands.send.transaction_lines import TransactionLine
+
+PLAIN_SECONDS = 5.0
+"""How often progress is printed if standard error is not a terminal."""
+
+
+class RejectedLines:
+    """The file of rejected lines, created at the first of them.
+
+    One JSON object a line: `line`, `status`, `message`, `error`, and `body`, the line as it was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def write(self, line: TransactionLine, verdict: LineVerdict) -> None:
+        if self._file is None:
+            self._file = self.path.open("w", encoding="utf-8")
+        body = None if line.body is None else line.body.decode(errors="backslashreplace")
+        record = {"line": line.number, **verdict._asdict(), "body": body}
+        self._file.write(json.dumps(record) + "\n")
+
+    def close(self, *, complete: bool) -> None:
+        """Close the file; a complete run without rejections removes the file of an older run."""
+        if self._file is not None:
+            self._file.close()
+        elif complete:
+            self.path.unlink(missing_ok=True)
+
+
+class SendReport:
+    """Counts of one run: a progress bar on a terminal, otherwise lines on standard error."""
+
+    def __init__(self, size: int, rejected_lines: RejectedLines) -> None:
+        self.accepted = self.rejected = self.retried = 0
+        self._size = size
+        self._rejected_lines = rejected_lines
+        self._started = self._printed = time.monotonic()
+        console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("sending", total=size or 1)
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        self._rejected_lines.close(complete=kind is None)
+
+    def on_verdict(self, line: TransactionLine, verdict: LineVerdict) -> None:
+        if verdict.error is None:
+            self.accepted += 1
+        else:
+            self.rejected += 1
+            self._rejected_lines.write(line, verdict)
+        self._end = max(self._end, line.end)
+        self._show()
+
+    def on_retry(self, error: str) -> None:
+        self.retried += 1
+        self._show(f", retrying: {error}")
+
+    def _show(self, retrying: str = "") -> None:
+        counts = f"{self.accepted:,} accepted, {self.rejected:,} rejected"
+        text = f"{counts}, {self._rate():,.0f}/s{retrying}"
+        self._progress.update(self._task, completed=self._end, description=text)
+        now = time.monotonic()
+        if self._progress.disable and now - self._printed > PLAIN_SECONDS:
+            self._printed = now
+            sys.stderr.write(f"{text}, {100 * self._end / self._size:.0f} %\n")
+
+    def _rate(self) -> float:
+        return (self.accepted + self.rejected) / max(time.monotonic() - self._started, 1e-9)
+
+    def print_summary(self) -> None:
+        numbers = {
+            "accepted": f"{self.accepted:,}",
+            "rejected": f"{self.rejected:,}",
+            "retried": f"{self.retried:,}",
+            "seconds": f"{time.monotonic() - self._started:,.1f}",
+            "per second": f"{self._rate():,.0f}",
+        }
+        table = Table(header_style="bold")
+        for name in numbers:
+            table.add_column(name, justify="right")
+        table.add_row(*numbers.values())
+        Console(highlight=False).print(table)
+        if self.rejected:
+            sys.stdout.write(f"the rejected lines and their errors: {self._rejected_lines.path}\n")

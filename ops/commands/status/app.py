@@ -1,0 +1,55 @@
+"""`gatekeeper status`."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ops.commands.command_app import command_app, examples
+from ops.runtime.process import settings_or_exit
+
+WATCH_SECONDS = "5"
+
+app = command_app()
+
+
+class _WatchCommand(TyperCommand):
+    """Lets `--watch` have no value; Typer has no such options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        missing = args[-1:] == ["--watch"]
+        return super().parse_args(ctx, [*args, WATCH_SECONDS] if missing else args)
+
+
+@app.command(cls=_WatchCommand, epilog=examples("gatekeeper status", "gatekeeper status --watch 5"))
+def status(
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            metavar="[SECONDS]",
+            help=f"Refresh every SECONDS ({WATCH_SECONDS} without a value) until Ctrl-C.",
+        ),
+    ] = None,
+) -> int:
+    """Show every process with its rate, the backlog, the spool and the dead letters.
+
+    A rate is the average since the process started; with --watch, since the last refresh. Rates
+    come from the Pushgateway and are as old as the column "pushed" shows. The exit status is 1 if
+    supervisord does not answer or a process is not healthy.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from ops.commands.status.fleet_page import FleetPage
+    from ops.fleet.config import FleetConfig
+
+    page = FleetPage(FleetConfig.read(), settings_or_exit())
+    console = Console(highlight=False)
+    if watch is None:
+        console.print(page.refresh())
+        return 0 if page.healthy else 1
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(page.refresh(), refresh=True)
+            time.sleep(watch)

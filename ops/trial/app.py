@@ -1,0 +1,222 @@
+"""`gatekeeper audit`."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ops.commands.command_app import command_app, examples
+from ops.commands.failure import CommandFailed
+from ops.runtime.process import settings_or_exit
+from ops.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from ops.trial.faults import Fault
+    from ops.trial.trial import Outcome, Plan
+    from ops.trial.trial_verdict import Verdict
+
+CANNOT_AUDIT = 2
+"""Exit status when the audit could not be made; 1 is a defect that it found."""
+
+Format = Annotated[Literal["table", "json"], typer.Option("--format")]
+
+app = command_app()
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=examples(
+        "gatekeeper audit --ids accepted.txt",
+        "gatekeeper audit --journal journal.jsonl --format json",
+        "gatekeeper audit run --transactions 2000 --faults 40 --seed 1",
+        "gatekeeper audit run --faults 10 --kinds kill_worker,bigquery_lose_commit",
+    ),
+)
+def audit(
+    context: typer.Context,
+    *,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The journal of a trial.")
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Accepted ids, one a line.")
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="A missing transaction counts as lost after this time without any change.",
+        ),
+    ] = 30.0,
+    skip_dead_letters: Annotated[
+        bool,
+        typer.Option(
+            "--skip-dead-letters",
+            help="Do not read the dead letters, because some were replayed or discarded.",
+        ),
+    ] = False,
+    output: Format = "table",
+) -> int:
+    """Check that every accepted transaction was applied once, completely and in order.
+
+    Compares accepted transactions with the ledger, the tables and the dead letters of the fleet
+    in the settings. It changes nothing. With --ids only the ledger is checked; with the --journal
+    of a trial, the contents of every table too.
+
+    `audit run` runs a whole trial: it starts its own fleet in its own folder, sends load from
+    several sources while it injects faults, then checks. The seed determines everything random.
+
+    Exit status: 0 if nothing is wrong; 1 if a transaction is lost, duplicated, partial, out of
+    order or not settled; 2 if the check was not possible.
+    """
+    if context.invoked_subcommand:
+        return 0
+    settings = settings_or_exit()
+    if journal and ids:
+        raise typer.BadParameter("give --journal or --ids, not both")
+    if not (journal or ids):
+        raise CommandFailed(
+            "nothing to compare: give --journal FILE or --ids FILE, or use `audit run`",
+            CANNOT_AUDIT,
+        )
+    from ops.trial.trial_report import write_verdict
+
+    with _reported():
+        verdict = asyncio.run(
+            _compare(
+                settings,
+                journal,
+                ids.read_text().split() if ids else [],
+                wait=wait,
+                with_letters=not skip_dead_letters,
+            )
+        )
+    write_verdict(verdict, output)
+    return 0 if verdict.clean else 1
+
+
+@app.command()
+def run(
+    *,
+    transactions: Annotated[int, typer.Option(min=1, metavar="N")] = 2_000,
+    faults: Annotated[int, typer.Option(min=0, metavar="M")] = 40,
+    seed: Annotated[int, typer.Option(min=0, metavar="S")] = 1,
+    kinds: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these faults; `help` lists them.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the fleet keeps its files.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder: logs, journal and state.")
+    ] = False,
+    output: Format = "table",
+) -> int:
+    """Run a trial: a new fleet, load, faults, then the check."""
+    from ops.trial.faults import KINDS
+    from ops.trial.trial import Plan
+    from ops.trial.trial_report import write_outcome
+
+    settings_or_exit()
+    if kinds == "help":
+        sys.stdout.write("\n".join(KINDS) + "\n")
+        return 0
+    plan = Plan(transactions, faults, seed, _chosen(kinds, KINDS))
+    with _trial_folder(folder, keep=keep) as where, _reported():
+        try:
+            outcome = asyncio.run(_try(plan, where))
+        except asyncio.CancelledError:
+            return 130
+    write_outcome(outcome, output)
+    return 0 if outcome.clean else 1
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Report what prevents an audit or a trial."""
+    from google.api_core.exceptions import GoogleAPICallError
+
+    from ops.rig import RunFailed
+    from ops.trial.evidence import Unreachable
+    from ops.trial.journal import InvalidJournal
+
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, InvalidJournal, Unreachable, RunFailed) as error:
+        raise CommandFailed(str(error), CANNOT_AUDIT) from error
+    except GoogleAPICallError as error:
+        raise CommandFailed(f"Pub/Sub: {error.message}", CANNOT_AUDIT) from error
+
+
+async def _compare(
+    settings: Settings, journal: Path | None, ids: list[str], *, wait: float, with_letters: bool
+) -> "Verdict":
+    from ops.trial.compare import Evidence, compare, compare_ids
+    from ops.trial.evidence import Reader, gather, wait_until_settled
+    from ops.trial.journal import read
+    from ops.trial.trial_progress import Shown
+
+    history = read(journal) if journal else None
+    accepted = [key[0] for key in history.accepted()] if history else ids
+    with contextlib.closing(Reader(settings)) as reader, Shown() as shown:
+        await wait_until_settled(
+            reader,
+            accepted,
+            patience=wait,
+            told=lambda settled, _: shown("settled", settled, len(set(accepted))),
+        )
+        if history:
+            evidence = await gather(
+                reader, history, with_letters=with_letters, told=lambda what: shown(what, 0, 0)
+            )
+            return compare(history, evidence)
+        evidence = Evidence(
+            ledger=await reader.settled(accepted),
+            letters=await reader.letters() if with_letters else None,
+        )
+        return compare_ids(accepted, evidence)
+
+
+def _chosen(text: str | None, known: "dict[str, Fault]") -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(text.split(","))) if text else tuple(known)
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise CommandFailed(
+            f"no such fault: {', '.join(unknown)}; --kinds help lists them", CANNOT_AUDIT
+        )
+    return kinds
+
+
+@contextlib.contextmanager
+def _trial_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
+    """Yield an empty folder, and remove it at the end if it is not to be kept."""
+    where = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="gatekeeper-audit-"))
+    if where.exists() and any(where.iterdir()):
+        raise CommandFailed(f"{where} is not empty: a trial needs its own folder", CANNOT_AUDIT)
+    where.mkdir(parents=True, exist_ok=True)
+    try:
+        yield where
+    finally:
+        if keep:
+            sys.stderr.write(f"kept: {where}\n")
+        else:
+            shutil.rmtree(where, ignore_errors=True)
+
+
+async def _try(plan: "Plan", folder: Path) -> "Outcome":
+    from ops.trial.trial import Trial
+    from ops.trial.trial_progress import Shown
+
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  # a coroutine runs in one
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    with Shown() as shown:
+        return await Trial(plan, folder, shown).run()

@@ -1,30 +1,16 @@
 """`python -m ops.local.bigquery`: the embedded BigQuery, in local mode."""
 
-import socket
 import sys
 
 import duckdb
 
 from ops.local.bigquery import extensions, service
+from ops.local.listener import bind, split_address
 from ops.runtime import log, process
 
 
-def bind(address: str) -> socket.socket:
-    """Return a socket bound to `host:port`, not listening yet; raise OSError where it cannot be."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, int(port)))
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 def main() -> int:
-    """Serve until SIGTERM; return 1, with one line, where it cannot."""
+    """Serve until SIGTERM; return 1, with one line on stderr, if that is not possible."""
     settings = process.settings_or_exit()
     address = settings.bigquery_emulator_host
     if not settings.local or address is None:
@@ -34,7 +20,7 @@ def main() -> int:
     directory = settings.state_dir.resolve() / "bigquery"
     dataset = (settings.project_id, settings.dataset_id)
     try:
-        listener = bind(address)
+        listener = bind(*split_address(address))
     except OSError as error:
         sys.stderr.write(
             f"local BigQuery cannot listen on {address} (BIGQUERY_EMULATOR_HOST): "

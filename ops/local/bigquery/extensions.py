@@ -1,4 +1,4 @@
-"""DuckDB's extensions, put in place from their PyPI packages so that none is ever downloaded."""
+"""DuckDB's extensions, installed from their PyPI packages so that none is ever downloaded."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ NAMES = ("icu", "ducklake", "spatial")
 
 
 def install(fallback_home: Path) -> None:
-    """Make every extension loadable; raise `duckdb.Error` or `ImportError` where one is not.
+    """Install every extension; raise `duckdb.Error` or `ImportError` if one cannot be loaded.
 
-    DuckDB looks below `$HOME/.duckdb`; a process without a writable home gets `fallback_home`. A
-    file that does not load, as one of another build, is replaced.
+    DuckDB loads from `$HOME/.duckdb`; a process without a writable home gets `fallback_home`. A
+    file that does not load, such as one of another build, is replaced.
     """
     home = os.environ.get("HOME")
     if not home or not os.access(home, os.W_OK):

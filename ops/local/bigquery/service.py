@@ -1,4 +1,4 @@
-"""The server: local-bigquery's app on one socket, from the first start to the last byte on disk."""
+"""The server: local-bigquery's app on one socket, from start to stop."""
 
 import asyncio
 import logging
@@ -16,20 +16,20 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import runner
 from local_bigquery.settings import settings as emulator_settings
 
-from ops.local.bigquery import patches, recovery, translations
-from ops.local.bigquery.gate import Gate
-from ops.local.bigquery.translations import Translations
-from ops.local.bigquery.upkeep import Upkeep
+from ops.local.bigquery import job_recovery, patches, translation_cache
+from ops.local.bigquery.maintenance import Maintenance
+from ops.local.bigquery.maintenance_lock import MaintenanceLock
+from ops.local.bigquery.translation_cache import TranslationCache
 from ops.runtime import log
 
 logger = log.get(__name__)
 
-REQUEST_THREADS = 24  # the emulator runs 8 jobs at once; the rest look at tables and jobs
+REQUEST_THREADS = 24  # the emulator runs 8 jobs in parallel; the rest read tables and jobs
 DRAIN_SECONDS = 5
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handling, which ends the process by the signal it got."""
+class _UvicornServer(uvicorn.Server):
+    """Uvicorn without its signal handling, which ends the process with the signal."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,48 +42,47 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def open_database(directory: Path, project_id: str, dataset_id: str, gate: Gate) -> int:
-    """Open the lake in this directory, made where missing; return the jobs settled by recovery.
+def open_database(directory: Path, project_id: str, dataset_id: str, lock: MaintenanceLock) -> int:
+    """Open or create the lake in this directory; return the number of interrupted jobs.
 
-    The process changes into the directory, so that the lake holds relative paths and can be moved.
+    The process changes into the directory, so the lake has relative paths and can be moved.
     """
     directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)
     emulator_settings.data_dir = Path()
     emulator_settings.default_project_id = project_id
     emulator_settings.default_dataset_id = dataset_id
-    patches.apply(gate)
+    patches.apply(lock)
     database.execute("SET autoinstall_known_extensions = false")  # nothing is ever downloaded
-    # Jobs run side by side, each small: a second thread for one costs more than it brings, a third
-    # of a batch's time where workers and servers want the same cores.
+    # Jobs are small and run in parallel: a second thread for each costs more than it gains, a third
+    # of a batch's time when workers and servers need the same cores.
     database.execute("SET threads = 1")
-    return recovery.settle_unfinished_jobs()
+    return job_recovery.fail_unfinished_jobs()
 
 
 def health() -> dict[str, str]:
-    """Answer that the database answers."""
     database.fetch("SELECT 1")
     return {"status": "ok"}
 
 
-async def serve(listener: socket.socket, memory: Translations) -> None:
-    """Answer on the socket until SIGTERM; requests under way have `DRAIN_SECONDS`."""
+async def serve(listener: socket.socket, cache: TranslationCache) -> None:
+    """Answer on the socket until SIGTERM; running requests have `DRAIN_SECONDS`."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
     app.add_api_route("/healthz", health, include_in_schema=False)
-    for chatty in ("uvicorn.error", "sqlglot"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for name in ("uvicorn.error", "sqlglot"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
-        translations.forgetting(app, memory),
+        translation_cache.clearing(app, cache),
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    await _Server(config).serve(sockets=[listener])
+    await _UvicornServer(config).serve(sockets=[listener])
 
 
 def close_database() -> None:
-    """Interrupt what still runs, and write everything to its place."""
+    """Cancel the running jobs, and write everything to disk."""
     for project_id, job_id in list(runner._running):  # noqa: SLF001
         runner.cancel(project_id, job_id)
     runner._executor.shutdown(cancel_futures=True)  # noqa: SLF001
@@ -94,16 +93,16 @@ def run(
     listener: socket.socket, directory: Path, dataset: tuple[str, str], ledger_days: int
 ) -> None:
     """Serve the lake in this directory on this socket until SIGTERM or SIGINT."""
-    gate = Gate()
-    settled = open_database(directory, *dataset, gate)
-    memory = translations.remember()
-    upkeep = Upkeep(gate, dataset, ledger_days)
-    upkeep.prepare()
-    upkeep.start()
-    logger.info("local_bigquery_ready", address=listener.getsockname()[:2], settled=settled)
+    lock = MaintenanceLock()
+    interrupted = open_database(directory, *dataset, lock)
+    cache = translation_cache.install()
+    maintenance = Maintenance(lock, dataset, ledger_days)
+    maintenance.prepare()
+    maintenance.start()
+    logger.info("local_bigquery_ready", address=listener.getsockname()[:2], interrupted=interrupted)
     try:
-        asyncio.run(serve(listener, memory))
+        asyncio.run(serve(listener, cache))
     finally:
-        upkeep.stop()
+        maintenance.stop()
         close_database()
     logger.info("local_bigquery_stopped")

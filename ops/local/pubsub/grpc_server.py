@@ -1,12 +1,12 @@
 """The composition root: store, broker and services on one gRPC port."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import grpc
 from google.protobuf import struct_pb2, wrappers_pb2
 
+from ops.local.listener import bind
 from ops.local.pubsub.broker import Broker
 from ops.local.pubsub.message_store import MessageStore
 from ops.local.pubsub.publisher_service import PublisherService
@@ -49,12 +49,7 @@ async def serve(host: str, port: int, directory: Path, stop: asyncio.Event) -> N
 def _check_port(host: str, port: int) -> None:
     """Raise OSError with the reason, which gRPC's own error does not contain."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        bind(host, port).close()
     except OSError as error:
         raise OSError(f"cannot listen on port {port} of {host}: {error.strerror}") from None
 

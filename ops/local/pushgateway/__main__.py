@@ -10,8 +10,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ops.local.pushgateway.app import create_app
-from ops.local.pushgateway.groups import Groups
+from ops.local.listener import bind, split_address
+from ops.local.pushgateway.gateway import create_app
+from ops.local.pushgateway.metric_groups import MetricGroups
 from ops.runtime import log, process
 
 BINARIES = ("prometheus-pushgateway", "pushgateway")
@@ -22,47 +23,33 @@ logger = log.get(__name__)
 
 
 def main() -> int:
-    """Become the real Pushgateway where it is installed, else serve the stand-in until SIGTERM."""
+    """Run the real Pushgateway if it is installed, else our own until SIGTERM."""
     settings = process.settings_or_exit()
     address = settings.pushgateway_prometheus_host
     if not settings.local:
         sys.stdout.write("the local Pushgateway is not needed: PROJECT_ID is set\n")
         return 0
     log.setup(process.name("local_pushgateway"), settings)
-    if fault := refusal(address):
+    try:
+        listener = bind(*split_address(address))
+    except OSError as error:
         sys.stderr.write(
             f"the local Pushgateway cannot listen on {address} (PUSHGATEWAY_PROMETHEUS_HOST): "
-            f"{fault}\n"
+            f"{error.strerror}\n"
         )
         return 1
     directory = settings.state_dir.resolve() / "pushgateway"
     directory.mkdir(parents=True, exist_ok=True)
     for binary in filter(None, map(shutil.which, BINARIES)):
+        listener.close()
         sys.stdout.flush()
-        # supervisord's signals then reach it directly.
+        # The process becomes the binary, so supervisord's signals reach it directly.
         os.execv(binary, command(binary, address, directory))  # noqa: S606
-    return process.run(lambda: serve(address, directory / "groups.json"))
-
-
-def refusal(address: str) -> str | None:
-    """Return why `host:port` cannot be listened on; None where it can."""
-    try:
-        listen(address).close()
-    except OSError as error:
-        return os.strerror(error.errno or 0)
-    return None
-
-
-def listen(address: str) -> socket.socket:
-    """Return a socket that listens at `host:port`; raise OSError where it cannot."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, int(port)), family=family)
+    return process.run(lambda: serve(listener, directory / "metric_groups.json"))
 
 
 def command(binary: str, address: str, directory: Path) -> list[str]:
-    """Return the real Pushgateway's command line; its groups outlive a restart."""
+    """Return the real Pushgateway's command line; its groups survive a restart."""
     return [
         binary,
         f"--web.listen-address={address}",
@@ -71,19 +58,20 @@ def command(binary: str, address: str, directory: Path) -> list[str]:
     ]
 
 
-async def serve(address: str, file: Path) -> int:
-    """Serve the stand-in at `host:port` until SIGTERM; the groups are kept in the file."""
+async def serve(listener: socket.socket, file: Path) -> int:
+    """Serve on this socket until SIGTERM; the groups are saved in the file."""
     stop = process.stop_event()
-    groups = Groups(file)
+    groups = MetricGroups(file)
     runner = web.AppRunner(create_app(groups), access_log=None, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
-    await web.SockSite(runner, listen(address)).start()
-    logger.info("local_pushgateway_ready", address=address)
+    await web.SockSite(runner, listener).start()
+    logger.info("local_pushgateway_ready", address=listener.getsockname()[:2])
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), SAVE_SECONDS)
         groups.save()
     await runner.cleanup()
+    groups.save()
     return 0
 
 

@@ -43,7 +43,7 @@ class Emulator:
     def client(self) -> bigquery.Client:
         return bigquery.Client(
             project="gatekeeper-local",
-            credentials=AnonymousCredentials(),
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": f"http://{self.address}"},
         )
 
@@ -51,7 +51,7 @@ class Emulator:
         """Run a script with STRING parameters to its end; its error is raised, nothing retried."""
         parameters = [bigquery.ScalarQueryParameter(k, "STRING", v) for k, v in texts.items()]
         with self.client() as client:
-            job = client.query(
+            job: bigquery.QueryJob = client.query(
                 sql,
                 job_id=job_id or uuid.uuid4().hex,
                 job_config=bigquery.QueryJobConfig(query_parameters=parameters),

@@ -1,4 +1,4 @@
-"""What local-bigquery does as it comes, and what the changes make of it."""
+"""local-bigquery without and with our changes."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops.local.bigquery import patches
-from ops.local.bigquery.gate import Gate
+from ops.local.bigquery.maintenance_lock import MaintenanceLock
 from tests.support.processes import ROOT
 
 SCRIPT = Path(__file__).with_name("unpatched.py")
@@ -36,7 +36,7 @@ def facts(directory: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_as_it_comes_it_needs_every_change(tmp_path: Path) -> None:
+def test_without_the_changes_each_one_is_needed(tmp_path: Path) -> None:
     found = facts(tmp_path)
     assert found["digits"] == "1.123456789012345679000000000000", "18 decimals of 30"
     assert found["wide_refused"]
@@ -50,7 +50,7 @@ def test_as_it_comes_it_needs_every_change(tmp_path: Path) -> None:
     assert found["lists_searched"]
 
 
-def test_with_the_changes_it_does_as_bigquery_does(tmp_path: Path) -> None:
+def test_with_the_changes_it_behaves_like_bigquery(tmp_path: Path) -> None:
     found = facts(tmp_path, "patched")
     assert found["digits"] == "1.123456789012345678901234567891"
     assert not found["wide_refused"]
@@ -64,9 +64,6 @@ def test_with_the_changes_it_does_as_bigquery_does(tmp_path: Path) -> None:
     assert not found["lists_searched"]
 
 
-def test_another_version_than_the_one_they_are_made_for_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(patches, "VERSION", "0.0.1")
+def test_another_version_of_local_bigquery_is_refused() -> None:
     with pytest.raises(patches.WrongVersion, match=r"0\.0\.1 is needed"):
-        patches.apply(Gate())
+        patches.apply(MaintenanceLock(), "0.0.1")

@@ -1,6 +1,6 @@
-"""Says as JSON what local-bigquery does in the directory named; with `patched`, as it is changed.
+"""Prints as JSON how local-bigquery behaves in a directory; with `patched`, with our changes.
 
-Run as a process of its own: the changes cannot be taken back.
+Run it as a separate process: the changes cannot be undone.
 """
 
 import json
@@ -16,7 +16,7 @@ from local_bigquery.models import JobConfiguration
 from local_bigquery.settings import settings
 
 from ops.local.bigquery import patches
-from ops.local.bigquery.gate import Gate
+from ops.local.bigquery.maintenance_lock import MaintenanceLock
 
 PROJECT, DATASET = "a-project", "data"
 DIGITS = "1.123456789012345678901234567891"
@@ -49,7 +49,7 @@ def run(sql: str, **texts: str) -> Any:
 
 
 def conflict() -> str:
-    """Return what a transaction that lost a race is told."""
+    """Return the error of a transaction that lost a race."""
     with database.cursor() as loser, database.cursor() as winner:
         for cursor in (loser, winner):
             cursor.execute(f"USE {database.quote(PROJECT, DATASET)}")
@@ -86,7 +86,7 @@ def facts() -> dict[str, Any]:
     digits = database.fetch(f"SELECT max(d) FROM {database.quote(PROJECT, DATASET, 't')}")
     run("CREATE TABLE raced (n INT64)")
     run("INSERT INTO raced (n) VALUES (1)")
-    # As a kill leaves it between its two commits: made, and not written down as it was declared.
+    # As after a kill between two commits: created, but its declaration is not stored.
     cut = database.quote(PROJECT, DATASET, "cut")
     database.execute(f"CREATE TABLE {cut} (s DECIMAL(12,2), n DECIMAL(38,9), b DECIMAL(38,18))")
     sizes = [field.precision for field in tables.fields(tables.get(PROJECT, DATASET, "cut"))]
@@ -115,5 +115,5 @@ if __name__ == "__main__":
     settings.data_dir = Path(sys.argv[1])
     settings.default_project_id, settings.default_dataset_id = PROJECT, DATASET
     if "patched" in sys.argv:
-        patches.apply(Gate())
+        patches.apply(MaintenanceLock())
     sys.stdout.write(json.dumps(facts()))

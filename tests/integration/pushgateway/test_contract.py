@@ -1,4 +1,4 @@
-"""What both Pushgateways, the real one and the stand-in, must answer to the same requests."""
+"""The same requests to both Pushgateways, the real one and our own."""
 
 import shutil
 import sys
@@ -62,7 +62,7 @@ def service(kind: str, address: str, state: Path) -> Service:
     )
 
 
-@pytest.fixture(scope="module", params=["stand-in", "real"])
+@pytest.fixture(scope="module", params=["ours", "real"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -106,7 +106,7 @@ def test_a_client_pushes_adds_and_deletes_its_group(gateway: Gateway) -> None:
     assert f"push_time_seconds{{{labels}}}" not in str(gateway.lines("push_time_seconds"))
 
 
-def test_groups_of_other_keys_stand_beside_each_other(gateway: Gateway) -> None:
+def test_groups_of_different_keys_are_independent(gateway: Gateway) -> None:
     for instance, value in (("b", 2), ("a", 1)):
         answer = gateway.request("PUT", f"/metrics/job/side/instance/{instance}", f"side {value}\n")
         assert answer == (200, "")
@@ -169,7 +169,7 @@ def test_a_type_that_contradicts_another_group_is_refused_and_remembered(gateway
         'same{a="1",a="2"} 1\n',
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused(gateway: Gateway, body: str) -> None:
+def test_an_invalid_body_is_refused(gateway: Gateway, body: str) -> None:
     status, text = gateway.request("PUT", "/metrics/job/nonsense", body)
     assert status == 400
     assert text
@@ -213,7 +213,7 @@ def test_an_empty_push_makes_an_empty_group(gateway: Gateway) -> None:
     assert any('job="hollow"' in line for line in gateway.lines("push_time_seconds{"))
 
 
-def test_it_says_that_it_is_healthy_and_ready(gateway: Gateway) -> None:
+def test_it_is_healthy_and_ready(gateway: Gateway) -> None:
     assert gateway.request("GET", "/-/healthy") == (200, "OK")
     assert gateway.request("GET", "/-/ready") == (200, "OK")
     assert gateway.request("GET", "/nowhere")[0] == 404

@@ -1,6 +1,6 @@
 import pytest
 
-from ops.local.pushgateway.app import InvalidGroupingKey, grouping_key
+from ops.local.pushgateway.gateway import InvalidGroupingKey, grouping_key
 
 
 def test_the_key_is_the_paths_pairs_decoded() -> None:

@@ -1,4 +1,4 @@
-"""Keeps the lake small and quick: compaction; old jobs, results and ledger rows removed."""
+"""Keeps the lake small and fast: compaction; removal of old jobs, results and ledger rows."""
 
 import threading
 import time
@@ -7,30 +7,31 @@ import duckdb
 from local_bigquery.engine import database
 
 from ops.local import steady_clock
-from ops.local.bigquery.gate import Gate
+from ops.local.bigquery.maintenance_lock import MaintenanceLock
 from ops.runtime import log
 
 logger = log.get(__name__)
 
-JOBS_A_ROUND = 40  # a round takes 0.2 s or so, and 40 transactions several seconds
+JOBS_A_ROUND = 40  # a round takes about 0.2 s, and 40 transactions several seconds
 IDLE_SECONDS = 3.0
 PRUNE_SECONDS = 600.0
 KEEP_JOBS_SECONDS = 3_600
 KEEP_RESULTS_SECONDS = 120  # from sending the query to its last page
-# Files that nothing names any longer stay for readers that are not jobs (a page of a table's rows).
+# Unreferenced files stay this long for readers that are not jobs (a page of a table's rows).
 KEEP_FILES = "INTERVAL 60 SECOND"
-# Merging rewrites what it merges, so files that have grown past these are left to a rarer round.
+# Merging rewrites files, so larger ones are merged only in every n-th round, or never.
 SMALL_FILE_BYTES = 1_000_000
 MEDIUM_FILE_BYTES = 32_000_000
 ROUNDS_UNTIL_MEDIUM = 25
-REWRITE_FROM_DELETED = 0.05  # of a file's rows; one with fewer deleted stays, and merges with none
-PATIENCE_SECONDS = (0.1, 0.3, 1.0, 2.0)  # with every attempt that found jobs running, more
+# A file with a smaller share of deleted rows is neither rewritten nor merged.
+REWRITE_FROM_DELETED = 0.05
+PATIENCE_SECONDS = (0.1, 0.3, 1.0, 2.0)  # grows with every attempt that found jobs running
 
 
 def compact(max_file_bytes: int) -> None:
-    """Merge small files, apply deletes, drop old snapshots, remove the files of a minute ago.
+    """Merge small files, apply deletes, drop old snapshots, remove unreferenced files.
 
-    Only with no transaction open: see `Gate`. An error leaves the lake as it was.
+    Only with no transaction open: see `MaintenanceLock`. An error leaves the lake unchanged.
     """
     with database.cursor() as cursor:
         for project_id in database.projects():
@@ -49,7 +50,7 @@ def compact(max_file_bytes: int) -> None:
 
 
 def remove_orphans() -> None:
-    """Delete the data files that a crash left behind; only before the first job."""
+    """Delete the data files left by a crash; only before the first job."""
     with database.cursor() as cursor:
         for project_id in database.projects():
             call = "SELECT count(*) FROM ducklake_delete_orphaned_files(?, cleanup_all => true)"
@@ -57,9 +58,9 @@ def remove_orphans() -> None:
 
 
 def drop_results(keep_seconds: float = KEEP_RESULTS_SECONDS) -> None:
-    """Drop the result tables of queries that were sent longer ago than this.
+    """Drop the result tables of queries sent longer ago than this.
 
-    Every statement looks through the list of tables, so a thousand results slow down everything.
+    Every statement scans the list of tables, so a thousand results slow down everything.
     """
     before = int((steady_clock.now() - keep_seconds) * 1000)
     with database.cursor() as cursor:
@@ -74,8 +75,8 @@ def drop_results(keep_seconds: float = KEEP_RESULTS_SECONDS) -> None:
             cursor.execute(f"DROP TABLE {database.quote('emulator', '_results', name)}")
 
 
-def forget_jobs(keep_seconds: float = KEEP_JOBS_SECONDS) -> None:
-    """Forget finished jobs that were sent longer ago than this."""
+def delete_jobs(keep_seconds: float = KEEP_JOBS_SECONDS) -> None:
+    """Delete finished jobs sent longer ago than this."""
     before = int((steady_clock.now() - keep_seconds) * 1000)
     database.execute(
         "DELETE FROM emulator.jobs WHERE state = 'DONE' AND creation_time < ?", [before]
@@ -83,7 +84,7 @@ def forget_jobs(keep_seconds: float = KEEP_JOBS_SECONDS) -> None:
 
 
 def expire_ledger(dataset: tuple[str, str], days: int) -> None:
-    """Delete the ledger's rows that BigQuery's partition expiration would have dropped."""
+    """Delete the ledger rows that BigQuery's partition expiration would have dropped."""
     table = database.quote(*dataset, "gatekeeper_ledger")
     try:
         database.execute(
@@ -94,34 +95,34 @@ def expire_ledger(dataset: tuple[str, str], days: int) -> None:
         return  # not provisioned yet
 
 
-class Upkeep(threading.Thread):
-    """Runs rounds of maintenance beside the server: after so many jobs, or when it is idle."""
+class Maintenance(threading.Thread):
+    """Runs rounds of maintenance: after `JOBS_A_ROUND` jobs, or when the server is idle."""
 
-    def __init__(self, gate: Gate, dataset: tuple[str, str], ledger_days: int) -> None:
-        super().__init__(name="upkeep", daemon=True)
-        self._gate = gate
+    def __init__(self, lock: MaintenanceLock, dataset: tuple[str, str], ledger_days: int) -> None:
+        super().__init__(name="maintenance", daemon=True)
+        self._lock = lock
         self._dataset = dataset
         self._ledger_days = ledger_days
         self._stopping = threading.Event()
         self._done_at = 0
-        self._refused = 0
+        self._missed = 0
         self._rounds = 0
         self._pruned_at = time.monotonic()
 
     def prepare(self) -> None:
-        """Do at start what needs nobody else there: everything, thoroughly."""
+        """Do a full round before the first job."""
         remove_orphans()
         self._prune()
         drop_results()
         compact(MEDIUM_FILE_BYTES)
 
     def stop(self) -> None:
-        """End after the round that is running."""
+        """End after the current round."""
         self._stopping.set()
         self.join()
 
     def run(self) -> None:
-        """Do a round whenever one is due; an error is logged and the next round tries again."""
+        """Do a round whenever it is due; an error is logged, and the next round tries again."""
         while not self._stopping.wait(0.1):
             if not self._due():
                 continue
@@ -129,29 +130,29 @@ class Upkeep(threading.Thread):
                 self._round()
             except Exception:
                 logger.exception("maintenance_failed")
-                self._done_at = self._gate.finished
+                self._done_at = self._lock.finished
 
     def _due(self) -> bool:
-        waiting = self._gate.finished - self._done_at
-        return waiting >= JOBS_A_ROUND or (waiting > 0 and self._gate.idle_seconds > IDLE_SECONDS)
+        waiting = self._lock.finished - self._done_at
+        return waiting >= JOBS_A_ROUND or (waiting > 0 and self._lock.idle_seconds > IDLE_SECONDS)
 
     def _round(self) -> None:
-        patience = PATIENCE_SECONDS[min(self._refused, len(PATIENCE_SECONDS) - 1)]
-        with self._gate.alone(patience) as alone:
-            if not alone:
-                self._refused += 1
+        patience = PATIENCE_SECONDS[min(self._missed, len(PATIENCE_SECONDS) - 1)]
+        with self._lock.exclusive(patience) as acquired:
+            if not acquired:
+                self._missed += 1
             else:
                 started = time.monotonic()
                 self._maintain()
                 seconds = round(time.monotonic() - started, 3)
-                logger.debug("maintained", seconds=seconds, attempts=self._refused + 1)
-                self._refused = 0
-        if not alone:
-            # What was inside outlasted the patience: leave the others a while before asking again.
+                logger.debug("maintained", seconds=seconds, attempts=self._missed + 1)
+                self._missed = 0
+        if not acquired:
+            # A job ran longer than the patience: let other jobs run before the next attempt.
             self._stopping.wait(patience * 10)
 
     def _maintain(self) -> None:
-        self._done_at = self._gate.finished
+        self._done_at = self._lock.finished
         self._rounds += 1
         if time.monotonic() - self._pruned_at > PRUNE_SECONDS:
             self._prune()
@@ -161,5 +162,5 @@ class Upkeep(threading.Thread):
 
     def _prune(self) -> None:
         self._pruned_at = time.monotonic()
-        forget_jobs()
+        delete_jobs()
         expire_ledger(self._dataset, self._ledger_days)

@@ -1,4 +1,4 @@
-"""What a start makes good after a crash: jobs left unfinished, files that nothing names."""
+"""Fails jobs without a result: those that a crash interrupted, and those that were not recorded."""
 
 import time
 
@@ -13,38 +13,38 @@ REASON = "jobBackendError"
 MESSAGE = "The service stopped while the job was running; retry it under a new job id."
 
 
-def settle_unfinished_jobs() -> int:
-    """Fail the jobs that a crash left PENDING or RUNNING, and return how many there were.
+def fail_unfinished_jobs() -> int:
+    """Fail the jobs that a crash left PENDING or RUNNING, and return their number.
 
-    Their clients wait for ever otherwise. The transaction of such a job may have been committed
-    just before the crash: as on BigQuery, the error is no promise that nothing happened.
-    The reason is the one that BigQuery has for it, HTTP 400, "retry the job with a new jobId":
+    Otherwise their clients wait forever. The transaction of such a job may have been committed just
+    before the crash: as on BigQuery, the error does not promise that nothing happened.
+    The reason is BigQuery's, HTTP 400, "retry the job with a new jobId":
     https://cloud.google.com/bigquery/docs/error-messages
     """
     unfinished = database.fetch(
         "SELECT project_id, job_id FROM emulator.jobs WHERE state <> 'DONE'"
     )
     for project_id, job_id in unfinished:
-        _settle(project_id, job_id)
+        _fail(project_id, job_id)
     return len(unfinished)
 
 
-def settle_when_possible(project_id: str, job_id: str) -> None:
-    """Fail a job of unknown outcome as a crash would have, as soon as that can be written.
+def fail_when_possible(project_id: str, job_id: str) -> None:
+    """Fail a job of unknown outcome as soon as that can be written.
 
-    Left undone after `PATIENCE_SECONDS`, for the next start.
+    After `PATIENCE_SECONDS` it is left for the next start.
     """
     give_up = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < give_up:
         try:
-            _settle(project_id, job_id)
+            _fail(project_id, job_id)
         except duckdb.Error:
             time.sleep(0.1)
         else:
             return
 
 
-def _settle(project_id: str, job_id: str) -> None:
+def _fail(project_id: str, job_id: str) -> None:
     errors.STATUSES.setdefault(REASON, (400, "FAILED_PRECONDITION"))
     job = runner.get(project_id, job_id)
     failure = errors.BigQueryError(REASON, MESSAGE)

@@ -1,4 +1,4 @@
-"""The same text again, after the catalog has changed: it means what it says now."""
+"""The same statement again, after the catalog has changed: it means the new tables."""
 
 import json
 import uuid
@@ -36,7 +36,7 @@ def _by_api(emulator: Emulator, table: str) -> None:
 
 
 @pytest.mark.parametrize("drop", [_by_sql, _by_script, _by_api])
-def test_a_table_that_was_dropped_and_made_anew_is_seen(emulator: Emulator, drop: Change) -> None:
+def test_a_table_dropped_and_created_again_is_seen(emulator: Emulator, drop: Change) -> None:
     table = f"{DATASET}.t_{uuid.uuid4().hex}"
     emulator.run(f"CREATE TABLE `{table}` (a STRING)")
     _insert(emulator, table, "one")
@@ -86,7 +86,7 @@ def test_a_table_under_a_view_is_seen(emulator: Emulator) -> None:
     emulator.run(f"DROP VIEW `{view}`")
 
 
-def test_a_table_that_a_query_writes_anew_is_seen(emulator: Emulator) -> None:
+def test_a_table_replaced_by_a_query_is_seen(emulator: Emulator) -> None:
     table = f"{DATASET}.t_{uuid.uuid4().hex}"
     with emulator.client() as client:
         for number, wanted in ((1, "1"), ("one", '"one"')):
@@ -97,7 +97,7 @@ def test_a_table_that_a_query_writes_anew_is_seen(emulator: Emulator) -> None:
             assert emulator.deleted(script, key=wanted) == 1
 
 
-def test_a_table_made_in_a_transaction_is_seen_when_it_is_there(tmp_path: Path) -> None:
+def test_a_table_created_in_a_transaction_is_seen_after_the_commit(tmp_path: Path) -> None:
     table = f"{DATASET}.t"
     insert = f"INSERT INTO `{table}` (a) SELECT @a"
     with Emulator(tmp_path) as emulator:

@@ -1,12 +1,12 @@
-"""Remembers translations from BigQuery's SQL to DuckDB's, as long as their tables stay as they are.
+"""A cache of translations from BigQuery's SQL to DuckDB's.
 
-The same few statements come with every batch, with other parameters; to translate them is more than
-half of the time that a small transaction takes. Only INSERT, DELETE and conditions of scripts are
-remembered. A translation depends on its text, the project and dataset, the types of its parameters,
-and the catalog. A statement that makes, changes or drops a table forgets what names that table, and
-any other change of the catalog forgets all, before its client has the answer. A change inside a
-transaction, which BigQuery refuses, is not visible to all at once: after one nothing is remembered
-any more.
+Every batch has the same few statements with other parameters. To translate them takes more than
+half of the time of a small transaction. Only INSERT, DELETE and conditions of scripts are cached.
+A translation depends on its text, the project and dataset, the types of its parameters, and the
+catalog. A statement that creates, changes or drops a table removes the translations that name that
+table. Any other change of the catalog clears the cache. Both happen before the client has its
+answer. A change inside a transaction, which BigQuery refuses, is not visible to every statement
+immediately: after one the cache is off.
 """
 
 import threading
@@ -20,12 +20,12 @@ from local_bigquery.jobs import query, runner
 from local_bigquery.sql import script, translate
 from sqlglot import exp
 
-REMEMBERED = 1_000
-CHANGED = 10_000
-"""How many tables' last changes are remembered, before all is forgotten."""
+MAX_TRANSLATIONS = 1_000
+MAX_CHANGED_TABLES = 10_000
+"""How many tables' last changes are stored, before the cache is cleared."""
 _SOURCE = "gatekeeper_source"
-# They leave the catalog as it is.
-_HARMLESS = (
+# They do not change the catalog.
+_NO_DDL = (
     exp.Insert,
     exp.Delete,
     exp.Update,
@@ -36,7 +36,7 @@ _HARMLESS = (
     exp.Rollback,
 )
 _READ_METHODS = {"GET", "HEAD", "OPTIONS"}
-# They run as jobs, which are looked at one by one.
+# They run as jobs; each job's statements are checked.
 _JOB_PATHS = ("/jobs", "/queries")
 
 
@@ -45,52 +45,56 @@ type Reference = tuple[str, ...]
 
 
 class _Translation(NamedTuple):
-    """A translation, and what translating has left in the context."""
+    """A translation, and what the translator left in the context."""
 
     sql: str
     parameters: dict[str, str]
-    """Those that it uses: name → the SQL that stands for it."""
+    """The ones that it uses: name → SQL."""
     referenced: frozenset[tuple[str, str, str]]
     made_at: int
-    """The number of changes of the catalog before it was made."""
+    """The number of catalog changes before the translation."""
 
 
-class Translations:
-    """The memory. For any thread."""
+class TranslationCache:
+    """The cache; thread-safe."""
 
-    def __init__(self, translate_anew: Callable[[Any, Any], tuple[str, dict[str, Any]]]) -> None:
-        self._anew = translate_anew
+    def __init__(
+        self,
+        translator: Callable[[Any, Any], tuple[str, dict[str, Any]]],
+        max_translations: int = MAX_TRANSLATIONS,
+    ) -> None:
+        self._translator = translator
+        self._max_translations = max_translations
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[Any, ...], _Translation] = OrderedDict()
         self._changes = 0
-        self._forgotten_at = 0
+        self._cleared_at = 0
         self._changed_at: dict[Reference, int] = {}
-        self._given_up = False
+        self._disabled = False
 
-    def forget(self, *changed: Reference) -> None:
-        """Forget what names these tables, or all; also what is being translated now."""
+    def invalidate(self, *changed: Reference) -> None:
+        """Remove translations that name these tables, or all; those being made now too."""
         with self._lock:
             self._changes += 1
             self._changed_at |= dict.fromkeys(map(_without_case, changed), self._changes)
-            if not changed or len(self._changed_at) > CHANGED:
-                self._forgotten_at = self._changes
+            if not changed or len(self._changed_at) > MAX_CHANGED_TABLES:
+                self._cleared_at = self._changes
                 self._changed_at.clear()
                 self._known.clear()
 
-    def give_up(self) -> None:
-        """Remember nothing from now on."""
-        self._given_up = True
+    def disable(self) -> None:
+        self._disabled = True
 
     def translate(self, tree: Any, context: Any) -> tuple[str, dict[str, Any]]:
-        """Do as `local_bigquery.sql.translate.translate` does."""
+        """Replace `local_bigquery.sql.translate.translate`."""
         source = tree.meta.get(_SOURCE)
         own = context.variables or context.temporary or context.functions
-        if source is None or own or self._given_up:
-            return self._anew(tree, context)
+        if source is None or own or self._disabled:
+            return self._translator(tree, context)
         key = (source, context.project_id, context.dataset_id)
         with self._lock:
             known, made_at = self._known.get(key), self._changes
-            if known and not self._holds(known):
+            if known and not self._is_valid(known):
                 known = None
             if known:
                 self._known.move_to_end(key)
@@ -99,38 +103,38 @@ class Translations:
             return known.sql, {name: context.values[name] for name in known.parameters}
         before = set(context.referenced)
         context.referenced.clear()
-        sql, bound = self._anew(tree, context)
+        sql, bound = self._translator(tree, context)
         referenced = frozenset(context.referenced)
         context.referenced |= before
         if {each.name for each in tree.find_all(exp.Parameter)} <= bound.keys():
             parameters = {name: context.parameters[name] for name in bound}
             with self._lock:
                 self._known[key] = _Translation(sql, parameters, referenced, made_at)
-                while len(self._known) > REMEMBERED:
+                while len(self._known) > self._max_translations:
                     self._known.popitem(last=False)
         return sql, bound
 
-    def _holds(self, known: _Translation) -> bool:
-        """Tell whether nothing has changed that a translation depends on."""
+    def _is_valid(self, known: _Translation) -> bool:
+        """Return whether nothing that a translation depends on has changed."""
         changed = (self._changed_at.get(_without_case(each), 0) for each in known.referenced)
-        return max(self._forgotten_at, *changed, 0) <= known.made_at
+        return max(self._cleared_at, *changed, 0) <= known.made_at
 
 
 def _without_case(reference: Reference) -> Reference:
     return tuple(part.casefold() for part in reference)
 
 
-def remember() -> Translations:
-    """Put a memory in front of local_bigquery's translation, and return it."""
-    memory = Translations(translate.translate)
-    query.translate = script.translate = memory.translate
-    _name_sources()
-    _forget_at_changes(memory)
-    return memory
+def install() -> TranslationCache:
+    """Put a cache in front of local_bigquery's translator, and return it."""
+    cache = TranslationCache(translate.translate)
+    query.translate = script.translate = cache.translate
+    _attach_sources()
+    _invalidate_on_changes(cache)
+    return cache
 
 
-def _name_sources() -> None:
-    """Give the trees of statements worth remembering the text that they are of."""
+def _attach_sources() -> None:
+    """Store in the trees of cacheable statements the text that they come from."""
     parse, expression, select = script.parse, script.Interpreter.expression, script._select  # noqa: SLF001
 
     def parsed(text: str) -> Any:
@@ -155,48 +159,48 @@ def _name_sources() -> None:
     script._select = selected  # noqa: SLF001
 
 
-class _Here(threading.local):
-    """What the job of this thread is in."""
+class _JobState(threading.local):
+    """The state of this thread's job."""
 
     in_session = False
     in_transaction = False
 
 
-def _forget_at_changes(memory: Translations) -> None:
-    """Forget whenever a job changes the catalog."""
+def _invalidate_on_changes(cache: TranslationCache) -> None:
+    """Invalidate translations whenever a job changes the catalog."""
     execute, statement = runner._execute, query._statement  # noqa: SLF001
-    here = _Here()
+    state = _JobState()
 
     def executed(job: Any, job_type: str, session: Any, *rest: Any) -> None:
         # A session may have a transaction open from one job to the next.
-        here.in_session = here.in_transaction = session is not None
+        state.in_session = state.in_transaction = session is not None
         asked = job.configuration.query if job.configuration else None
-        # Asked for by the client: afterwards a query's own result stands there.
+        # The destination that the client set: afterwards it is the query's own result.
         changes = asked is None or asked.destinationTable is not None
         try:
             execute(job, job_type, session, *rest)
         finally:
             if changes:
-                memory.forget()
+                cache.invalidate()
 
     def stated(cursor: Any, tree: Any, *rest: Any) -> Any:
         if isinstance(tree, exp.Transaction | exp.Commit | exp.Rollback):
-            here.in_transaction = here.in_session or isinstance(tree, exp.Transaction)
-        if isinstance(tree, _HARMLESS):
+            state.in_transaction = state.in_session or isinstance(tree, exp.Transaction)
+        if isinstance(tree, _NO_DDL):
             return statement(cursor, tree, *rest)
-        if here.in_transaction:
-            memory.give_up()
+        if state.in_transaction:
+            cache.disable()
         changed = _tables_of(tree, rest[0])
         try:
             return statement(cursor, tree, *rest)
         finally:
-            memory.forget(*changed)
+            cache.invalidate(*changed)
 
     runner._execute, query._statement = executed, stated  # noqa: SLF001
 
 
 def _tables_of(tree: Any, context: Any) -> list[Reference]:
-    """Return the tables that a statement changes; none where it may change more than that."""
+    """Return the tables that a statement changes; none if it may change more than those."""
     plain = isinstance(tree, exp.Create | exp.Drop) or (
         isinstance(tree, exp.Alter)
         and all(isinstance(each, exp.ColumnDef | exp.Drop) for each in tree.args["actions"])
@@ -210,19 +214,19 @@ def _tables_of(tree: Any, context: Any) -> list[Reference]:
 
 
 def _views() -> bool:
-    """Tell whether there are views: what names one depends on tables that it does not name."""
+    """Return whether there are views: a view depends on tables that the statement does not name."""
     return bool(database.fetch("SELECT 1 FROM duckdb_views() WHERE NOT internal LIMIT 1"))
 
 
-def forgetting(app: Any, memory: Translations) -> Any:
-    """Wrap the ASGI application so that requests that change the catalog forget."""
+def clearing(app: Any, cache: TranslationCache) -> Any:
+    """Wrap the ASGI application: a request that may change the catalog clears the cache."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
         try:
             await app(scope, receive, send)
         finally:
             if _changes(scope):
-                memory.forget()
+                cache.invalidate()
 
     return wrapped
 

@@ -57,6 +57,7 @@ def test_hostile_bodies_get_the_same_verdict(seed: int) -> None:
 _REPLACEMENTS: tuple[Any, ...] = (
     *(None, 0, 1, True, 1.5, 2**64, "", "x", "a", "A", "b", "gatekeeper_x", "_table_x", "INTEGER"),
     *([], {}, [[]], ["a"], ["b"], ["INT"], [None], ["a", "A"], ["INT", "INT"], [1, 2], {"a": 1}),
+    *({"INT": 1}, {"TEXT": 1}),
 )
 
 
@@ -70,7 +71,7 @@ def places(held: Any) -> list[tuple[Any, Any]]:
 
 
 def test_every_single_replacement_removal_and_addition_gets_the_same_verdict() -> None:
-    original = transaction(insert(), delete())
+    original = transaction(insert(col_types=["TEXT"], col_values=["x"]), delete())
     verdicts = []
     for index in range(len(places(original))):
         for change in (*_REPLACEMENTS, "remove", "add"):

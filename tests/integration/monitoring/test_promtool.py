@@ -27,13 +27,13 @@ def promtool(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_prometheus_reads_the_configuration_and_finds_the_rules_beside_it() -> None:
+def test_prometheus_reads_the_configuration_and_finds_the_rules() -> None:
     answer = promtool("check", "config", MONITORING / "prometheus.yml")
 
     assert "1 rule files found" in answer
 
 
-def test_the_rules_are_valid_and_no_rule_stands_there_twice() -> None:
+def test_the_rules_are_valid_and_unique() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", MONITORING / "rules.yml")
 
 

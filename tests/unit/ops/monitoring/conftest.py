@@ -34,7 +34,7 @@ _OPERATORS = {"and", "or", "unless", "bool", "offset"}
 
 
 class Query(NamedTuple):
-    """The metrics and labels that a PromQL expression names."""
+    """The metrics and labels in a PromQL expression."""
 
     metrics: set[str]
     labels: set[str]
@@ -59,14 +59,14 @@ class Rules(NamedTuple):
 
 
 class Vocabulary(NamedTuple):
-    """Every metric and label that a query may name."""
+    """Every metric and label that a query may use."""
 
     metrics: set[str]
     labels: set[str]
 
     def unknown(self, expression: str) -> set[str]:
         query = Query.parse(expression)
-        assert query.metrics, f"names no metric: {expression}"
+        assert query.metrics, f"no metric in: {expression}"
         return (query.metrics - self.metrics) | (query.labels - self.labels)
 
 

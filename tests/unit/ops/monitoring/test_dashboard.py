@@ -29,7 +29,7 @@ def test_its_rows_follow_a_transaction(dashboard: dict[str, Any]) -> None:
     ]
 
 
-def test_every_query_names_only_metrics_and_labels_that_exist(
+def test_every_query_uses_only_existing_metrics_and_labels(
     dashboard: dict[str, Any], panels: list[Panel], vocabulary: Any
 ) -> None:
     expressions = [target["expr"] for panel in panels for target in panel["targets"]]
@@ -39,7 +39,7 @@ def test_every_query_names_only_metrics_and_labels_that_exist(
     assert unknown == set()
 
 
-def test_no_panel_is_without_unit_description_and_query(panels: list[Panel]) -> None:
+def test_every_panel_has_a_unit_a_description_and_a_query(panels: list[Panel]) -> None:
     for panel in panels:
         assert panel["title"]
         assert panel["description"].endswith("."), panel["title"]
@@ -47,7 +47,7 @@ def test_no_panel_is_without_unit_description_and_query(panels: list[Panel]) -> 
         assert panel["targets"], panel["title"]
 
 
-def test_it_works_with_any_prometheus_that_the_reader_chooses(
+def test_it_works_with_any_prometheus_data_source(
     dashboard: dict[str, Any], panels: list[Panel]
 ) -> None:
     variables = {each["name"]: each for each in dashboard["templating"]["list"]}

@@ -8,7 +8,7 @@ import yaml
 ALERT = re.compile(r'alertname="(\w+)"')
 
 
-def test_every_rule_names_only_metrics_and_labels_that_exist(rules: Any, vocabulary: Any) -> None:
+def test_every_rule_uses_only_existing_metrics_and_labels(rules: Any, vocabulary: Any) -> None:
     unknown = {name for each in rules.expressions() for name in vocabulary.unknown(each)}
 
     assert unknown == set()
@@ -24,7 +24,7 @@ def test_every_rule_names_only_metrics_and_labels_that_exist(rules: Any, vocabul
         "gatekeeper:no_such_record:rate5m > 0 and up == 1",
     ],
 )
-def test_a_name_that_does_not_exist_is_noticed(expression: str, vocabulary: Any) -> None:
+def test_a_name_that_does_not_exist_is_detected(expression: str, vocabulary: Any) -> None:
     assert len(vocabulary.unknown(expression)) == 1
 
 
@@ -34,14 +34,14 @@ def test_no_name_is_recorded_or_alerted_twice(rules: Any) -> None:
     assert len(names) == len(set(names))
 
 
-def test_every_alert_says_how_bad_it_is_and_what_it_is_about(rules: Any) -> None:
+def test_every_alert_has_a_severity_and_all_annotations(rules: Any) -> None:
     for alert in rules.alerts:
         assert alert["labels"]["severity"] in {"critical", "warning"}, alert["alert"]
         assert set(alert["annotations"]) == {"summary", "description", "runbook"}, alert["alert"]
         assert all(alert["annotations"].values()), alert["alert"]
 
 
-def test_every_alert_is_shown_firing_and_shown_silent(rules: Any, monitoring: Path) -> None:
+def test_every_alert_is_tested_firing_and_silent(rules: Any, monitoring: Path) -> None:
     groups = yaml.safe_load((monitoring / "rules_test.yml").read_text())["tests"]
     cases = [case for group in groups for case in group["promql_expr_test"]]
     firing = {

@@ -33,18 +33,18 @@ def test_every_alert_points_to_its_own_section(rules: Any, sections: dict[str, s
         assert alert["annotations"]["runbook"] == expected
 
 
-def test_every_section_says_what_it_means_what_to_look_at_and_what_mends_it(
+def test_every_section_has_a_meaning_a_first_check_and_a_fix(
     sections: dict[str, str],
 ) -> None:
     for name, section in sections.items():
-        means, first, mend = (
-            section.find(f"**{word}**") for word in ("It means", "Look first", "Mend")
+        meaning, check, fix = (
+            section.find(f"**{word}**") for word in ("Meaning", "Check first", "Fix")
         )
-        assert -1 < means < first < mend, name
-        assert "`" in section[mend:], f"{name} names no command that mends it"
+        assert -1 < meaning < check < fix, name
+        assert "`" in section[fix:], f"{name} has no command for the fix"
 
 
-def test_every_link_leads_somewhere(text: str, sections: dict[str, str]) -> None:
+def test_every_link_has_a_target(text: str, sections: dict[str, str]) -> None:
     anchors = {anchor(name) for name in sections}
     for target in re.findall(r"\]\(([^)]+)\)", text):
         path, _, fragment = target.partition("#")
@@ -52,7 +52,7 @@ def test_every_link_leads_somewhere(text: str, sections: dict[str, str]) -> None
         assert not fragment or fragment in anchors, target
 
 
-def test_every_setting_that_it_changes_is_one_and_may_have_that_value(text: str) -> None:
+def test_every_setting_in_it_exists_and_accepts_the_value(text: str) -> None:
     changes = re.findall(r"\b([A-Z][A-Z_]+)=([\w.]+)", text)
 
     assert changes
@@ -61,7 +61,7 @@ def test_every_setting_that_it_changes_is_one_and_may_have_that_value(text: str)
         assert hasattr(Settings.parse({}), name.lower()), name
 
 
-def test_every_log_event_that_it_looks_for_is_written_somewhere(text: str) -> None:
+def test_every_log_event_in_it_is_logged_somewhere(text: str) -> None:
     sources = [
         path.read_text()
         for package in ("ops", "server", "workers")

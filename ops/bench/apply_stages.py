@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 import schema
-from ops.bench.bench_progress import show_progress
+from ops.bench.bench_progress import rounds, show_progress
 from ops.bench.machine import Cores
 from ops.bench.pubsub_load import publish
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
@@ -57,7 +57,7 @@ class ApplySize(NamedTuple):
     warehouse_backlog: int = 75_000
 
 
-QUICK: Final = ApplySize(200, 2, 30_000, 1, 0)
+_QUICK: Final = ApplySize(200, 2, 30_000, 1, 0)
 
 
 class StageTimes(NamedTuple):
@@ -78,18 +78,17 @@ class WorkerRun(NamedTuple):
     cpu: float
 
 
-def run(size: ApplySize) -> BenchResult:
+def run(*, quick: bool) -> BenchResult:
+    size = _QUICK if quick else ApplySize()
     cores = Cores.split()
     with Environment() as services:
         services.pubsub(cores.others)
         services.fake_bigquery(0.0, cores.others)
-        workers, stages = [], []
-        for number in range(size.backlogs):
-            show_progress(f"apply: a worker and a backlog, round {number + 1} of {size.backlogs}")
-            workers.append(_run_worker(services, size.backlog, cores.measured))
-        for number in range(size.rounds):
-            show_progress(f"apply: stages, round {number + 1} of {size.rounds}")
-            stages.append(_time_stages(services, size.batch))
+        workers = [
+            _run_worker(services, size.backlog, cores.measured)
+            for _ in rounds(size.backlogs, "apply: a worker and a full backlog")
+        ]
+        stages = [_time_stages(services, size.batch) for _ in rounds(size.rounds, "apply: stages")]
     embedded = _with_bigquery(size.warehouse_backlog, cores) if size.warehouse_backlog else None
     return _result(stages, workers, embedded)
 
@@ -176,6 +175,8 @@ def _result(
         statement_count(1_000, *shape) / statement_count(100, *shape) for shape in SHAPES
     )
     pairs = Samples.of(1e6 / each.fold for each in stages)
+    bars = {name: times[name].median for name in _NAMES}
+    bars |= {"rest": rest, "client": times["client"].median}
     return BenchResult(
         title="Apply: one worker and a full backlog",
         method=_METHOD,
@@ -189,12 +190,8 @@ def _result(
             _rate_table(workers, embedded),
             _statement_table(),
         ),
-        plots=(_plot(times, rest),),
-        data={
-            "stages": [each._asdict() for each in stages],
-            "workers": [each._asdict() for each in workers],
-            "warehouse": None if embedded is None else embedded._asdict(),
-        },
+        plots=(Plot.bars("apply_cpu", "Processor time of a transaction", "µs", {"": bars}),),
+        data={"stages": stages, "workers": workers, "warehouse": embedded},
     )
 
 
@@ -229,12 +226,3 @@ def _statement_table() -> ResultTable:
     )
     columns = ("statements a batch", *(f"{count:,} transactions" for count in _COUNTS))
     return ResultTable("Statements", columns, rows)
-
-
-def _plot(times: dict[str, Samples], rest: float) -> Plot:
-    values = {name: times[name].median for name in _NAMES}
-    values |= {"rest": rest, "client": times["client"].median}
-    points = tuple((float(place), value) for place, value in enumerate(values.values()))
-    return Plot(
-        "apply_cpu", "Processor time of a transaction", "", "µs", {"": points}, tuple(values)
-    )

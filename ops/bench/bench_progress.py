@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Iterator
 
 _BEGAN = time.monotonic()
 
@@ -11,3 +12,10 @@ def show_progress(text: str) -> None:
     minutes, seconds = divmod(int(time.monotonic() - _BEGAN), 60)
     sys.stderr.write(f"[{minutes:02}:{seconds:02}] {text}\n")
     sys.stderr.flush()
+
+
+def rounds(count: int, text: str) -> Iterator[int]:
+    """Yield 1 to `count`, each after a progress line."""
+    for number in range(1, count + 1):
+        show_progress(f"{text}, round {number} of {count}")
+        yield number

@@ -147,5 +147,5 @@ def run(load: AssumedLoad) -> BenchResult:
         method=_METHOD,
         tables=(quotas, costs),
         notes=(*notes, *sources.listed()),
-        data={"load": load._asdict(), "sizes": found.sizes._asdict()},
+        data={"load": load, "sizes": found.sizes},
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ops.bench.bench_progress import show_progress
+from ops.bench.bench_progress import rounds
 from ops.bench.load_generator import LoadGenerator
 from ops.bench.machine import Cores
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
@@ -35,7 +35,7 @@ class IngestSize(NamedTuple):
     seconds: float = 4.0
 
 
-QUICK: Final = IngestSize((8,), 1, 0.2, 0.5)
+_QUICK: Final = IngestSize((8,), 1, 0.2, 0.5)
 
 
 class IngestTurn(NamedTuple):
@@ -52,8 +52,9 @@ class IngestTurn(NamedTuple):
 type Turns = dict[str, list[IngestTurn]]
 
 
-def run(size: IngestSize) -> BenchResult:
+def run(*, quick: bool) -> BenchResult:
     """Measure every server at every number of connections."""
+    size = _QUICK if quick else IngestSize()
     cores = Cores.split()
     found: dict[int, Turns] = {}
     with Environment() as services:
@@ -64,10 +65,7 @@ def run(size: IngestSize) -> BenchResult:
         }
         for connections in size.connections:
             turns: Turns = {name: [] for name in SERVERS}
-            for number in range(size.rounds):
-                show_progress(
-                    f"ingest: {connections} connections, round {number + 1} of {size.rounds}"
-                )
+            for _ in rounds(size.rounds, f"ingest: {connections} connections"):
                 for name, server in servers.items():
                     load = LoadGenerator(
                         services.folder, server.address, connections, cores=cores.others
@@ -137,16 +135,15 @@ def _table(connections: int, turns: Turns) -> ResultTable:
 
 
 def _plot(
-    name: str, unit: str, found: dict[int, Turns], values: Callable[[list[IngestTurn]], list[float]]
+    name: str, y: str, found: dict[int, Turns], values: Callable[[list[IngestTurn]], list[float]]
 ) -> Plot:
     series = {
-        f"{connections} connections": tuple(
-            (float(place), Samples.of(values(turns[server])).median)
-            for place, server in enumerate(SERVERS)
-        )
+        f"{connections} connections": {
+            server: Samples.of(values(own)).median for server, own in turns.items()
+        }
         for connections, turns in found.items()
     }
-    return Plot(name, "One server process", "", unit, series, tuple(SERVERS))
+    return Plot.bars(name, "One server process", y, series)
 
 
 def _result(found: dict[int, Turns]) -> BenchResult:
@@ -159,8 +156,5 @@ def _result(found: dict[int, Turns]) -> BenchResult:
             _plot("ingest_rate", "requests/s", found, _rates),
             _plot("ingest_p99", "p99, ms", found, _p99s),
         ),
-        data={
-            str(n): {name: [turn._asdict() for turn in own] for name, own in turns.items()}
-            for n, turns in found.items()
-        },
+        data=found,
     )

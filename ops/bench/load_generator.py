@@ -49,6 +49,7 @@ class LoadGenerator(Service):
         command = [sys.executable, "-m", "ops.rig.load_client", address]
         command += ["--connections", str(connections), *options]
         super().__init__(command, log=folder / "load.log", cores=cores, piped=True)
+        self._paused = False
 
     def _write(self, line: str) -> None:
         self.check()
@@ -59,6 +60,12 @@ class LoadGenerator(Service):
     def rate(self, requests_a_second: float | None) -> None:
         """Set the rate; None sends a request as soon as the one before it is answered."""
         self._write("max" if requests_a_second is None else f"{requests_a_second:.3f}")
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop sending, or send at the highest rate again."""
+        if paused != self._paused:
+            self._paused = paused
+            self.rate(0 if paused else None)
 
     def mark(self) -> None:
         """Start counting from zero."""

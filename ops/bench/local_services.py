@@ -3,10 +3,11 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from typing import Final, NamedTuple
 
 import schema
-from ops.bench.bench_progress import show_progress
+from ops.bench.bench_progress import rounds, show_progress
 from ops.bench.pubsub_load import publish, pull_and_ack, table_names
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
 from ops.bench.sample_batches import activities_of, commit_script, sample_deliveries
@@ -15,6 +16,7 @@ from ops.rig import RunFailed
 from ops.rig.environment import Environment
 from ops.rig.transaction_mix import COLUMNS, TYPES
 from ops.runtime import clients
+from ops.runtime.settings import Settings
 from workers import sql
 from workers.entry import decode
 from workers.fold import fold
@@ -42,7 +44,7 @@ class PaceSize(NamedTuple):
     rounds: int = 5
 
 
-QUICK: Final = PaceSize(4, 12, 4, 5, 2_000, 1)
+_QUICK: Final = PaceSize(4, 12, 4, 5, 2_000, 1)
 
 
 class _PubsubRates(NamedTuple):
@@ -52,7 +54,8 @@ class _PubsubRates(NamedTuple):
     pulled: Samples
 
 
-def run(size: PaceSize) -> BenchResult:
+def run(*, quick: bool) -> BenchResult:
+    size = _QUICK if quick else PaceSize()
     return _result(size, _measure_pubsub(size), _measure_bigquery(size))
 
 
@@ -60,8 +63,7 @@ def _measure_pubsub(size: PaceSize) -> _PubsubRates:
     published, pulled = [], []
     with Environment() as services:
         services.pubsub()
-        for number in range(size.rounds):
-            show_progress(f"pace: Pub/Sub, round {number + 1} of {size.rounds}")
+        for _ in rounds(size.rounds, "pace: Pub/Sub"):
             published.append(size.messages / publish(services.settings, size.messages))
             pulled.append(size.messages / pull_and_ack(services.settings, size.messages))
             if left := services.backlog():
@@ -69,49 +71,45 @@ def _measure_pubsub(size: PaceSize) -> _PubsubRates:
     return _PubsubRates(Samples.of(published), Samples.of(pulled))
 
 
-class _Committer:
-    """Commits batches on one table as a worker does, and counts them together with the others."""
+class _Commits:
+    """Commits batches as a worker does, each table with its own client."""
 
-    def __init__(self, services: Environment, table: str, batch: int) -> None:
-        self._dataset = services.settings.dataset_path
-        self._warehouse = Warehouse(clients.warehouse(services.settings), services.settings)
-        self._table = table
+    def __init__(self, settings: Settings, batch: int) -> None:
+        self._dataset = settings.dataset_path
         self._batch = batch
+        self._warehouses = {
+            table: Warehouse(clients.warehouse(settings), settings)
+            for table in table_names(_TABLES)
+        }
+        self._count = 0
+        self.timed: list[tuple[float, float]] = []
+        """(batches committed before, milliseconds)"""
 
-    def commit(self) -> float:
+    def _commit(self, table: str) -> float:
         """Commit one batch and return the milliseconds."""
         entries = [decode(each) for each in sample_deliveries(self._batch, 1)]
-        changes = fold(each._replace(table=self._table) for each in activities_of(entries))
+        changes = fold(each._replace(table=table) for each in activities_of(entries))
         script = commit_script(self._dataset, changes, entries)
         began = time.perf_counter()
-        asyncio.run(self._warehouse.commit(script, lambda: _NO_DEADLINE_SECONDS))
+        asyncio.run(self._warehouses[table].commit(script, lambda: _NO_DEADLINE_SECONDS))
         return (time.perf_counter() - began) * 1e3
-
-
-class _Commits:
-    """Counts the batches of several committers; `timed` has (batches before, milliseconds)."""
-
-    def __init__(self, committers: list[_Committer]) -> None:
-        self._committers = committers
-        self.count = 0
-        self.timed: list[tuple[float, float]] = []
 
     def one_by_one(self, count: int) -> Samples:
         found = []
-        for number in range(count):
-            found.append(self._committers[number % len(self._committers)].commit())
-            self.timed.append((float(self.count), found[-1]))
-            self.count += 1
+        for table in islice(cycle(self._warehouses), count):
+            found.append(self._commit(table))
+            self.timed.append((float(self._count), found[-1]))
+            self._count += 1
         return Samples.of(found)
 
     def concurrently_until(self, count: int) -> None:
-        with ThreadPoolExecutor(len(self._committers)) as pool:
-            while self.count < count:
-                list(pool.map(_Committer.commit, self._committers))
-                self.count += len(self._committers)
-                if self.count % _TIMED_EVERY < len(self._committers):
-                    show_progress(f"pace: {self.count:,} of {count:,} batches committed")
-                    self.one_by_one(len(self._committers))
+        with ThreadPoolExecutor(_TABLES) as pool:
+            while self._count < count:
+                list(pool.map(self._commit, self._warehouses))
+                self._count += _TABLES
+                if self._count % _TIMED_EVERY < _TABLES:
+                    show_progress(f"pace: {self._count:,} of {count:,} batches committed")
+                    self.one_by_one(_TABLES)
 
 
 class _BigQueryTimes(NamedTuple):
@@ -123,11 +121,10 @@ class _BigQueryTimes(NamedTuple):
 
 
 def _measure_bigquery(size: PaceSize) -> _BigQueryTimes:
-    names = table_names(_TABLES)
     with Environment() as services:
         services.bigquery()
-        _make_tables(services, names)
-        commits = _Commits([_Committer(services, name, size.batch) for name in names])
+        _make_tables(services.settings)
+        commits = _Commits(services.settings, size.batch)
         commits.one_by_one(size.early)
         early = commits.one_by_one(size.timed)
         commits.concurrently_until(size.late)
@@ -136,16 +133,19 @@ def _measure_bigquery(size: PaceSize) -> _BigQueryTimes:
     return _BigQueryTimes(early, late, tuple(commits.timed))
 
 
-def _make_tables(services: Environment, names: tuple[str, ...]) -> None:
-    client = clients.warehouse(services.settings)
+def _make_tables(settings: Settings) -> None:
+    client = clients.warehouse(settings)
     columns = [(name, schema.parse_type(text)) for name, text in zip(COLUMNS, TYPES, strict=True)]
-    for name in names:
-        client.query_and_wait(sql.create_table(services.settings.dataset_path, name, columns))
+    for name in table_names(_TABLES):
+        client.query_and_wait(sql.create_table(settings.dataset_path, name, columns))
     client.close()  # type: ignore[no-untyped-call]
 
 
 def _result(size: PaceSize, pubsub: _PubsubRates, bigquery: _BigQueryTimes) -> BenchResult:
-    early, late = bigquery.early, bigquery.late
+    early, late, plotted = bigquery.early, bigquery.late, "A batch on the embedded BigQuery"
+    times = ((f"{size.early:,}", early.text()), (f"{size.late:,}", late.text()))
+    rates = (("published", pubsub.published.text()), ("pulled and acked", pubsub.pulled.text()))
+    title = f"A batch of {size.batch} transactions on the embedded BigQuery"
     return BenchResult(
         title="Pace of the embedded services",
         method=_METHOD,
@@ -155,33 +155,9 @@ def _result(size: PaceSize, pubsub: _PubsubRates, bigquery: _BigQueryTimes) -> B
             TargetCheck("pace_pulled", pubsub.pulled),
         ),
         tables=(
-            ResultTable(
-                f"A batch of {size.batch} transactions on the embedded BigQuery",
-                ("committed before", "ms"),
-                ((f"{size.early:,}", early.text()), (f"{size.late:,}", late.text())),
-            ),
-            ResultTable(
-                "The embedded Pub/Sub, each message on disk",
-                ("", "messages/s"),
-                (
-                    ("published", pubsub.published.text()),
-                    ("pulled and acked", pubsub.pulled.text()),
-                ),
-            ),
+            ResultTable(title, ("committed before", "ms"), times),
+            ResultTable("The embedded Pub/Sub, each message on disk", ("", "messages/s"), rates),
         ),
-        plots=(
-            Plot(
-                "pace",
-                "A batch on the embedded BigQuery",
-                "batches committed before",
-                "ms",
-                {"": bigquery.timed},
-            ),
-        ),
-        data={
-            "published": list(pubsub.published.values),
-            "pulled": list(pubsub.pulled.values),
-            "early_ms": list(early.values),
-            "late_ms": list(late.values),
-        },
+        plots=(Plot("pace", plotted, "batches committed before", "ms", {"": bigquery.timed}),),
+        data={"pubsub": pubsub, "bigquery": bigquery},
     )

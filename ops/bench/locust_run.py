@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ops.bench.bench_progress import show_progress
-from ops.bench.measured_fleet import MeasuredFleet
+from ops.bench.measured_fleet import measured_fleet
 from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetCheck
 from ops.bench.samples import Samples
 from ops.fleet.config import ROOT
@@ -38,15 +38,15 @@ class LocustSize(NamedTuple):
     seconds: int = 90
 
 
-QUICK: Final = LocustSize(10, 10, 4)
+_QUICK: Final = LocustSize(10, 10, 4)
 
 
-def run(size: LocustSize, reports: Path | None = None) -> BenchResult:
+def run(reports: Path | None, *, quick: bool) -> BenchResult:
     """Run the users; locust writes its CSV and HTML to `reports`, if given."""
-    with tempfile.TemporaryDirectory() as temporary, MeasuredFleet() as fleet:
+    size = _QUICK if quick else LocustSize()
+    with tempfile.TemporaryDirectory() as temporary, measured_fleet() as fleet:
         folder = (reports or Path(temporary)).absolute()  # locust runs in it
         folder.mkdir(parents=True, exist_ok=True)
-        fleet.make_tables()
         show_progress(f"locust: {size.users:,} users for {size.seconds} s")
         _run_locust(fleet.address, folder, size)
         stats = _read(folder / f"{_PREFIX}_stats.csv")

@@ -40,12 +40,8 @@ def describe() -> dict[str, str]:
 
 def _processor() -> str:
     """Return the model; neither psutil nor the standard library has it on Linux."""
-    try:
-        found = re.search(
-            r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
-        )
-    except OSError:
-        found = None
+    file = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", file.read_text()) if file.exists() else None
     return found[1] if found else platform.machine()
 
 

@@ -31,7 +31,7 @@ class MemorySize(NamedTuple):
     sample_seconds: float = 0.5
 
 
-QUICK: Final = MemorySize(3_000, 2_000, 1_000, 0.05)
+_QUICK: Final = MemorySize(3_000, 2_000, 1_000, 0.05)
 
 
 class MemorySample(NamedTuple):
@@ -42,7 +42,8 @@ class MemorySample(NamedTuple):
     worker: int
 
 
-def run(size: MemorySize) -> BenchResult:
+def run(*, quick: bool) -> BenchResult:
+    size = _QUICK if quick else MemorySize()
     return _result(_over_run(size), _outstanding(size), size)
 
 
@@ -55,7 +56,8 @@ def _over_run(size: MemorySize) -> list[MemorySample]:
         server = services.server("server")
         worker = services.start(services.worker("worker"))
         with LoadGenerator(services.folder, server.address, 64, *options) as load:
-            sending, shown = False, 0
+            load.rate(None)
+            shown = 0
             while True:
                 time.sleep(size.sample_seconds)
                 services.check()
@@ -66,9 +68,7 @@ def _over_run(size: MemorySize) -> list[MemorySample]:
                 )
                 if answered >= size.transactions and not backlog:
                     break
-                if sending != (backlog < size.max_backlog):
-                    sending = not sending
-                    load.rate(None if sending else 0)
+                load.pause(paused=backlog >= size.max_backlog)
                 if done - shown >= size.transactions / 20:
                     shown = done
                     show_progress(f"memory: {done:,} of {size.transactions:,} transactions")
@@ -138,5 +138,5 @@ def _result(samples: list[MemorySample], full: Samples, size: MemorySize) -> Ben
             ResultTable(outstanding, ("", "MB"), (("worker", full.text(1)),)),
         ),
         plots=(Plot("memory", "Memory over a run", "transactions", "MB", series),),
-        data={"points": [each._asdict() for each in samples], "outstanding": list(full.values)},
+        data={"points": samples, "outstanding": full.values},
     )

@@ -3,13 +3,13 @@
 import time
 from typing import Final, NamedTuple
 
-from ops.bench.bench_progress import show_progress
+from ops.bench.bench_progress import rounds, show_progress
 from ops.bench.load_generator import LoadGenerator, LoadReport
-from ops.bench.measured_fleet import MeasuredFleet, added
+from ops.bench.measured_fleet import MeasuredFleet, added, measured_fleet
 from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetCheck
-from ops.bench.samples import Samples, growth, histogram_percentile, ratios
+from ops.bench.samples import Samples, growth, ratios
 from ops.rig import RunFailed
-from ops.runtime.pushed_metrics import Buckets
+from ops.runtime.pushed_metrics import Buckets, quantile
 
 _METHOD: Final = """\
 The fleet of supervisord.conf (2 servers, 2 workers, the embedded services), with its own ports and
@@ -40,7 +40,7 @@ class PipelineSize(NamedTuple):
     """The backlog is level if it grows by no more than this share of the offered rate."""
 
 
-QUICK: Final = PipelineSize(1, 1.0, 2.0, 1.0, 2.0, 3.0, 8, level=1.0)
+_QUICK: Final = PipelineSize(1, 1.0, 2.0, 1.0, 2.0, 3.0, 8, level=1.0)
 
 
 class Observation(NamedTuple):
@@ -72,13 +72,11 @@ class _Findings(NamedTuple):
     """Histogram of the seconds at half the rate: upper bound → transactions up to it."""
 
 
-def run(size: PipelineSize) -> BenchResult:
-    with MeasuredFleet() as fleet:
-        show_progress("pipeline: the fleet is up")
-        fleet.make_tables()
+def run(*, quick: bool) -> BenchResult:
+    size = _QUICK if quick else PipelineSize()
+    with measured_fleet() as fleet:
         ingest, applied = [], []
-        for number in range(size.rounds):
-            show_progress(f"pipeline: round {number + 1} of {size.rounds}")
+        for _ in rounds(size.rounds, "pipeline"):
             ingest.append(_ingest(fleet, size))
             applied.append(_pipeline(fleet, size))
         held = _hold(fleet, size, Samples.of(each.applied for each in applied).median)
@@ -106,7 +104,6 @@ def _pipeline(fleet: MeasuredFleet, size: PipelineSize) -> Observation:
     with _load(fleet, size) as load:
         load.rate(None)
         _observe(fleet, load, size.pipeline_seconds / 4, size.max_backlog)
-        load.rate(None)
         found = _observe(fleet, load, size.pipeline_seconds, size.max_backlog)
     fleet.drain()
     return found
@@ -120,16 +117,15 @@ def _observe(
     cpu = fleet.cpu_seconds()
     began = time.monotonic()
     points = [(0.0, float(fleet.backlog()))]
-    sending = True
     while time.monotonic() - began < seconds:
         time.sleep(_POLL_SECONDS)
         backlog = fleet.backlog()
         points.append((time.monotonic() - began, float(backlog)))
-        if max_backlog is not None and sending != (backlog < max_backlog):
-            sending = not sending
-            load.rate(None if sending else 0)
+        if max_backlog is not None:
+            load.pause(paused=backlog >= max_backlog)
     report = load.report()
-    spent = {name: used - cpu.get(name, 0) for name, used in fleet.cpu_seconds().items()}
+    spent = {name: used - cpu.get(name, 0) for name, used in sorted(fleet.cpu_seconds().items())}
+    spent["load generator"] = report.cpu_seconds
     fleet.check()
     return Observation(report, tuple(points), spent)
 
@@ -147,14 +143,10 @@ def _hold(fleet: MeasuredFleet, size: PipelineSize, highest: float) -> Observati
         show_progress(f"pipeline: the backlog grew by {held.growth:,.0f} transactions/s")
         if held.growth <= size.level * rate:
             return held
-    raise RunFailed(
-        f"the backlog grew even at {_HELD_SHARES[-1]:.0%} of {highest:,.0f} transactions/s"
-    )
+    raise RunFailed(f"the backlog grew even at {rate:,.0f} transactions/s")
 
 
-def _half(
-    fleet: MeasuredFleet, size: PipelineSize, rate: float
-) -> tuple[Observation, dict[float, float]]:
+def _half(fleet: MeasuredFleet, size: PipelineSize, rate: float) -> tuple[Observation, Buckets]:
     """Offer a rate; return the observation and its end-to-end histogram."""
     show_progress(f"pipeline: half of it, {rate:,.0f} transactions/s")
     before = fleet.totals_after_push()
@@ -172,7 +164,7 @@ def _result(found: _Findings) -> BenchResult:
     ingest = [each.report.rate for each in found.ingest]
     applied = [each.applied for each in found.applied]
     held, half = found.held, found.half
-    p50, p99 = (histogram_percentile(found.end_to_end, share) for share in (0.5, 0.99))
+    p50, p99 = (_quantile(found.end_to_end, share) for share in (0.5, 0.99))
     rates = (
         ("ingest, workers stopped", Samples.of(ingest).text(), ""),
         ("pipeline, applied", Samples.of(applied).text(), ""),
@@ -190,35 +182,29 @@ def _result(found: _Findings) -> BenchResult:
         tables=(
             ResultTable("Rates", ("", "transactions/s", "backlog's growth/s"), rates),
             ResultTable("At half the rate", ("end to end", "seconds"), seconds),
-            _cpu_table(found.ingest, held),
+            _cpu_table(found.ingest, [held]),
         ),
         plots=(_plot(held, half),),
-        data={
-            "ingest": ingest,
-            "applied": applied,
-            "held": {"rate": held.report.rate, "growth": held.growth},
-            "half": {"rate": half.report.rate, "growth": half.growth, "p50": p50, "p99": p99},
-            "end_to_end": {str(bound): count for bound, count in found.end_to_end.items()},
-        },
+        data=found._asdict(),
     )
 
 
-def _cpu_table(ingest: list[Observation], held: Observation) -> ResultTable:
-    def row(name: str, *seconds: float) -> tuple[str, ...]:
-        return (
-            name,
-            *(f"{each / n * 1e6:,.0f}" for each, n in zip(seconds, answered, strict=True)),
-        )
+def _quantile(buckets: Buckets, share: float) -> float:
+    found = quantile(buckets, share)
+    if found is None:
+        raise RunFailed("the workers counted no transaction")
+    return found
 
-    answered = [max(sum(each.report.answered for each in ingest), 1), held.report.answered or 1]
-    rows = [
-        row(name, sum(each.cpu.get(name, 0.0) for each in ingest), held.cpu[name])
-        for name in sorted(held.cpu)
-    ]
-    generator = sum(each.report.cpu_seconds for each in ingest)
-    rows.append(row("load generator", generator, held.report.cpu_seconds))
-    columns = ("process", "ingest", "held")
-    return ResultTable("Processor time, µs a transaction", columns, tuple(rows))
+
+def _cpu_table(*columns: list[Observation]) -> ResultTable:
+    def cost(observations: list[Observation], name: str) -> str:
+        answered = max(sum(each.report.answered for each in observations), 1)
+        seconds = sum(each.cpu.get(name, 0.0) for each in observations)
+        return f"{seconds / answered * 1e6:,.0f}"
+
+    names = columns[-1][0].cpu
+    rows = tuple((name, *(cost(column, name) for column in columns)) for name in names)
+    return ResultTable("Processor time, µs a transaction", ("process", "ingest", "held"), rows)
 
 
 def _plot(*observations: Observation) -> Plot:

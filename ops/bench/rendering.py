@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.markdown import Markdown
 
 from ops.bench.results import BenchResult, ResultTable, TargetCheck
 
@@ -18,42 +17,17 @@ their target come from `ops/bench/targets.py`.
 """
 
 
-def _target_table(checks: Iterable[TargetCheck]) -> ResultTable:
-    rows = tuple(
-        (
-            check.target.figure,
-            check.measured,
-            check.target.text,
-            "reached" if check.reached else "**missed**",
-        )
-        for check in checks
-    )
-    return ResultTable("", ("figure", "measured: median (range)", "target", ""), rows)
-
-
 def print_result(result: BenchResult, console: Console) -> None:
-    console.print(Text(result.title, "bold"))
-    checks = (_target_table(result.checks),) if result.checks else ()
-    for table in (*checks, *result.tables):
-        console.print(_rich_table(table))
-    for note in result.notes:
-        console.print(Text(note))
-
-
-def _rich_table(table: ResultTable) -> Table:
-    shown = Table(title=table.title or None, title_justify="left", header_style="bold")
-    for number, name in enumerate(table.columns):
-        shown.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in table.rows:
-        shown.add_row(
-            *(Text(cell.replace("**", ""), "red" if "**" in cell else "") for cell in row)
-        )
-    return shown
+    parts = [f"## {result.title}\n"]
+    if result.checks:
+        parts.append(_target_table(result.checks))
+    parts += map(_table, result.tables)
+    console.print(Markdown("\n".join([*parts, *_notes(result)])))
 
 
 def document(results: Sequence[BenchResult], machine: Mapping[str, str], plots: str) -> str:
     """Return the document in Markdown; `plots` is the drawings' folder relative to it."""
-    described = _markdown(ResultTable("", ("", ""), tuple(machine.items())))
+    described = _table(ResultTable("", ("", ""), tuple(machine.items())))
     parts = [_HEAD, f"## The machine\n\n{described}", _summary(results)]
     return "\n".join([*parts, *(_section(result, plots) for result in results)])
 
@@ -66,21 +40,36 @@ def _summary(results: Iterable[BenchResult]) -> str:
         f"- **{check.target.figure}**: {check.target.remark or 'No remark yet.'}\n"
         for check in missed
     )
-    table = _markdown(_target_table(checks))
-    return f"## The targets\n\n{verdict}\n\n{table}" + (f"\n{remarks}" if remarks else "")
+    return f"## The targets\n\n{verdict}\n\n{_target_table(checks)}\n{remarks}"
 
 
 def _section(result: BenchResult, plots: str) -> str:
-    parts = [f"## {result.title}\n", f"{result.method}\n"]
-    parts += [_markdown(table) for table in result.tables]
+    parts = [f"## {result.title}\n", f"{result.method}\n", *map(_table, result.tables)]
     parts += [f"![{plot.title}]({plots}/{plot.name}.svg)\n" for plot in result.plots]
-    parts += [f"{note}\n" for note in result.notes]
+    parts += _notes(result)
     if result.seconds:
         parts.append(f"It took {result.seconds:,.0f} s.\n")
     return "\n".join(parts)
 
 
-def _markdown(table: ResultTable) -> str:
+def _notes(result: BenchResult) -> list[str]:
+    return [f"{note}\n" for note in result.notes]
+
+
+def _target_table(checks: Iterable[TargetCheck]) -> str:
+    rows = tuple(
+        (
+            check.target.figure,
+            check.measured,
+            check.target.text,
+            "reached" if check.reached else "**missed**",
+        )
+        for check in checks
+    )
+    return _table(ResultTable("", ("figure", "measured: median (range)", "target", ""), rows))
+
+
+def _table(table: ResultTable) -> str:
     rule = ("---", *("--:" for _ in table.columns[1:]))
     title = f"**{table.title}**\n\n" if table.title else ""
     return title + "".join(map(_line, (table.columns, rule, *table.rows)))

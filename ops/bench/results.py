@@ -63,6 +63,12 @@ class Plot:
     ticks: tuple[str, ...] = ()
     logarithmic: bool = False
 
+    @classmethod
+    def bars(cls, name: str, title: str, y: str, series: Mapping[str, Mapping[str, float]]) -> Self:
+        """Make a plot of bars from a value for each tick."""
+        points = {key: tuple(enumerate(values.values())) for key, values in series.items()}
+        return cls(name, title, "", y, points, tuple(next(iter(series.values()))))
+
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
@@ -77,12 +83,13 @@ class BenchResult:
     tables: tuple[ResultTable, ...] = ()
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[Any, Any] = field(default_factory=dict)
     bench: str = ""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"checks": [check.to_json() for check in self.checks]}
+        checks = [check.to_json() for check in self.checks]
+        return asdict(self) | {"checks": checks, "data": _plain(self.data)}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
@@ -93,6 +100,15 @@ class BenchResult:
         fields["tables"] = tuple(ResultTable(**each) for each in fields["tables"])
         fields["plots"] = tuple(Plot(**each) for each in fields["plots"])
         return cls(**fields, data=found["data"])
+
+
+def _plain(value: Any) -> Any:
+    """Turn named tuples into JSON objects, and every key into a text."""
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _tuples(value: Any) -> Any:

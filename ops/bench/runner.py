@@ -31,23 +31,13 @@ type Bench = Callable[[bool, Path | None], BenchResult]
 """Takes whether to be quick, and the folder for reports of other programs."""
 
 BENCHES: Final[dict[str, Bench]] = {
-    "ingest": lambda quick, _: ingest.run(ingest.QUICK if quick else ingest.IngestSize()),
-    "apply": lambda quick, _: apply_stages.run(
-        apply_stages.QUICK if quick else apply_stages.ApplySize()
-    ),
-    "pipeline": lambda quick, _: pipeline.run(pipeline.QUICK if quick else pipeline.PipelineSize()),
-    "scale": lambda quick, _: worker_scaling.run(
-        worker_scaling.QUICK if quick else worker_scaling.ScalingSize()
-    ),
-    "memory": lambda quick, _: memory_growth.run(
-        memory_growth.QUICK if quick else memory_growth.MemorySize()
-    ),
-    "pace": lambda quick, _: local_services.run(
-        local_services.QUICK if quick else local_services.PaceSize()
-    ),
-    "locust": lambda quick, reports: locust_run.run(
-        locust_run.QUICK if quick else locust_run.LocustSize(), reports
-    ),
+    "ingest": lambda quick, _: ingest.run(quick=quick),
+    "apply": lambda quick, _: apply_stages.run(quick=quick),
+    "pipeline": lambda quick, _: pipeline.run(quick=quick),
+    "scale": lambda quick, _: worker_scaling.run(quick=quick),
+    "memory": lambda quick, _: memory_growth.run(quick=quick),
+    "pace": lambda quick, _: local_services.run(quick=quick),
+    "locust": lambda quick, reports: locust_run.run(reports, quick=quick),
     "cost": lambda _, __: cloud_cost.run(AssumedLoad()),
 }
 _BUSY: Final = 0.5

@@ -1,9 +1,7 @@
 """Repeated measurements of one figure, and what is calculated from them. Pure."""
 
-import math
 import statistics
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 
@@ -31,24 +29,6 @@ class Samples(NamedTuple):
 def ratios(values: Iterable[float], to: Iterable[float]) -> Samples:
     """Divide round by round, because a slow moment of the machine slows both values of a round."""
     return Samples.of(a / b for a, b in zip(values, to, strict=True))
-
-
-def histogram_percentile(cumulative: Mapping[float, float], share: float) -> float:
-    """Estimate a percentile from a Prometheus histogram: upper bound → count of values up to it.
-
-    Like `histogram_quantile`, it assumes that values are spread evenly within a bucket, and returns
-    the last finite bound for anything above it. Raises ValueError for an empty histogram.
-    """
-    bounds = sorted(cumulative)
-    counts = [cumulative[bound] for bound in bounds]
-    if not counts or not counts[-1]:
-        raise ValueError("an empty histogram has no percentile")
-    rank = share * counts[-1]
-    place = bisect_left(counts, rank)
-    if math.isinf(bounds[place]):
-        return bounds[place - 1]
-    low, below = (bounds[place - 1], counts[place - 1]) if place else (0.0, 0.0)
-    return low + (bounds[place] - low) * (rank - below) / (counts[place] - below)
 
 
 def growth(points: Sequence[tuple[float, float]]) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from ops.bench.apply_stages import check_worker_log
-from ops.bench.bench_progress import show_progress
+from ops.bench.bench_progress import rounds, show_progress
 from ops.bench.capacity import largest_batch
 from ops.bench.pubsub_load import publish
 from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetCheck
@@ -37,7 +37,7 @@ class ScalingSize(NamedTuple):
     hot_batches: int = 4
 
 
-QUICK: Final = ScalingSize((1, 2), 1, 3.0, 0.3, 10, 8, (10, 100), 2)
+_QUICK: Final = ScalingSize((1, 2), 1, 3.0, 0.3, 10, 8, (10, 100), 2)
 
 type Commit = tuple[float, str, int]
 """(time, worker, transactions)"""
@@ -60,15 +60,15 @@ def commit_rate(commits: Iterable[Commit]) -> float:
     return found
 
 
-def run(size: ScalingSize) -> BenchResult:
+def run(*, quick: bool) -> BenchResult:
     """Measure every number of workers, then every batch size."""
+    size = _QUICK if quick else ScalingSize()
     rates: dict[int, list[float]] = {count: [] for count in size.workers}
     with Environment() as services:
         services.pubsub()
         services.fake_bigquery(size.job_seconds)
-        for number in range(size.rounds):
+        for _ in rounds(size.rounds, "scale: more workers"):
             for count in size.workers:
-                show_progress(f"scale: {count} workers, round {number + 1} of {size.rounds}")
                 rates[count].append(_spread(services, count, size))
         hot = {batch: _hot(services, batch, size) for batch in size.hot}
     return _result(rates, hot, size)
@@ -141,30 +141,19 @@ def _result(rates: dict[int, list[float]], hot: dict[int, float], size: ScalingS
         ),
         plots=_plots(rates, tuple((float(batch), found) for batch, found in hot.items())),
         notes=(largest_batch().advice,),
-        data={
-            "workers": {str(count): own for count, own in rates.items()},
-            "hot": {str(batch): found for batch, found in hot.items()},
-        },
+        data={"workers": rates, "hot": hot},
     )
 
 
 def _plots(rates: dict[int, list[float]], hot: Points) -> tuple[Plot, ...]:
     measured = tuple((float(n), Samples.of(own).median) for n, own in rates.items())
-    linear = tuple((n, n * measured[0][1]) for n, _ in measured)
+    series = {"measured": measured, "linear": tuple((n, n * measured[0][1]) for n, _ in measured)}
+    title, x, y = (
+        "One hot table, one worker, 2 s a job",
+        "most transactions a batch",
+        "transactions/s",
+    )
     return (
-        Plot(
-            "scale_workers",
-            "More workers",
-            "workers",
-            "transactions/s",
-            {"measured": measured, "linear": linear},
-        ),
-        Plot(
-            "scale_batch",
-            "One hot table, one worker, 2 s a job",
-            "highest number of transactions a batch",
-            "transactions/s",
-            {"": hot},
-            logarithmic=True,
-        ),
+        Plot("scale_workers", "More workers", "workers", y, series),
+        Plot("scale_batch", title, x, y, {"": hot}, logarithmic=True),
     )

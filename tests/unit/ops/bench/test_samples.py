@@ -1,8 +1,6 @@
-import math
-
 import pytest
 
-from ops.bench.samples import Samples, growth, histogram_percentile, ratios
+from ops.bench.samples import Samples, growth, ratios
 
 
 def test_a_figure_is_its_median_and_its_range() -> None:
@@ -21,22 +19,6 @@ def test_ratios_are_taken_round_by_round() -> None:
 def test_ratios_of_unequal_rounds_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         ratios([1, 2], [1])
-
-
-def test_a_histogram_is_read_as_prometheus_reads_it() -> None:
-    cumulative = {1.0: 50.0, 2.0: 90.0, 3.0: 99.0, math.inf: 100.0}
-    assert histogram_percentile(cumulative, 0.5) == 1.0
-    assert histogram_percentile(cumulative, 0.7) == 1.5
-    assert histogram_percentile(cumulative, 0.99) == 3.0
-
-
-def test_above_the_last_finite_bound_a_percentile_is_that_bound() -> None:
-    assert histogram_percentile({1.0: 1.0, math.inf: 10.0}, 0.9) == 1.0
-
-
-def test_an_empty_histogram_has_no_percentile() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        histogram_percentile({1.0: 0.0, math.inf: 0.0}, 0.5)
 
 
 def test_a_saw_tooth_does_not_grow() -> None:

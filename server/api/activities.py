@@ -11,7 +11,7 @@ from aiohttp import web
 import schema
 from server.api import responses
 from server.api.responses import Verdict
-from server.api.route import TRANSACTION, Body, Route
+from server.api.route import TRANSACTION, Route, request_body
 from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys, validate
 from server.http import IN_FLIGHT, SOURCE, body, refusal
 from server.publish import Publisher, PublishFailed
@@ -104,7 +104,7 @@ async def _read(request: web.Request) -> tuple[bytes, RequestKeys]:
     return await body.read(request), read_keys(request.headers)
 
 
-_BODY = Body(
+_BODY = request_body(
     "application/json",
     {"$ref": TRANSACTION},
     "One transaction in UTF-8, as it is or with `Content-Encoding: gzip` or `deflate`.",

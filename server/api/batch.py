@@ -19,7 +19,7 @@ from ops.runtime import log
 from server.api import responses
 from server.api.activities import INGEST, Ingest, confirmed
 from server.api.responses import HEADERS, Verdict
-from server.api.route import RESULT, Body, Route, closed_object
+from server.api.route import RESULT, Route, closed_object, request_body
 from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys
 from server.http import BODY_LIMITS, IN_FLIGHT, SOURCE, BodyLimits, Refusal, body, refusal
 
@@ -275,7 +275,7 @@ ROUTES: Final = (
         "/api/activities/batch",
         post_batch,
         (responses.INVALID_SCHEMA, *body.REFUSALS, refusal.UNAVAILABLE),
-        Body(
+        request_body(
             MEDIA_TYPES[0],
             {"type": "string"},
             "NDJSON: a transaction a line. The limit of a body holds for each line, not for all.",

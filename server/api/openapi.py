@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ import schema
 from ops.runtime.settings import Settings
 from schema import json_schemas
 from server.api.responses import HEADERS, RULES
-from server.api.route import RESULT, SCHEMAS, Body, Parameter, Route, closed_object
+from server.api.route import RESULT, SCHEMAS, JsonObject, Route, closed_object
 from server.http import OPEN_ROUTES, ResponseKind, refusal
 
 EVERYWHERE: Final = (refusal.BAD_REQUEST, refusal.INTERNAL)
@@ -36,14 +36,14 @@ async def openapi(request: web.Request) -> web.StreamResponse:
 ROUTES: Final = (Route("GET", "/openapi.json", openapi, result={"type": "object"}),)
 
 
-def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
+def document(routes: Iterable[Route], settings: Settings) -> JsonObject:
     """Return the document of this server, with its limits and whether it asks for API keys."""
     keys = settings.api_keys_file is not None
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, JsonObject] = {}
     for route in routes:
         methods = paths.setdefault(route.path, {})
         methods[route.method.lower()] = _operation(route, keys=keys)
-    components: dict[str, Any] = {"schemas": _schemas()}
+    components: JsonObject = {"schemas": _schemas()}
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return {
@@ -62,15 +62,15 @@ def document(routes: Iterable[Route], settings: Settings) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, *, keys: bool) -> dict[str, Any]:
+def _operation(route: Route, *, keys: bool) -> JsonObject:
     summary, _, more = (inspect.getdoc(route.handler) or "").partition("\n")
-    operation: dict[str, Any] = {"operationId": route.handler.__name__, "summary": summary}
+    operation: JsonObject = {"operationId": route.handler.__name__, "summary": summary}
     if more.strip():
         operation["description"] = " ".join(more.split())
     if route.parameters:
-        operation["parameters"] = [_parameter(each) for each in route.parameters]
+        operation["parameters"] = route.parameters
     if route.body is not None:
-        operation["requestBody"] = _body(route.body)
+        operation["requestBody"] = route.body
     guarded = keys and route.path not in OPEN_ROUTES
     answers = [*route.answers, *((refusal.UNAUTHORIZED,) if guarded else ()), *EVERYWHERE]
     operation["responses"] = _responses(route, answers)
@@ -79,25 +79,7 @@ def _operation(route: Route, *, keys: bool) -> dict[str, Any]:
     return operation
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
-    return {
-        "name": parameter.name,
-        "in": parameter.where,
-        "required": parameter.where == "path",
-        "description": parameter.description,
-        "schema": parameter.schema,
-    }
-
-
-def _body(body: Body) -> dict[str, Any]:
-    return {
-        "required": True,
-        "description": body.description,
-        "content": {body.media_type: {"schema": body.schema}},
-    }
-
-
-def _responses(route: Route, answers: Iterable[ResponseKind]) -> dict[str, Any]:
+def _responses(route: Route, answers: Iterable[ResponseKind]) -> JsonObject:
     by_status: dict[int, list[ResponseKind]] = {}
     for kind in answers:
         by_status.setdefault(kind.status, []).append(kind)
@@ -108,7 +90,7 @@ def _responses(route: Route, answers: Iterable[ResponseKind]) -> dict[str, Any]:
     return responses
 
 
-def _verdicts(kinds: list[ResponseKind]) -> dict[str, Any]:
+def _verdicts(kinds: list[ResponseKind]) -> JsonObject:
     described = " ".join(f"`{kind.message}`: {kind.when}" for kind in kinds)
     messages = [kind.message for kind in kinds]
     properties = {"status": {"const": kinds[0].status}, "message": {"enum": messages}}
@@ -123,11 +105,11 @@ def _verdicts(kinds: list[ResponseKind]) -> dict[str, Any]:
     return response
 
 
-def _response(description: str, form: dict[str, Any]) -> dict[str, Any]:
+def _response(description: str, form: JsonObject) -> JsonObject:
     return {"description": description, "content": {"application/json": {"schema": form}}}
 
 
-def _schemas() -> dict[str, Any]:
+def _schemas() -> JsonObject:
     fault = {
         "pointer": {"type": "string", "description": "An RFC 6901 pointer; empty is the whole."},
         "rule": {"enum": [*schema.RULES, *RULES]},

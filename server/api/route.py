@@ -12,42 +12,34 @@ RESULT: Final = f"{SCHEMAS}Result"
 """A verdict without its payload."""
 
 
-class Body(NamedTuple):
-    """A request's body: its media type, its JSON Schema, and a description for people."""
-
-    media_type: str
-    schema: dict[str, Any]
-    description: str
-
-
-class Parameter(NamedTuple):
-    """A header, or a part of the path; `where` is OpenAPI's `in`."""
-
-    name: str
-    where: str
-    schema: dict[str, Any]
-    description: str
+type JsonObject = dict[str, Any]
 
 
 class Route(NamedTuple):
     """A method and a path. The handler's docstring describes it in the OpenAPI document.
 
     `answers` are the kinds that only some routes have; all have `server.api.openapi.EVERYWHERE`.
-    `result` is the schema of a 200 that is no verdict.
+    `body` and `parameters` are OpenAPI's objects; `result` is the schema of a 200 that is no
+    verdict.
     """
 
     method: str
     path: str
     handler: Handler
     answers: tuple[ResponseKind, ...] = ()
-    body: Body | None = None
-    parameters: tuple[Parameter, ...] = ()
-    result: dict[str, Any] | None = None
+    body: JsonObject | None = None
+    parameters: tuple[JsonObject, ...] = ()
+    result: JsonObject | None = None
     pattern: str | None = None
     """The router's path, if it differs."""
 
 
-def closed_object(properties: dict[str, Any]) -> dict[str, Any]:
+def request_body(media_type: str, schema: JsonObject, description: str) -> JsonObject:
+    content = {media_type: {"schema": schema}}
+    return {"required": True, "description": description, "content": content}
+
+
+def closed_object(properties: JsonObject) -> JsonObject:
     """Return the JSON Schema of an object with all of these properties and no others."""
     return {
         "type": "object",

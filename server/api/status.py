@@ -23,7 +23,7 @@ from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_COLUMNS, LEDGER_STATES, LEDGER_TABLE, Reason
 from server.api.responses import HEADERS
-from server.api.route import Parameter, Route, closed_object
+from server.api.route import JsonObject, Route, closed_object
 from server.http import KEYS, SOURCE, Refusal, RequestFault, refusal
 
 MAX_ID: Final = 1_024
@@ -129,7 +129,7 @@ def _not_found(why: str) -> Refusal:
     return Refusal(refusal.NOT_FOUND, RequestFault("transaction", why))
 
 
-def combine(rows: Sequence[Row]) -> dict[str, Any]:
+def combine(rows: Sequence[Row]) -> JsonObject:
     """Combine an id's rows into one answer: the transaction's row and `conflicts`, other bodies'.
 
     The times cannot identify the conflicts: they may be settled in the same instant.
@@ -138,15 +138,15 @@ def combine(rows: Sequence[Row]) -> dict[str, Any]:
     return {"status": 200, **own, "conflicts": conflicts}
 
 
-_JSON_TYPES: Final[dict[str, dict[str, Any]]] = {
+_JSON_TYPES: Final[dict[str, JsonObject]] = {
     "STRING": {"type": "string"},
     "INT64": {"type": "integer"},
     "TIMESTAMP": {"type": "string", "format": "date-time"},
 }
 
 
-def _columns() -> dict[str, Any]:
-    columns: dict[str, Any] = {}
+def _columns() -> JsonObject:
+    columns: JsonObject = {}
     for column in LEDGER_COLUMNS:
         described = {**_JSON_TYPES[column.type], "description": column.description}
         if column.mode == "NULLABLE":
@@ -157,7 +157,7 @@ def _columns() -> dict[str, Any]:
     return columns
 
 
-def _result() -> dict[str, Any]:
+def _result() -> JsonObject:
     conflicts = {
         "type": "array",
         "items": closed_object(_columns()),
@@ -173,12 +173,13 @@ ROUTES: Final = (
         get_activity,
         (refusal.NOT_FOUND, refusal.UNAVAILABLE),
         parameters=(
-            Parameter(
-                "id",
-                "path",
-                {"type": "string", "minLength": 1, "maxLength": MAX_ID},
-                "The `id` of the transaction's verdict. With API keys: only of its own source.",
-            ),
+            {
+                "name": "id",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
+                "description": "The `id` of the verdict. With API keys: only of its own source.",
+            },
         ),
         result=_result(),
         # Not the paths of POST routes: a GET of them is answered with 405.

@@ -7,7 +7,7 @@ from multidict import CIMultiDictProxy
 import schema
 from ops.runtime import metrics
 from server.api.responses import INVALID_SCHEMA
-from server.api.route import Parameter
+from server.api.route import JsonObject
 from server.http import Refusal, RequestFault, refusal
 
 MAX_IDEMPOTENCY_KEY: Final = 255
@@ -17,20 +17,21 @@ MAX_ORDERING_KEY: Final = 1_024
 """Bytes of UTF-8: https://cloud.google.com/pubsub/quotas#resource_limits."""
 
 
-KEY_PARAMETERS: Final = (
-    Parameter(
-        "Idempotency-Key",
-        "header",
-        {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY},
-        "The same key again is applied once; with another body it is an `idempotency_conflict`.",
-    ),
-    Parameter(
-        "Ordering-Key",
-        "header",
-        {"type": "string", "minLength": 1, "maxLength": MAX_ORDERING_KEY},
-        "Transactions of one key are applied in order. By default the first table; the limit is in"
-        " bytes of UTF-8.",
-    ),
+KEY_PARAMETERS: Final[tuple[JsonObject, ...]] = (
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY},
+        "description": "A transaction that is sent again with the same key is applied once. The"
+        " same key with another body is an `idempotency_conflict`.",
+    },
+    {
+        "name": "Ordering-Key",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ORDERING_KEY},
+        "description": "Transactions of one key are applied in order. By default the first table."
+        " The limit is in bytes of UTF-8.",
+    },
 )
 
 

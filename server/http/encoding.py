@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 PART_BYTES: Final = 64 * 1024
 """The most that one step of decompression yields."""
@@ -21,18 +21,12 @@ class BrokenEncoding(ValueError):
     """The bytes are not in the Content-Encoding; the text gives the reason."""
 
 
-class Decoder(Protocol):
-    """Decodes bytes as they arrive. A part has at most PART_BYTES, or the length of the input."""
+def decoder(encoding: str) -> "Decoder":
+    """Return the decoder for a Content-Encoding header's text. Raises UnknownEncoding.
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decoded parts. Raises BrokenEncoding."""
-
-    def end(self) -> None:
-        """Raise BrokenEncoding if the stream is not complete."""
-
-
-def decoder(encoding: str) -> Decoder:
-    """Return the decoder for a Content-Encoding header's text. Raises UnknownEncoding."""
+    `feed` yields parts of at most PART_BYTES, or of the length of its input. `end` checks that the
+    stream is complete. Both raise BrokenEncoding.
+    """
     match encoding.strip().lower():
         case "" | "identity":
             return _Identity()
@@ -74,6 +68,9 @@ class _Inflate:
     def end(self) -> None:
         if self._inflater is None or not self._inflater.eof:
             raise BrokenEncoding("the compressed body ends too early")
+
+
+type Decoder = _Identity | _Inflate
 
 
 def _deflate_wbits(data: bytes) -> int:

@@ -2,7 +2,7 @@
 
 import time
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -73,23 +73,16 @@ def _route(request: web.Request) -> str:
     return "unmatched" if resource is None else resource.canonical
 
 
-class _Series(NamedTuple):
-    requests: Counter
-    seconds: Histogram
-
-
 @cache  # the labels are closed sets, and a look-up of a series costs more than counting in it
-def _series(route: str, status: int) -> _Series:
-    return _Series(
-        metrics.REQUESTS.labels(route, str(status)), metrics.REQUEST_SECONDS.labels(route)
-    )
+def _series(route: str, status: int) -> tuple[Counter, Histogram]:
+    return metrics.REQUESTS.labels(route, str(status)), metrics.REQUEST_SECONDS.labels(route)
 
 
 def _record(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     route = _route(request)
-    series = _series(route, response.status)
-    series.requests.inc()
-    series.seconds.observe(seconds)
+    requests, duration = _series(route, response.status)
+    requests.inc()
+    duration.observe(seconds)
     logger.info(
         "request",
         method=request.method,

@@ -20,10 +20,7 @@ class ResponseKind(NamedTuple):
 INVALID_JSON: Final = ResponseKind(400, "Invalid JSON", "The body is not JSON, or not UTF-8.")
 BAD_REQUEST: Final = ResponseKind(400, "Bad Request", "The request is not valid HTTP.")
 UNAUTHORIZED: Final = ResponseKind(
-    401,
-    "Unauthorized",
-    "API keys are configured and this one is missing or wrong.",
-    ("WWW-Authenticate",),
+    401, "Unauthorized", "The API key is missing or wrong.", ("WWW-Authenticate",)
 )
 FORBIDDEN: Final = ResponseKind(403, "Forbidden", "Scripts of this origin have no access.")
 NOT_FOUND: Final = ResponseKind(404, "Not Found", "It does not exist, or not yet.")
@@ -35,9 +32,7 @@ PAYLOAD_TOO_LARGE: Final = ResponseKind(
     413, "Payload Too Large", "The body has too many bytes, as sent or decompressed."
 )
 UNSUPPORTED: Final = ResponseKind(
-    415,
-    "Unsupported Media Type",
-    "The route does not take this Content-Type or Content-Encoding.",
+    415, "Unsupported Media Type", "The route takes another Content-Type or Content-Encoding."
 )
 CLIENT_GONE: Final = ResponseKind(
     499, "Client Closed Request", "For the log and the metrics: the client left before its answer."
@@ -46,10 +41,7 @@ INTERNAL: Final = ResponseKind(
     500, "Internal Server Error", "The server failed; send again with an Idempotency-Key."
 )
 UNAVAILABLE: Final = ResponseKind(
-    503,
-    "Unavailable",
-    "Not durably accepted, or not answered in time; send it again.",
-    ("Retry-After",),
+    503, "Unavailable", "Not durably accepted, or not in time; send it again.", ("Retry-After",)
 )
 
 

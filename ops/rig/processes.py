@@ -10,10 +10,10 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, overload
 
 import psutil
 
@@ -42,16 +42,20 @@ def wait_until[T](condition: Callable[[], T], seconds: float = 10, what: str = "
     return value
 
 
+@overload
 async def eventually[T](
-    condition: Callable[[], T | Awaitable[T]], seconds: float = 10, what: str = ""
-) -> T:
+    condition: Callable[[], Coroutine[Any, Any, T]], seconds: float = 10, what: str = ""
+) -> T: ...
+@overload
+async def eventually[T](condition: Callable[[], T], seconds: float = 10, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
     """Do as `wait_until` does without blocking the loop; the condition may be a coroutine."""
     give_up = time.monotonic() + seconds
     while True:
         answer = condition()
-        value: Any = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
-            return value  # type: ignore[no-any-return]
+            return value
         if time.monotonic() > give_up:
             raise RunFailed(_too_late(condition, seconds, what, value))
         await asyncio.sleep(_POLL_SECONDS)

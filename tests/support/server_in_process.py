@@ -132,7 +132,7 @@ class GateUnderTest:
 
 @contextlib.asynccontextmanager
 async def gate_under_test(
-    topic: FakeTopic, *, body_seconds: float = BODY_SECONDS, **settings: str
+    topic: FakeTopic, body_seconds: float = BODY_SECONDS, /, **settings: str
 ) -> AsyncIterator[GateUnderTest]:
     """Serve with these settings for the length of the block."""
     folder = tempfile.TemporaryDirectory()

@@ -1,6 +1,7 @@
 """Hostile bodies, a few of those that `python -m tests.support.hostile` sends in their hundreds."""
 
-from tests.support.hostile import Tally, expected, hostile, send
+from tests.support.hostile import Tally, expected, send
+from tests.support.hostile_bodies import hostile
 from tests.support.server import Server
 
 SEED = 1

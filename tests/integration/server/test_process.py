@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -94,7 +95,8 @@ def test_watchfiles_restarts_the_server_when_its_source_changes(tmp_path: Path) 
     # The command of the README, in this environment.
     program = f"{sys.executable} -m server"
     command = [sys.executable, "-m", "watchfiles", program, "server", "schema", "ops/runtime"]
-    with Service(command, cwd=tmp_path, PORT=str(port), **VARIABLES) as server:
+    environ = {**os.environ, **VARIABLES, "PORT": str(port)}
+    with Service(command, cwd=tmp_path, environ=environ) as server:
         server.wait_for_port(f"127.0.0.1:{port}")
         wait_until(lambda: answers(port), 20, "the first server answers")
         source = tmp_path / "server" / "api" / "responses.py"

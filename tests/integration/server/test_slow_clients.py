@@ -13,7 +13,7 @@ HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 @pytest.fixture
 async def impatient(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
-    async with gate_under_test(topic, body_seconds=0.3) as gate:
+    async with gate_under_test(topic, 0.3) as gate:
         yield gate
 
 

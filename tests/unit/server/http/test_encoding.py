@@ -11,7 +11,7 @@ TEXT = b"".join(b"%d " % n for n in range(100_000))
 
 def decode(encoding: str, body: bytes, step: int) -> bytes:
     decoding = decoder(encoding)
-    parts = []
+    parts: list[bytes] = []
     for start in range(0, len(body), step):
         parts += decoding.feed(body[start : start + step])
     decoding.end()

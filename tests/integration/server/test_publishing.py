@@ -13,9 +13,9 @@ from server.api import Readiness
 from server.app import connect_topic as connected
 from server.publish import Publisher, PublishFailed, PublishLimits, Topic
 from server.publish.queue import PublishQueue
-from tests.integration.pubsub.conftest import emulator_command, local_server
+from tests.integration.pubsub.conftest import emulator_command
 from tests.support.processes import Service, eventually, free_port
-from tests.support.pubsub import Client
+from tests.support.pubsub import Client, local_server
 
 
 @pytest.fixture(scope="module", params=["local", "google"])

@@ -188,9 +188,9 @@ class Client:
 
 
 def local_server(directory: Path, port: int) -> Service:
-    """Return our server, not yet started, with its database in `directory`."""
-    arguments = ["--host", "127.0.0.1", "--port", str(port), "--state-dir", str(directory)]
-    return Service.module("ops.local.pubsub", *arguments, PROJECT_ID="")
+    """Return our server, not yet started, with its database below `directory`."""
+    variables = {"PUBSUB_EMULATOR_HOST": f"127.0.0.1:{port}", "STATE_DIR": str(directory)}
+    return Service.module("ops.local.pubsub", PROJECT_ID="", **variables)
 
 
 def texts(messages: Iterable[types.ReceivedMessage]) -> list[str]:

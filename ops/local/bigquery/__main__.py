@@ -1,32 +1,22 @@
-"""`python -m ops.local.bigquery`: the embedded BigQuery, in local mode."""
+"""`python -m ops.local.bigquery`: the local BigQuery, until SIGTERM."""
 
+import socket
 import sys
 
 import duckdb
 
 from ops.local.bigquery import extensions, service
-from ops.local.listener import bind, split_address
-from ops.runtime import log, process
+from ops.local.launcher import launch
+from ops.runtime.settings import Settings
 
 
 def main() -> int:
-    """Serve until SIGTERM; return 1, with one line on stderr, if that is not possible."""
-    settings = process.settings_or_exit()
-    address = settings.bigquery_emulator_host
-    if not settings.local or address is None:
-        sys.stdout.write("local BigQuery is not needed: PROJECT_ID is set\n")
-        return 0
-    log.setup(process.name("local_bigquery"), settings)
+    return launch("local BigQuery", "local_bigquery", "BIGQUERY_EMULATOR_HOST", _run)
+
+
+def _run(settings: Settings, listener: socket.socket) -> int:
     directory = settings.state_dir.resolve() / "bigquery"
     dataset = (settings.project_id, settings.dataset_id)
-    try:
-        listener = bind(*split_address(address))
-    except OSError as error:
-        sys.stderr.write(
-            f"local BigQuery cannot listen on {address} (BIGQUERY_EMULATOR_HOST): "
-            f"{error.strerror}\n"
-        )
-        return 1
     try:
         directory.mkdir(parents=True, exist_ok=True)
         extensions.install(directory)

@@ -128,8 +128,10 @@ class DeliverySchedule:
         return response.leases
 
     def _take_unordered(self, response: _Response, now: float, sharers: int) -> None:
-        share = ceil(len(self._unordered) / sharers)
-        while share > 0 and self._unordered and response.has_room():
+        waiting = len(self._unordered)
+        share = ceil(waiting / sharers)
+        while share > 0 and waiting > 0 and response.has_room():
+            waiting -= 1
             entry = self._unordered.pop()
             if not self._was_acked(entry):
                 response.add(self._lease(entry, None, response.consumer, now))
@@ -160,7 +162,7 @@ class DeliverySchedule:
         failures, _ = self._failed.pop(seq, (0, 0))
         self._token += 1
         lease = Lease(entry, key, consumer, now + consumer.lease_seconds, self._token, failures)
-        self._leases.add(lease)
+        self._leases.add(seq, lease)
         if key is not None:
             key.leased[seq] = lease
         consumer.messages += 1

@@ -6,7 +6,6 @@ from pathlib import Path
 import grpc
 from google.protobuf import struct_pb2, wrappers_pb2
 
-from ops.local.listener import bind
 from ops.local.pubsub.broker import Broker
 from ops.local.pubsub.message_store import MessageStore
 from ops.local.pubsub.publisher_service import PublisherService
@@ -28,16 +27,15 @@ _OPTIONS = [
 _GRACE_SECONDS = 2.0
 
 
-async def serve(host: str, port: int, directory: Path, stop: asyncio.Event) -> None:
+async def serve(address: str, directory: Path, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises `InUse` or `OSError` at the start."""
-    _check_port(host, port)
     store = MessageStore(directory)
     try:
         broker = Broker(store)
         await broker.load()
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers(handlers(broker))
-        _bind(server, host, port)
+        _bind(server, address)
         await server.start()
         await stop.wait()
         await broker.close()
@@ -46,19 +44,11 @@ async def serve(host: str, port: int, directory: Path, stop: asyncio.Event) -> N
         await store.close()
 
 
-def _check_port(host: str, port: int) -> None:
-    """Raise OSError with the reason, which gRPC's own error does not contain."""
+def _bind(server: grpc.aio.Server, address: str) -> None:
     try:
-        bind(host, port).close()
-    except OSError as error:
-        raise OSError(f"cannot listen on port {port} of {host}: {error.strerror}") from None
-
-
-def _bind(server: grpc.aio.Server, host: str, port: int) -> None:
-    try:
-        server.add_insecure_port(f"{host}:{port}")
+        server.add_insecure_port(address)
     except RuntimeError as error:
-        raise OSError(f"cannot listen on port {port} of {host}: {error}") from None
+        raise OSError(f"cannot listen on {address}: {error}") from None
 
 
 def handlers(broker: Broker) -> list[grpc.GenericRpcHandler]:

@@ -71,9 +71,9 @@ class LeaseTable(dict[int, Lease]):
         # (deadline, seq, token); an entry is stale when its lease has ended or was extended.
         self._deadlines: list[tuple[float, int, int]] = []
 
-    def add(self, lease: Lease) -> None:
-        self[lease.seq] = lease
-        heapq.heappush(self._deadlines, (lease.deadline, lease.seq, lease.token))
+    def add(self, seq: int, lease: Lease) -> None:
+        self[seq] = lease
+        heapq.heappush(self._deadlines, (lease.deadline, seq, lease.token))
 
     def of(self, given: AckId) -> Lease | None:
         """Return the lease of exactly this delivery, if it still runs."""
@@ -85,24 +85,21 @@ class LeaseTable(dict[int, Lease]):
         heapq.heappush(self._deadlines, (deadline, lease.seq, lease.token))
 
     def next_deadline(self) -> float | None:
-        while self._deadlines and self._current(*self._deadlines[0]) is None:
+        while self._deadlines:
+            deadline, seq, token = self._deadlines[0]
+            lease = self.get(seq)
+            if lease is not None and lease.token == token and lease.deadline == deadline:
+                return deadline
             heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        return None
 
     def expired(self, now: float) -> list[Lease]:
         """Return the leases past their deadlines, each only once."""
         due: dict[int, Lease] = {}
-        while self._deadlines and self._deadlines[0][0] <= now:
-            # A lease is in the heap twice when it was extended to the same moment.
-            if lease := self._current(*heapq.heappop(self._deadlines)):
-                due[lease.seq] = lease
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            seq = heapq.heappop(self._deadlines)[1]
+            due[seq] = self[seq]  # twice in the heap if it was extended to the same moment
         return list(due.values())
-
-    def _current(self, deadline: float, seq: int, token: int) -> Lease | None:
-        lease = self.get(seq)
-        if lease is None or lease.token != token or lease.deadline != deadline:
-            return None
-        return lease
 
 
 # Keys with a message to deliver, in the order of their turns.

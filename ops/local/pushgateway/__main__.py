@@ -1,4 +1,4 @@
-"""`python -m ops.local.pushgateway`: the Pushgateway, in local mode."""
+"""`python -m ops.local.pushgateway`: the Pushgateway of local mode, until SIGTERM."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ops.local.listener import bind, split_address
+from ops.local.launcher import launch
 from ops.local.pushgateway.gateway import create_app
 from ops.local.pushgateway.metric_groups import MetricGroups
 from ops.runtime import log, process
+from ops.runtime.settings import Settings
 
 BINARIES = ("prometheus-pushgateway", "pushgateway")
 SAVE_SECONDS = 30.0
@@ -23,43 +24,28 @@ logger = log.get(__name__)
 
 
 def main() -> int:
-    """Run the real Pushgateway if it is installed, else our own until SIGTERM."""
-    settings = process.settings_or_exit()
-    address = settings.pushgateway_prometheus_host
-    if not settings.local:
-        sys.stdout.write("the local Pushgateway is not needed: PROJECT_ID is set\n")
-        return 0
-    log.setup(process.name("local_pushgateway"), settings)
-    try:
-        listener = bind(*split_address(address))
-    except OSError as error:
-        sys.stderr.write(
-            f"the local Pushgateway cannot listen on {address} (PUSHGATEWAY_PROMETHEUS_HOST): "
-            f"{error.strerror}\n"
-        )
-        return 1
+    return launch("the local Pushgateway", "local_pushgateway", "PUSHGATEWAY_PROMETHEUS_HOST", _run)
+
+
+def _run(settings: Settings, listener: socket.socket) -> int:
+    """Run the real Pushgateway if it is installed, else our own."""
     directory = settings.state_dir.resolve() / "pushgateway"
     directory.mkdir(parents=True, exist_ok=True)
     for binary in filter(None, map(shutil.which, BINARIES)):
         listener.close()
         sys.stdout.flush()
+        command = [
+            binary,
+            f"--web.listen-address={settings.pushgateway_prometheus_host}",
+            f"--persistence.file={directory / 'metrics'}",
+            "--log.level=warn",
+        ]
         # The process becomes the binary, so supervisord's signals reach it directly.
-        os.execv(binary, command(binary, address, directory))  # noqa: S606
-    return process.run(lambda: serve(listener, directory / "metric_groups.json"))
+        os.execv(binary, command)  # noqa: S606
+    return process.run(lambda: _serve(listener, directory / "metric_groups.json"))
 
 
-def command(binary: str, address: str, directory: Path) -> list[str]:
-    """Return the real Pushgateway's command line; its groups survive a restart."""
-    return [
-        binary,
-        f"--web.listen-address={address}",
-        f"--persistence.file={directory / 'metrics'}",
-        "--log.level=warn",
-    ]
-
-
-async def serve(listener: socket.socket, file: Path) -> int:
-    """Serve on this socket until SIGTERM; the groups are saved in the file."""
+async def _serve(listener: socket.socket, file: Path) -> int:
     stop = process.stop_event()
     groups = MetricGroups(file)
     runner = web.AppRunner(create_app(groups), access_log=None, shutdown_timeout=DRAIN_SECONDS)

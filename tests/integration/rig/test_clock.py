@@ -100,10 +100,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     directory = tmp_path_factory.mktemp("pubsub")
     port = free_port()
     command = [sys.executable, "-m", "ops.rig.clock", directory / "offset", "ops.local.pubsub"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--state-dir", directory / "state"]
-    with Service(command, PROJECT_ID="") as service:
-        service.wait_for_port(f"127.0.0.1:{port}")
-        yield f"127.0.0.1:{port}", directory / "offset"
+    address = f"127.0.0.1:{port}"
+    variables = {"PUBSUB_EMULATOR_HOST": address, "STATE_DIR": str(directory / "state")}
+    with Service(command, PROJECT_ID="", **variables) as service:
+        service.wait_for_port(address)
+        yield address, directory / "offset"
 
 
 async def test_only_the_time_of_day_jumps_and_comes_back(

@@ -1,0 +1,43 @@
+"""The start of a local service: only in local mode, with one line of error if its port is taken."""
+
+import socket
+import sys
+from collections.abc import Callable
+
+from ops.runtime import log, process
+from ops.runtime.settings import Settings
+
+
+def launch(
+    title: str, name: str, address_setting: str, run: Callable[[Settings, socket.socket], int]
+) -> int:
+    """Bind the setting's address and call `run` with it; return the process's exit status.
+
+    `name` is the process's name in its log. The socket is bound and does not listen yet.
+    """
+    settings = process.settings_or_exit()
+    if not settings.local:
+        sys.stdout.write(f"{title} is not needed: PROJECT_ID is set\n")
+        return 0
+    log.setup(process.name(name), settings)
+    address = str(getattr(settings, address_setting.lower()))
+    try:
+        listener = _bind(address)
+    except OSError as error:
+        reason = f"{title} cannot listen on {address} ({address_setting}): {error.strerror}"
+        sys.stderr.write(f"{reason}\n")
+        return 1
+    return run(settings, listener)
+
+
+def _bind(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import functools
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from functools import partial
+from threading import Thread
 
 from ops.commands.doctor import machine_checks, pubsub_checks, warehouse_checks
 from ops.commands.doctor.check_result import CheckFailed, CheckResult, CheckSkipped
@@ -15,8 +15,9 @@ from ops.runtime.settings import Settings
 # A check may take this much longer than its own calls.
 _GRACE_SECONDS = 0.5
 
+type BlockingCheck = Callable[[Settings, float], str]
 type Check = Callable[[], Awaitable[str]]
-type Explain = Callable[[Exception], CheckFailed]
+type Explained = Callable[[Exception, Settings, float], CheckFailed]
 
 
 async def examine(settings: Settings, seconds: float) -> list[CheckResult]:
@@ -24,68 +25,47 @@ async def examine(settings: Settings, seconds: float) -> list[CheckResult]:
 
     Cloud services are checked after the credentials, because they need them.
     """
+
+    def run(name: str, check: Check, explained: Explained = _unexpected) -> Awaitable[CheckResult]:
+        return _run(name, check, lambda error: explained(error, settings, seconds), seconds)
+
+    def blocking(check: BlockingCheck) -> Check:
+        return partial(_in_thread, partial(check, settings, seconds))
+
     machine = asyncio.gather(
-        *(
-            _run(name, _in_thread(check, settings, seconds), seconds, _unexpected)
-            for name, check in machine_checks.CHECKS.items()
-        )
+        *(run(name, blocking(check)) for name, check in machine_checks.CHECKS.items())
     )
-    check = _in_thread(machine_checks.credentials, settings, seconds)
-    credentials = await _run("credentials", check, seconds, _unexpected)
+    credentials = await run("credentials", blocking(machine_checks.credentials))
     usable = credentials.state != "wrong"
-    async with _pubsub_checks(settings, seconds, usable=usable) as on_pubsub:
+    async with contextlib.AsyncExitStack() as stack:
+        on_pubsub: dict[str, Check] = dict.fromkeys(pubsub_checks.CHECKS, _no_credentials)
+        if usable or settings.pubsub_emulator_host:
+            checks = PubSubChecks(settings, seconds)
+            stack.push_async_callback(checks.aclose)
+            on_pubsub = {name: partial(each, checks) for name, each in pubsub_checks.CHECKS.items()}
+        on_bigquery: dict[str, Check] = dict.fromkeys(warehouse_checks.CHECKS, _no_credentials)
+        if usable or settings.bigquery_emulator_host:
+            on_bigquery = {name: blocking(each) for name, each in warehouse_checks.CHECKS.items()}
         services = await asyncio.gather(
-            *_started(on_pubsub, pubsub_checks.explained, settings, seconds),
-            *_started(
-                _warehouse_checks(settings, seconds, usable=usable),
-                warehouse_checks.explained,
-                settings,
-                seconds,
-            ),
+            *(run(name, each, pubsub_checks.explained) for name, each in on_pubsub.items()),
+            *(run(name, each, warehouse_checks.explained) for name, each in on_bigquery.items()),
         )
     first, *rest = await machine
     return [first, credentials, *services, *rest]
-
-
-@contextlib.asynccontextmanager
-async def _pubsub_checks(
-    settings: Settings, seconds: float, *, usable: bool
-) -> AsyncIterator[dict[str, Check]]:
-    if not (usable or settings.pubsub_emulator_host):
-        yield dict.fromkeys(pubsub_checks.CHECKS, _no_credentials)
-        return
-    async with contextlib.aclosing(PubSubChecks(settings, seconds)) as pubsub:
-        yield {
-            name: functools.partial(check, pubsub) for name, check in pubsub_checks.CHECKS.items()
-        }
-
-
-def _warehouse_checks(settings: Settings, seconds: float, *, usable: bool) -> dict[str, Check]:
-    if not (usable or settings.bigquery_emulator_host):
-        return dict.fromkeys(warehouse_checks.CHECKS, _no_credentials)
-    return {
-        name: _in_thread(check, settings, seconds)
-        for name, check in warehouse_checks.CHECKS.items()
-    }
-
-
-def _started(
-    checks: dict[str, Check],
-    explained: Callable[[Exception, Settings, float], CheckFailed],
-    settings: Settings,
-    seconds: float,
-) -> list[Awaitable[CheckResult]]:
-    return [
-        _run(name, check, seconds, lambda error: explained(error, settings, seconds))
-        for name, check in checks.items()
-    ]
 
 
 async def _no_credentials() -> str:
     raise CheckSkipped("not checked: there are no credentials")
 
 
-async def _run(name: str, check: Check, seconds: float, explain: Explain) -> CheckResult:
+def _unexpected(error: Exception, settings: Settings, seconds: float) -> CheckFailed:
+    del settings, seconds
+    return CheckFailed(f"{type(error).__name__}: {error}")
+
+
+async def _run(
+    name: str, check: Check, explained: Callable[[Exception], CheckFailed], seconds: float
+) -> CheckResult:
     try:
         return CheckResult(name, "ok", await asyncio.wait_for(check(), seconds + _GRACE_SECONDS))
     except CheckSkipped as reason:
@@ -94,43 +74,23 @@ async def _run(name: str, check: Check, seconds: float, explain: Explain) -> Che
         remedy = "check that the service and the network are up; --seconds waits longer"
         return CheckResult(name, "wrong", f"no answer within {seconds:g} s", remedy)
     except Exception as error:  # noqa: BLE001  # an error in a check is a result too
-        failed = error if isinstance(error, CheckFailed) else explain(error)
+        failed = error if isinstance(error, CheckFailed) else explained(error)
         return CheckResult(name, "wrong", str(failed), failed.remedy)
 
 
-def _unexpected(error: Exception) -> CheckFailed:
-    return CheckFailed(f"{type(error).__name__}: {error}")
+async def _in_thread(check: Callable[[], str]) -> str:
+    """Run a blocking check in a daemon thread, because the process does not wait for one to exit.
 
-
-def _in_thread(
-    blocking: Callable[[Settings, float], str], settings: Settings, seconds: float
-) -> Check:
-    """Return a check that runs in a daemon thread.
-
-    The process does not wait for a daemon thread when it exits. It would wait for the threads of a
-    pool, even for one that hangs in a DNS query.
+    It would wait for the threads of a pool, even for one that hangs in a DNS query.
     """
+    result: Future[str] = Future()
+    result.set_running_or_notify_cancel()  # a timeout does not cancel it
 
-    async def check() -> str:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[str] = loop.create_future()
+    def work() -> None:
+        try:
+            result.set_result(check())
+        except Exception as error:  # noqa: BLE001  # raised again by the await below
+            result.set_exception(error)
 
-        def work() -> None:
-            try:
-                done: tuple[Callable[..., None], Any] = (
-                    future.set_result,
-                    blocking(settings, seconds),
-                )
-            except Exception as error:  # noqa: BLE001  # raised again where it is awaited
-                done = (future.set_exception, error)
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(finish, *done)
-
-        def finish(set_outcome: Callable[..., None], outcome: Any) -> None:
-            if not future.done():  # it has not timed out
-                set_outcome(outcome)
-
-        threading.Thread(target=work, daemon=True).start()
-        return await future
-
-    return check
+    Thread(target=work, daemon=True).start()
+    return await asyncio.wrap_future(result)

@@ -1,5 +1,6 @@
 """The doctor's checks of this machine, its settings and its Pushgateway. They block."""
 
+import functools
 import os
 import shutil
 import time
@@ -53,23 +54,11 @@ def credentials(settings: Settings, seconds: float) -> str:
     )
     try:
         found = google_credentials.find(settings)
-        found.refresh(_TimeoutRequest(seconds))  # type: ignore[no-untyped-call]
+        found.refresh(functools.partial(Request(), timeout=seconds))  # type: ignore[no-untyped-call]
     except (GoogleAuthError, OSError, ValueError) as error:
         raise CheckFailed(" ".join(str(error).split())[:300], remedy) from None
     who = getattr(found, "service_account_email", None) or "the environment's own identity"
     return f"a token was obtained for {who}"
-
-
-class _TimeoutRequest(Request):
-    """Google's transport with a timeout for each request."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
-
-    def __call__(self, *arguments: object, **options: object) -> object:
-        options["timeout"] = self._seconds
-        return super().__call__(*arguments, **options)  # type: ignore[no-untyped-call]
 
 
 def pushgateway(settings: Settings, seconds: float) -> str:
@@ -85,7 +74,7 @@ def pushgateway(settings: Settings, seconds: float) -> str:
         ) from None
 
 
-def disk(settings: Settings, seconds: float) -> str:
+def disk(settings: Settings, seconds: float, least_free_bytes: float = LEAST_FREE_BYTES) -> str:
     """Check the free space under STATE_DIR and that it is writable."""
     del seconds
     folder = settings.state_dir.absolute()
@@ -93,7 +82,7 @@ def disk(settings: Settings, seconds: float) -> str:
     if not os.access(existing, os.W_OK | os.X_OK):
         raise CheckFailed(f"{existing} is not writable", f"chown -R {os.getuid()} {existing}")
     free = shutil.disk_usage(existing).free
-    if free < LEAST_FREE_BYTES:
+    if free < least_free_bytes:
         raise CheckFailed(
             f"{free / _GIGABYTE:.2f} GB free under {existing}",
             f"delete files (du -xh {existing} | sort -h), or set STATE_DIR",

@@ -10,7 +10,7 @@ from tests.support.processes import Service
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The embedded Pub/Sub and BigQuery; yields the environment that leads to them."""
+    """The embedded Pub/Sub and BigQuery; yields their environment."""
     folder: Path = tmp_path_factory.mktemp("local")
     pubsub, warehouse = (f"127.0.0.1:{port}" for port in free_ports(2))
     variables = {
@@ -30,7 +30,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def settings(local: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Settings of the embedded services, with topics and a dataset of the test's own."""
+    """Settings of the embedded services, with the test's own topics and dataset."""
     own = tmp_path.name.replace("-", "_")
     own_names = {"DATASET_ID": own, "TOPIC_ID": own, "SUBSCRIPTION_ID": own}
     for name, value in {**local, **own_names}.items():

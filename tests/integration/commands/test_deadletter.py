@@ -32,7 +32,7 @@ def provisioned(settings: Settings, capsys: Shown) -> Settings:
 def warehouse(settings: Settings) -> Iterator[bigquery.Client]:
     client = clients.warehouse(settings)
     yield client
-    client.close()
+    client.close()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def query(settings: Settings, warehouse: bigquery.Client) -> Any:
 
 @pytest.fixture
 def worker(settings: Settings) -> Iterator[Service]:
-    """A worker of the test's own, not started."""
+    """A worker that is not started yet."""
     service = Service.module(
         "workers", BATCH_MAX_SECONDS="0.1", PUSHGATEWAY_PROMETHEUS_HOST="127.0.0.1:9"
     )
@@ -120,12 +120,12 @@ def test_listing_counts_by_reason_and_table_and_takes_nothing_away(
     assert "3 dead letters" in shown
 
 
-def test_an_empty_subscription_is_told(capsys: Shown) -> None:
+def test_an_empty_subscription_is_reported(capsys: Shown) -> None:
     assert deadletter("list") == 0
     assert capsys.readouterr().out == "no dead letters\n"
 
 
-def test_the_limit_bounds_what_is_pulled_and_says_so(settings: Settings, capsys: Shown) -> None:
+def test_the_limit_bounds_the_pull_and_is_reported(settings: Settings, capsys: Shown) -> None:
     bury(settings, *(letter(f"a{n}", transaction(insert("t", n=n)), "too_large") for n in range(4)))
     assert deadletter("list", "--limit", "3", "--format", "json") == 0
     captured = capsys.readouterr()
@@ -145,9 +145,7 @@ def test_showing_prints_the_body_as_it_was_sent(settings: Settings, capsys: Show
     assert "there is no dead letter nobody" in captured.err
 
 
-def test_discarding_removes_what_is_named_and_nothing_else(
-    settings: Settings, capsys: Shown
-) -> None:
+def test_discarding_removes_only_the_chosen_dead_letters(settings: Settings, capsys: Shown) -> None:
     body = transaction(insert("t", n=1))
     bury(
         settings,
@@ -264,15 +262,17 @@ def published(settings: Settings, count: int) -> list[PubsubMessage]:
 
 
 @pytest.mark.parametrize("died_after", ["delete_rejected", "publish"])
-def test_a_replay_that_dies_on_its_way_is_made_good_by_the_next(
+def test_a_replay_that_dies_on_its_way_is_completed_by_the_next(
     died_after: str, settings: Settings, capsys: Shown, query: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = transaction(delete("orders", n=1), insert("orders", n=7))
     settle(query, "a1", "rejected", body)
     bury(settings, letter("a1", body, "table_missing"))
     with monkeypatch.context() as patched:
-        step = (Replay, "publish") if died_after == "delete_rejected" else (DeadLetterQueue, "ack")
-        patched.setattr(*step, _dies)
+        if died_after == "publish":
+            patched.setattr(DeadLetterQueue, "ack", _dies)
+        else:
+            patched.setattr(Replay, "publish", _dies)
         with pytest.raises(RuntimeError, match="killed here"):
             deadletter("replay", "a1")
     assert states(query) == []
@@ -310,9 +310,9 @@ def test_an_id_that_is_taken_is_refused_or_replayed_under_a_new_id(
         bury(settings, letter("a1", body, "idempotency_conflict"))
 
     assert deadletter("replay", "a1") == 1
-    told = capsys.readouterr().out
-    assert "refused: its id is taken by another body, which was applied" in told
-    assert "--new-id" in told
+    printed = capsys.readouterr().out
+    assert "refused: its id is taken by another body, which was applied" in printed
+    assert "--new-id" in printed
     assert listed(capsys)["dead_letters"] == 1
 
     assert deadletter("replay", "--reason", "idempotency_conflict", "--new-id") == 0
@@ -331,7 +331,7 @@ async def _dies(*_: object, **__: object) -> None:
     raise RuntimeError("killed here")
 
 
-def test_what_is_held_goes_back_when_the_command_fails(
+def test_dead_letters_are_nacked_when_the_command_fails(
     settings: Settings, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bury(settings, letter("a1", transaction(insert("t", n=1)), "too_large"))
@@ -343,16 +343,16 @@ def test_what_is_held_goes_back_when_the_command_fails(
 
 
 @pytest.mark.parametrize("name", ["PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"])
-def test_a_service_that_is_away_is_one_line_and_nothing_is_lost(
+def test_an_unreachable_service_is_one_line_and_nothing_is_lost(
     name: str, settings: Settings, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bury(settings, letter("a1", transaction(insert("t", n=1)), "too_large"))
     with monkeypatch.context() as patched:
         patched.setenv(name, f"127.0.0.1:{free_port()}")
         assert deadletter("replay", "a1") == 1
-    told = capsys.readouterr().err
-    assert "does not answer" in told
-    assert len(told.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert "does not answer" in printed
+    assert len(printed.splitlines()) == 1
     assert listed(capsys)["dead_letters"] == 1
 
 

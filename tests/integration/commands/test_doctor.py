@@ -9,7 +9,7 @@ from ops.commands.__main__ import main
 from ops.runtime.settings import Settings
 
 
-class _Ready(BaseHTTPRequestHandler):
+class _ReadyHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/-/ready" else 404)
         self.send_header("Content-Length", "0")
@@ -23,7 +23,7 @@ class _Ready(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def pushgateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Ready) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _ReadyHandler) as server:
         thread = Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         monkeypatch.setenv("PUSHGATEWAY_PROMETHEUS_HOST", f"127.0.0.1:{server.server_port}")
@@ -40,7 +40,7 @@ def examined(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[st
 
 
 @pytest.mark.usefixtures("settings", "pushgateway")
-def test_what_is_provisioned_is_all_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_provisioned_resources_are_ok(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["provision"]) == 0
     status, found = examined(capsys)
     assert status == 0, found
@@ -53,7 +53,7 @@ def test_what_is_provisioned_is_all_well(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.usefixtures("settings", "pushgateway")
-def test_what_is_missing_is_wrong_and_provision_mends_it(
+def test_missing_resources_are_wrong_and_the_fix_is_provision(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     status, found = examined(capsys)

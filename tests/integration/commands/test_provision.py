@@ -33,7 +33,7 @@ def test_the_ledger_takes_a_row_and_keeps_its_columns(settings: Settings) -> Non
     client = clients.warehouse(settings)
     table = client.get_table(f"{settings.dataset_path}.{LEDGER_TABLE}")
     assert [field.name for field in table.schema] == [field.name for field in LEDGER_SCHEMA]
-    client.close()
+    client.close()  # type: ignore[no-untyped-call]
 
 
 def test_another_lease_updates_the_subscription(
@@ -55,8 +55,8 @@ def test_a_subscription_without_ordering_is_refused_with_the_remedy(
         await subscriber.create_subscription(
             name=settings.subscription_path, topic=settings.topic_path
         )
-        await publisher.transport.close()
-        await subscriber.transport.close()
+        await publisher.transport.close()  # type: ignore[no-untyped-call]
+        await subscriber.transport.close()  # type: ignore[no-untyped-call]
 
     asyncio.run(wrong())
     assert main(["provision"]) == 1
@@ -70,24 +70,24 @@ def test_a_column_added_to_the_ledger_later_is_added_to_an_older_table(settings:
     client.create_table(older)
     outcome = provision_warehouse.ensure(settings)[1].outcome
     columns = [each.name for each in client.get_table(older.reference).schema]
-    client.close()
+    client.close()  # type: ignore[no-untyped-call]
     assert outcome == "updated"
     assert columns == [field.name for field in LEDGER_SCHEMA]
 
 
-def test_services_that_are_away_are_one_clear_line(
+def test_an_unreachable_service_is_one_line(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", nobody)
     assert settings.local
     assert main(["provision"]) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 1
-    assert f"Pub/Sub does not answer at {nobody}" in told[0]
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 1
+    assert f"Pub/Sub does not answer at {nobody}" in printed[0]
 
 
-def test_in_the_cloud_supervisords_own_run_makes_nothing(
+def test_in_the_cloud_only_local_creates_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PROJECT_ID", "DATASET_ID", "TOPIC_ID", "SUBSCRIPTION_ID"):

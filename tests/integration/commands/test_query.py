@@ -41,9 +41,9 @@ def test_an_error_is_one_line_and_exit_status_1(
     sql: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["query", sql]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("gatekeeper: ")
-    assert len(told.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("gatekeeper: ")
+    assert len(printed.splitlines()) == 1
 
 
 def test_an_unreachable_warehouse_is_reported_immediately(

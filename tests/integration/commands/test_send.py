@@ -16,14 +16,14 @@ from tests.support.stream import insert, transaction
 Serve = Callable[[web.Application], Awaitable[TestServer]]
 
 
-class Gate:
-    """The ingest route as its contract says, with what a test wants to go wrong."""
+class FaultyServer:
+    """The ingest route, with faults that a test asks for."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}  # by idempotency key: the first is what counts
         self.order: list[tuple[str, int]] = []  # table and n, as accepted
         self.orderings: set[str | None] = set()
-        self.requests = self.now = self.most_at_once = 0
+        self.requests = self.now = self.most_parallel = 0
         self.trouble: Counter[int] = Counter()  # n → how many times it is answered 503
         self.cut: set[int] = set()  # n: accepted, but the first answer is lost
         self.api_key: str | None = None
@@ -31,7 +31,7 @@ class Gate:
     async def accept(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
         self.now += 1
-        self.most_at_once = max(self.most_at_once, self.now)
+        self.most_parallel = max(self.most_parallel, self.now)
         try:
             return await self._accept(request)
         finally:
@@ -71,12 +71,12 @@ class Gate:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def gate() -> FaultyServer:
+    return FaultyServer()
 
 
 @pytest.fixture
-async def url(gate: Gate, aiohttp_server: Serve) -> str:
+async def url(gate: FaultyServer, aiohttp_server: Serve) -> str:
     app = web.Application()
     app.router.add_post("/api/activities", gate.accept)
     return str((await aiohttp_server(app)).make_url("/"))
@@ -101,18 +101,18 @@ async def send(*words: object) -> int:
 
 
 async def test_every_line_is_sent_and_counted(
-    gate: Gate, url: str, file: Path, capsys: pytest.CaptureFixture[str]
+    gate: FaultyServer, url: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(file, *numbered(200, tables=5))
     assert await send(file, "--url", url) == 0
     assert len(gate.bodies) == 200
-    assert gate.most_at_once > 1
+    assert gate.most_parallel > 1
     assert "200" in capsys.readouterr().out
     assert not file.with_name("orders.ndjson.rejected.ndjson").exists()
 
 
-async def test_lines_of_one_table_keep_their_order_whatever_is_tried_again(
-    gate: Gate, url: str, file: Path
+async def test_lines_of_one_table_keep_their_order_during_retries(
+    gate: FaultyServer, url: str, file: Path
 ) -> None:
     write(file, *numbered(90, tables=3))
     gate.trouble.update({0: 2, 10: 1, 44: 1, 45: 1})
@@ -124,18 +124,18 @@ async def test_lines_of_one_table_keep_their_order_whatever_is_tried_again(
 
 
 async def test_an_ordering_key_keeps_the_order_of_all_lines(
-    gate: Gate, url: str, file: Path
+    gate: FaultyServer, url: str, file: Path
 ) -> None:
     write(file, *numbered(40, tables=4))
     gate.trouble.update({3: 1, 20: 2})
     assert await send(file, "--url", url, "--ordering-key", "import") == 0
     assert [n for _, n in gate.order] == list(range(40))
     assert gate.orderings == {"import"}
-    assert gate.most_at_once == 1
+    assert gate.most_parallel == 1
 
 
 async def test_a_repeated_run_changes_nothing_and_another_file_is_new(
-    gate: Gate, url: str, file: Path
+    gate: FaultyServer, url: str, file: Path
 ) -> None:
     write(file, *numbered(10))
     assert await send(file, "--url", url) == 0
@@ -146,7 +146,9 @@ async def test_a_repeated_run_changes_nothing_and_another_file_is_new(
     assert len(gate.bodies) == 21
 
 
-async def test_a_named_run_knows_its_lines_by_number(gate: Gate, url: str, file: Path) -> None:
+async def test_a_named_run_knows_its_lines_by_number(
+    gate: FaultyServer, url: str, file: Path
+) -> None:
     write(file, *numbered(10))
     assert await send(file, "--url", url, "--run", "r") == 0
     write(file, *numbered(11))
@@ -155,7 +157,7 @@ async def test_a_named_run_knows_its_lines_by_number(gate: Gate, url: str, file:
 
 
 async def test_rejected_lines_are_kept_with_their_verdict_and_hold_up_nothing(
-    gate: Gate, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gate: FaultyServer, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = numbered(2)
     write(file, first, "not json", second, {"activities": 1e400})
@@ -175,13 +177,13 @@ async def test_rejected_lines_are_kept_with_their_verdict_and_hold_up_nothing(
 
 
 async def test_a_line_that_cannot_be_sent_stops_the_run_and_nothing_of_its_key_passes_it(
-    gate: Gate, url: str, file: Path, capsys: pytest.CaptureFixture[str]
+    gate: FaultyServer, url: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(file, *numbered(100))
     gate.trouble[50] = 1_000_000
     assert await send(file, "--url", url, "--patience", "0.3") == 1
-    told = capsys.readouterr().err
-    assert "stopped: line 51: the server answers 503" in told
+    printed = capsys.readouterr().err
+    assert "stopped: line 51: the server answers 503" in printed
     assert [n for _, n in gate.order] == list(range(50))
     gate.trouble.clear()
     assert await send(file, "--url", url) == 0
@@ -189,7 +191,7 @@ async def test_a_line_that_cannot_be_sent_stops_the_run_and_nothing_of_its_key_p
 
 
 async def test_a_key_is_sent_and_a_wrong_one_stops_the_run(
-    gate: Gate,
+    gate: FaultyServer,
     url: str,
     file: Path,
     capsys: pytest.CaptureFixture[str],
@@ -208,7 +210,7 @@ async def test_a_key_is_sent_and_a_wrong_one_stops_the_run(
     assert "sesame" not in captured.out + captured.err
 
 
-async def test_a_server_that_is_away_is_told(
+async def test_an_unreachable_server_is_reported(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(file, *numbered(3))
@@ -217,7 +219,7 @@ async def test_a_server_that_is_away_is_told(
     assert "stopped: line 1: Cannot connect" in capsys.readouterr().err
 
 
-async def test_another_server_than_gatekeeper_is_told(
+async def test_another_server_than_gatekeeper_is_reported(
     file: Path, aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(file, *numbered(3))
@@ -227,7 +229,7 @@ async def test_another_server_than_gatekeeper_is_told(
 
 
 @pytest.mark.parametrize("words", [("nowhere",), (".", "--url", "ftp://x"), (".", "--url", "x")])
-async def test_what_cannot_be_is_one_line(
+async def test_invalid_arguments_are_one_line(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str], file: Path
 ) -> None:
     write(file)

@@ -55,11 +55,11 @@ def test_a_table_shows_null_and_takes_no_markup_from_data(
     assert "1 row" in shown
 
 
-def test_a_long_table_says_how_much_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_table_prints_the_number_of_hidden_rows(capsys: pytest.CaptureFixture[str]) -> None:
     _write_table(["n"], ([each] for each in range(TABLE_ROWS + 5)))
     assert "1,000 rows shown, 5 more: use --format csv" in capsys.readouterr().out
 
 
-def test_a_statement_without_rows_says_that_it_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_statement_without_rows_prints_done(capsys: pytest.CaptureFixture[str]) -> None:
     _write_table([], [])
     assert "done" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`gatekeeper apikey`: the file that it keeps, and what it says."""
+"""`gatekeeper apikey`: its file and its output."""
 
 import json
 import stat
@@ -20,7 +20,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_created_key_is_printed_once_and_opens(
+def test_a_created_key_is_printed_once_and_is_valid(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["apikey", "create", "billing"]) == 0
@@ -38,7 +38,7 @@ def test_a_created_key_is_printed_once_and_opens(
     assert json.loads(file.read_text())["hash"][:8] not in listed
 
 
-def test_a_revoked_key_opens_no_more_and_the_others_do(
+def test_a_revoked_key_is_invalid_and_the_others_are_valid(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     texts = {}
@@ -64,7 +64,7 @@ def test_a_name_is_given_once(file: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", "é", "x" * 65, '"', "../x"])
-def test_a_name_that_would_not_do_is_refused(
+def test_an_invalid_name_is_refused(
     file: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["apikey", "create", "--", name]) == 1
@@ -73,7 +73,7 @@ def test_a_name_that_would_not_do_is_refused(
 
 
 @pytest.mark.usefixtures("file")
-def test_without_the_setting_it_says_what_to_set(
+def test_without_the_setting_the_error_names_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("API_KEYS_FILE")
@@ -81,7 +81,7 @@ def test_without_the_setting_it_says_what_to_set(
     assert "API_KEYS_FILE is not set" in capsys.readouterr().err
 
 
-def test_a_broken_file_is_told_and_left_alone(
+def test_a_broken_file_is_reported_and_left_unchanged(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.parent.mkdir()
@@ -91,7 +91,7 @@ def test_a_broken_file_is_told_and_left_alone(
     assert file.read_text() == "not a key\n"
 
 
-def test_commands_at_once_lose_no_key(file: Path) -> None:
+def test_parallel_commands_lose_no_key(file: Path) -> None:
     def add(number: int) -> None:
         with changing(file) as keys:
             keys.append(mint(f"source{number}", "")[1])

@@ -28,7 +28,7 @@ def test_pub_sub_itself_never_dead_letters_behind_the_ledgers_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"enable_message_ordering": False}, "ordering off.*delete"),
         ({"topic": "projects/gatekeeper-local/topics/other"}, "topics/other"),
@@ -41,13 +41,13 @@ def test_pub_sub_itself_never_dead_letters_behind_the_ledgers_back() -> None:
     ],
 )
 def test_what_cannot_be_changed_is_an_error_with_its_remedy(
-    wrong: dict[str, Any], told: str
+    wrong: dict[str, Any], message: str
 ) -> None:
     wanted = workers_subscription(SETTINGS)
     found = Subscription(wanted)
     for name, value in wrong.items():
         setattr(found, name, value)
-    with pytest.raises(CommandFailed, match=told):
+    with pytest.raises(CommandFailed, match=message):
         check_fixed_fields(found, wanted)
 
 
@@ -61,7 +61,7 @@ def test_another_deadline_and_backoff_are_brought_up_to_date() -> None:
     wanted = workers_subscription(SETTINGS)
     found = Subscription(wanted)
     found.ack_deadline_seconds = 10
-    found.retry_policy = None
+    found.retry_policy = None  # type: ignore[assignment]  # proto-plus clears the field
     assert outdated(found, wanted) == ["ack_deadline_seconds", "retry_policy"]
 
 

@@ -1,5 +1,5 @@
-"""The fleet under supervisord: its plugins, its processes' entry, and what brings it up and down.
+"""The fleet under supervisord: its plugins, the entry point of its processes, `ops/up`, `ops/down`.
 
-The plugins are imported into supervisord and supervisorctl themselves, so they use nothing but the
-standard library and supervisor.
+Other packages use `config`, `config_copy` and `ports`. Nothing here imports the server or workers.
+This file imports nothing, since every process of the fleet and supervisord itself import it.
 """

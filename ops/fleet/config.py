@@ -1,4 +1,4 @@
-"""What supervisord.conf says, as supervisord itself reads it."""
+"""Reads supervisord.conf, with the parser of supervisord itself."""
 
 import os
 import sys
@@ -13,13 +13,13 @@ LONGEST_SOCKET_PATH = 107 - len(".4194304")
 
 
 def _log(process: Any) -> Path:
-    """Return a process's log: an event listener's standard output is its talk with supervisord."""
+    """Return a process's log: the standard output of an event listener is its protocol."""
     listens = isinstance(process, EventListenerConfig)
     return Path(process.stderr_logfile if listens else process.stdout_logfile)
 
 
 class ConfiguredProcess(NamedTuple):
-    """One process that supervisord.conf asks for."""
+    """One process of supervisord.conf."""
 
     group: str
     name: str
@@ -27,10 +27,7 @@ class ConfiguredProcess(NamedTuple):
 
 
 class FleetConfig(NamedTuple):
-    """The parts of supervisord.conf that the tools around supervisord need.
-
-    `address` is the server's listening socket, `host:port`; `socket` is supervisord's own.
-    """
+    """`address` is the server's listening socket, `host:port`; `socket` is supervisord's own."""
 
     file: Path
     address: str
@@ -41,12 +38,12 @@ class FleetConfig(NamedTuple):
 
     @property
     def reachable(self) -> str:
-        """The address to connect to: a server on 0.0.0.0 is reached on this machine."""
+        """The address to connect to, also when the server listens on 0.0.0.0."""
         host, _, port = self.address.rpartition(":")
         return f"127.0.0.1:{port}" if host == "0.0.0.0" else self.address  # noqa: S104  # read, not bound
 
     def log_of(self, name: str) -> Path:
-        """Return the log of a process, also of one that scaling added."""
+        """Return the log of a process, also of one added by scaling."""
         for program in self.processes:
             if program.name == name:
                 return program.log
@@ -56,7 +53,7 @@ class FleetConfig(NamedTuple):
     def read(cls, file: Path | None = None) -> Self:
         """Read a configuration: SUPERVISORD_CONF of the environment, or this repository's.
 
-        Ends the process with supervisor's own message when it cannot be read.
+        Ends the process with supervisor's own message if it cannot be read.
         """
         file = file or Path(os.environ.get("SUPERVISORD_CONF") or ROOT / "supervisord.conf")
         file = file.resolve()

@@ -1,7 +1,7 @@
 """Writes a changed copy of supervisord.conf, for a fleet in another folder and on another port.
 
-The file is parsed, changed and written as options and sections: its text may be whatever an
-operator has made of it.
+The file is parsed, changed and written as sections and options, so its layout and its port do not
+matter.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,10 @@
-"""A process's entry under supervisord: `python -m ops.fleet.entrypoint MODULE [ARGUMENT…]`.
+"""Starts a process of the fleet: `python -m ops.fleet.entrypoint MODULE [ARGUMENT…]`.
 
-Runs the module as `python -m MODULE` would, after three arrangements. When supervisord dies without
-stopping its children (SIGKILL, out of memory), they get SIGTERM and drain, and end as surely as
-under supervisord: within its stopwaitsecs. Otherwise they would live on, holding the listening
-socket, the ports and the names of the next fleet. They may open more files than the usual 1,024,
-since every client's connection is one. And what they write is for their own user alone, payloads
-being in it.
+It runs the module as `python -m MODULE` would, after three preparations. If supervisord dies
+without stopping its children (SIGKILL, out of memory), they get SIGTERM, drain, and are killed
+after supervisord's stopwaitsecs; otherwise they would keep the listening socket, the ports and the
+names of the next fleet. They may open more than the usual 1,024 files, since each connection is
+one. Only their own user can read their files, which contain payloads.
 """
 
 import ctypes
@@ -16,7 +15,8 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
+
+import psutil
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OPEN_FILES = 65_536
@@ -24,30 +24,30 @@ _DRAIN_SECONDS = 30.0  # supervisord.conf: stopwaitsecs
 
 
 def end_with_parent() -> None:
-    """Drain when the parent dies: SIGTERM at once, by Linux itself, and the end when it is due."""
+    """Drain when the parent dies, on SIGTERM from the kernel; end after `_DRAIN_SECONDS`."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     parent = os.getppid()
-    if _orphaned(parent):  # too late for the kernel to tell: supervisord died before it was asked
+    if _orphaned(parent):  # supervisord died before prctl: the kernel sends nothing
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=_outlive_briefly, args=(parent,), name="parent", daemon=True).start()
 
 
 def _orphaned(parent: int) -> bool:
-    """Tell whether a child of supervisord has init for a parent instead, as far as can be known."""
+    """Return whether init has adopted a child of supervisord, as far as this user can see."""
     if parent != 1 or "SUPERVISOR_ENABLED" not in os.environ:
         return False
     try:
-        words = Path(f"/proc/{parent}/cmdline").read_bytes()
-    except OSError:
+        words = psutil.Process(parent).cmdline()
+    except psutil.Error:
         return False
-    return b"supervisord" not in words  # which may be a container's first process
+    return "supervisord" not in " ".join(words)  # supervisord may be a container's process 1
 
 
 def _outlive_briefly(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
-    if sys.platform != "linux":  # which has sent it already
+    if sys.platform != "linux":  # where the kernel has sent it
         os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_DRAIN_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +62,6 @@ def raise_open_files() -> None:
 
 
 def main() -> None:
-    """Run the module that the command line names, with the rest of it as its arguments."""
     end_with_parent()
     raise_open_files()
     os.umask(0o077)

@@ -1,14 +1,13 @@
-"""Ports: which are free, and who listens on one."""
+"""Ports: which are free, and which process listens on one."""
 
 import contextlib
 import socket
-from pathlib import Path
 
-_LISTEN = "0A"  # include/net/tcp_states.h: TCP_LISTEN
+import psutil
 
 
 def free(host: str, port: int) -> bool:
-    """Say whether a process could listen on this port now."""
+    """Return whether a process could listen on this port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -19,7 +18,7 @@ def free(host: str, port: int) -> bool:
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Return so many different ports that nobody listens on now."""
+    """Return different ports on which no process listens now."""
     with contextlib.ExitStack() as open_sockets:
         ports = []
         for _ in range(count):
@@ -30,7 +29,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 
 def listening(address: str) -> bool:
-    """Tell whether something accepts connections at `host:port`."""
+    """Return whether something accepts connections at `host:port`."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
@@ -40,28 +39,11 @@ def listening(address: str) -> bool:
 
 
 def owner(port: int) -> str:
-    """Name the process that listens on a port, as well as this user may know."""
-    inodes = _listening_inodes(port)
-    for folder in Path("/proc").glob("[0-9]*/fd"):
-        with contextlib.suppress(OSError):
-            for link in folder.iterdir():
-                with contextlib.suppress(OSError):
-                    if str(link.readlink()) in inodes:
-                        return _describe(folder.parent)
+    """Describe the process that listens on a port, if this user may see it."""
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.net_connections("tcp"):
+            local = each.laddr and each.laddr.port == port
+            if local and each.pid and each.status == psutil.CONN_LISTEN:
+                command = " ".join(psutil.Process(each.pid).cmdline())
+                return f"process {each.pid} ({command[:80]})"
     return "another process"
-
-
-def _listening_inodes(port: int) -> set[str]:
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(f"socket:[{fields[9]}]")
-    return found
-
-
-def _describe(process: Path) -> str:
-    words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return f"process {process.name} ({words.strip()[:80]})"

@@ -1,4 +1,4 @@
-"""Waits for a fleet that starts, and notices a process that dies on the way."""
+"""Waits until a starting fleet is ready; fails when one of its processes dies."""
 
 import json
 import time
@@ -17,11 +17,11 @@ _DIED = {"BACKOFF", "FATAL", "UNKNOWN"}
 
 
 class StartFailed(Exception):
-    """The fleet could not be brought up; the text says why, and what to do."""
+    """The fleet did not start; the text gives the reason and a remedy."""
 
 
 class StartupMonitor:
-    """Looks at the processes of one supervisord, again and again."""
+    """Polls the processes of one supervisord."""
 
     def __init__(self, fleet: FleetConfig, supervisord: Supervisord) -> None:
         self._fleet = fleet
@@ -31,30 +31,31 @@ class StartupMonitor:
     def check_alive(self) -> list[ProcessState]:
         """Return the processes' states; raise `StartFailed` with the log of one that died.
 
-        One that supervisord has already started again is known by its new process id.
+        A new process id shows that supervisord has already restarted one.
         """
         states = self._supervisord.states()
         for state in states:
             replaced = state.pid and self._pids.setdefault(state.name, state.pid) != state.pid
             failed = state.state == "EXITED" and state.exit_status != 0
             if replaced or failed or state.state in _DIED:
-                raise StartFailed(self._obituary(state.name))
+                raise self._died(state.name)
         return states
 
-    def _obituary(self, name: str) -> str:
+    def _died(self, name: str) -> StartFailed:
         log = self._fleet.log_of(name)
-        return (
+        return StartFailed(
             f"{name} died. The end of {relative(log)}:\n{end_of(log)}\n"
-            "supervisord goes on trying: `supervisorctl status` shows it, ops/down stops it"
+            "supervisord continues to restart it: `supervisorctl status` shows it, ops/down "
+            "stops it"
         )
 
     def wait(
         self,
         missing: Callable[[list[ProcessState]], str | None],
-        say: Callable[[str], None],
+        on_progress: Callable[[str], None],
         seconds: float = READY_SECONDS,
     ) -> None:
-        """Wait until `missing` says that nothing is; raise `StartFailed` after so many seconds."""
+        """Wait until `missing` returns None; raise `StartFailed` with its reason at the limit."""
         started = reported = time.monotonic()
         while reason := missing(self.check_alive()):
             now = time.monotonic()
@@ -62,23 +63,23 @@ class StartupMonitor:
                 raise StartFailed(f"not ready after {seconds:g} s: {reason}")
             if now - reported > REPORT_SECONDS:
                 reported = now
-                say(f"  waiting ({now - started:.0f} s): {reason}")
+                on_progress(f"  waiting ({now - started:.0f} s): {reason}")
             time.sleep(0.1)
 
 
 class ReadinessCheck:
-    """Says what is still missing before the gate is ready; None when nothing is."""
+    """Returns the reason why the fleet is not ready yet, or None."""
 
     def __init__(self, fleet: FleetConfig) -> None:
         self._url = f"http://{fleet.reachable}/readyz"
 
     def __call__(self, states: list[ProcessState]) -> str | None:
-        """Look at the processes first, then ask a server."""
+        running = {each.group for each in states if each.state == "RUNNING"}
         for group in ("worker", "server"):
-            if not any(each.group == group and each.state == "RUNNING" for each in states):
+            if group not in running:
                 return f"no {group} is running yet"
-        if any(each.name == "provision" and each.state == "RUNNING" for each in states):
-            return "topics and tables are being made (ops/fleet/run/provision.log)"
+        if "provision" in running:
+            return "topics and tables are being created (ops/fleet/run/provision.log)"
         return self._not_ready()
 
     def _not_ready(self) -> str | None:
@@ -93,9 +94,8 @@ class ReadinessCheck:
 
 
 def _reason(answer: urllib.error.HTTPError) -> str:
-    text = answer.read(2_000).decode(errors="replace")
     try:
-        found = json.loads(text)
+        found = json.loads(answer.read(2_000))
     except ValueError:
         return ""
     return str(found.get("error") or "") if isinstance(found, dict) else ""
@@ -108,6 +108,6 @@ def end_of(log: Path) -> str:
 
 
 def relative(path: Path) -> Path:
-    """Return a path as short as a person in the working directory needs it."""
+    """Return a path relative to the working directory, if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""Starts the fleet and waits until the gate answers: the second half of `ops/up`."""
+"""Starts the fleet and waits until a server is ready: the second half of `ops/up`."""
 
 import json
 import os
@@ -32,13 +32,13 @@ _FIRST = json.dumps(
 
 
 def say(text: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line immediately, also into a pipe."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 class RequiredPort(NamedTuple):
-    """A port the fleet needs, and where it is chosen."""
+    """A port that the fleet needs, and where to change it."""
 
     host: str
     number: int
@@ -47,40 +47,40 @@ class RequiredPort(NamedTuple):
 
 def needed_ports(fleet: FleetConfig, settings: Settings) -> list[RequiredPort]:
     """Return the ports that the fleet will listen on."""
-    places = [
-        (fleet.address, f"change the socket line of [fcgi-program:server] in {fleet.file}"),
-    ]
+    remedies = {
+        fleet.address: f"change the socket line of [fcgi-program:server] in {fleet.file}",
+    }
     if settings.local:
-        places += [
-            (address, f"set {name}=127.0.0.1:PORT in .env")
-            for name, address in (
-                ("PUBSUB_EMULATOR_HOST", settings.pubsub_emulator_host),
-                ("BIGQUERY_EMULATOR_HOST", settings.bigquery_emulator_host),
-                ("PUSHGATEWAY_PROMETHEUS_HOST", settings.pushgateway_prometheus_host),
-            )
-            if address
-        ]
-    split = ((*address.rpartition(":")[::2], remedy) for address, remedy in places)
+        for name in (
+            "PUBSUB_EMULATOR_HOST",
+            "BIGQUERY_EMULATOR_HOST",
+            "PUSHGATEWAY_PROMETHEUS_HOST",
+        ):
+            if address := getattr(settings, name.lower()):
+                remedies[address] = f"set {name}=127.0.0.1:PORT in .env"
+    split = ((*address.rpartition(":")[::2], remedy) for address, remedy in remedies.items())
     return [RequiredPort(host, int(number), remedy) for host, number, remedy in split]
 
 
 def check_ports(fleet: FleetConfig, settings: Settings) -> None:
-    """Raise `StartFailed` for a taken port.
+    """Raise `StartFailed` for a port in use.
 
-    Where a supervisord was killed, its socket's file is still there and its children are on their
-    way out: they get the time to drain.
+    If supervisord was killed, the file of its socket still exists and its children are about to
+    end: they get the time to drain.
     """
     patience = OLD_FLEET_SECONDS if fleet.socket.exists() else 0.0
     deadline = time.monotonic() + patience
-    told = False
+    reported = False
     for port in needed_ports(fleet, settings):
         while not ports.free(port.host, port.number):
             if time.monotonic() >= deadline:
-                taken = f"port {port.number} is taken by {ports.owner(port.number)}"
-                raise StartFailed(f"{taken}: stop it, or {port.remedy}")
-            if not told:
+                owner = ports.owner(port.number)
+                raise StartFailed(
+                    f"port {port.number} is in use by {owner}: stop it, or {port.remedy}"
+                )
+            if not reported:
                 say("waiting for the processes of an earlier fleet, whose supervisord was killed")
-                told = True
+                reported = True
             time.sleep(0.2)
 
 
@@ -103,10 +103,10 @@ def _start_stopped(supervisord: Supervisord) -> None:
 
 
 def bring_up(fleet: FleetConfig, settings: Settings) -> None:
-    """Start what does not run and wait until the gate is ready; raises `StartFailed`."""
+    """Start what does not run and wait until it is ready; raises `StartFailed`."""
     supervisord = Supervisord(fleet.socket)
     if supervisord.stopping:
-        say("the fleet is on its way down; waiting for that")
+        say("the fleet is stopping; waiting for its end")
         if not supervisord.wait_until_gone(OLD_FLEET_SECONDS * 4):
             raise StartFailed(f"supervisord does not end; its pid is in {fleet.pid_file}")
     if supervisord.up:
@@ -125,7 +125,7 @@ def bring_up(fleet: FleetConfig, settings: Settings) -> None:
 
 
 def summary(fleet: FleetConfig, settings: Settings) -> str:
-    """Return where everything is, and a first thing to try."""
+    """Return the addresses and folders, and commands to try."""
     mode = "local mode" if settings.local else f"project {settings.project_id}"
     where = [
         ("gate", f"http://{fleet.reachable}/api/activities"),
@@ -148,8 +148,7 @@ Try it, after `source .venv/bin/activate`:
 
 
 def main() -> int:
-    """Bring the fleet up; exit status 1 with the reason when it does not come."""
-    # `ops/up | head` has seen enough: end as any command does; the fleet goes on starting.
+    # `ops/up | head`: end as any command does; the fleet continues to start.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     settings = settings_or_exit()
     fleet = FleetConfig.read()
@@ -159,7 +158,7 @@ def main() -> int:
         sys.stderr.write(f"ops/up: {reason}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nops/up: no longer waiting; the fleet goes on starting\n")
+        sys.stderr.write("\nops/up: no longer waiting; the fleet continues to start\n")
         return 130
     say(summary(fleet, settings))
     return 0

@@ -50,7 +50,7 @@ def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: DisposableFleet) 
     with socket.create_server(("127.0.0.1", port)):
         refused = fleet.command(ROOT / "ops" / "up", check=False)
     assert refused.returncode == 1
-    assert f"port {port} is taken by process" in refused.stderr
+    assert f"port {port} is in use by process" in refused.stderr
     assert "PUBSUB_EMULATOR_HOST" in refused.stderr
     assert not fleet.supervisord.up
     fleet.up()

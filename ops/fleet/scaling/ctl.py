@@ -1,4 +1,4 @@
-"""The plugin inside supervisorctl: `scale` and `roll`."""
+"""The plugin in supervisorctl: `scale` and `roll`."""
 
 import configparser
 import shlex
@@ -15,12 +15,9 @@ READY_SECONDS = 60.0
 
 
 class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has no types
-    """supervisorctl's commands for this fleet."""
-
     name = "fleet"
 
     def do_scale(self, arg: str) -> None:
-        """Do `scale NAME N`."""
         words = shlex.split(arg)
         if len(words) != 2 or not words[1].isdigit():  # noqa: PLR2004  # a name and a number
             return self._misused("scale NAME N, for example: scale worker 6")
@@ -38,15 +35,13 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
         return None
 
     def help_scale(self) -> None:
-        """Explain `scale`."""
         self.ctl.output(
-            "scale NAME N\tMake a group have N processes: adds some, or drains some.\n"
-            "\t\tThe others are not touched, and the number survives a restart.\n"
+            "scale NAME N\tSet the number of processes of a group: adds or drains some.\n"
+            "\t\tThe others continue, and the number survives a restart.\n"
             "\t\tscale worker 6"
         )
 
     def do_roll(self, arg: str) -> None:
-        """Do `roll NAME`: restart a group's processes one at a time."""
         words = shlex.split(arg)
         if len(words) != 1:
             return self._misused("roll NAME, for example: roll server")
@@ -62,12 +57,13 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
                 self._wait_until_ready(each["group"])
             except (xmlrpc.client.Fault, TimeoutError) as error:
                 reason = getattr(error, "faultString", error)
-                return self._failed(f"roll: {each['name']}: {reason}. The rest was not touched")
+                return self._failed(
+                    f"roll: {each['name']}: {reason}. The others were not restarted"
+                )
             self.ctl.output(f"{each['name']}: restarted")
         return None
 
     def help_roll(self) -> None:
-        """Explain `roll`."""
         self.ctl.output(
             "roll NAME\tRestart a group's processes, one at a time: the next only when\n"
             "\t\tthe last is ready.\n"
@@ -78,13 +74,13 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
         try:
             if state == "RUNNING":
                 supervisor.stopProcess(name)
-        finally:  # also after Ctrl-C: what was stopped here must not stay so
+        finally:  # also after Ctrl-C: the process must not stay stopped
             supervisor.startProcess(name)
 
     def _wait_until_ready(self, group: str) -> None:
         address = self.ctl.get_server_proxy().fleet.address(group)
         if not address:
-            return  # RUNNING is all there is to a worker
+            return  # a worker has no socket: RUNNING is enough
         address = address.replace("0.0.0.0:", "127.0.0.1:")
         deadline = time.monotonic() + READY_SECONDS
         while True:
@@ -106,7 +102,7 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
 
 
 def _follow_included_socket(options: Any) -> None:
-    """Use the socket that `socket.conf` in the run directory names: supervisorctl includes none."""
+    """Use the socket of the included `socket.conf`: supervisorctl itself reads no included file."""
     given = Path(options.serverurl.removeprefix("unix://"))
     parser = configparser.RawConfigParser()
     parser.read(given.with_name("socket.conf"))
@@ -115,6 +111,6 @@ def _follow_included_socket(options: Any) -> None:
 
 
 def make(controller: Any) -> FleetPlugin:
-    """Make the plugin; supervisorctl calls this once, before it connects."""
+    """Supervisorctl calls this once, before it connects."""
     _follow_included_socket(controller.options)
     return FleetPlugin(controller)

@@ -1,8 +1,8 @@
-"""How many processes a group of a live supervisord has: adds some, drains some, leaves the rest be.
+"""Changes the number of processes in a group of a running supervisord.
 
-`supervisorctl update` after a change of numprocs restarts the whole group, so this adds processes
-to the group and takes them away itself. The group's own configuration stays as the file has it:
-`supervisorctl reread` and `update` see no change.
+`supervisorctl update` after a change of numprocs restarts the whole group, so this module adds and
+removes single processes. The group's own configuration stays as in the file: `supervisorctl
+reread` and `update` find no change.
 """
 
 import json
@@ -20,14 +20,13 @@ LARGEST = 99  # names have two digits
 
 
 class CannotScale(ValueError):
-    """The request makes no sense; the text says why."""
+    """The request is invalid; the text gives the reason."""
 
 
 class GroupScaling:
-    """The wanted number of processes a group, where it is not the one of supervisord.conf.
+    """The numbers of processes that differ from supervisord.conf, by group.
 
-    The numbers are kept in `scale.json` beside supervisord's pid file, so that they survive its
-    restart.
+    They are stored in `scale.json`, in the directory of the pid file, and survive a restart.
     """
 
     def __init__(self, supervisord: Any) -> None:
@@ -43,16 +42,16 @@ class GroupScaling:
             self._apply(name)
 
     def scale(self, name: str, count: int) -> dict[str, list[str]]:
-        """Make `count` the number of a group's processes.
+        """Set the number of a group's processes.
 
-        Returns the names of those `added` and those `draining`, at once: a drained process
-        disappears when it has ended. Raises `CannotScale`.
+        Returns the names of those `added` and those `draining`, without waiting: a draining process
+        is removed when it has ended. Raises `CannotScale`.
         """
         if name not in SCALABLE:
-            raise CannotScale(f"{name!r} has no number; {' and '.join(SCALABLE)} have")
+            raise CannotScale(f"{name!r} cannot be scaled; {' and '.join(SCALABLE)} can")
         if not 1 <= count <= LARGEST:
             raise CannotScale(f"the number must be from 1 to {LARGEST}")
-        self._configs(name, count)  # a program that cannot be read is refused here
+        self._configs(name, count)  # raises for a program that cannot be read
         self._wanted[name] = count
         if count == len(self._supervisord.process_groups[name].config.process_configs):
             del self._wanted[name]
@@ -60,7 +59,7 @@ class GroupScaling:
         return self._apply(name)
 
     def number(self, name: str) -> int:
-        """Return how many processes a group is to have; raises `CannotScale`."""
+        """Return the wanted number of processes of a group; raises `CannotScale`."""
         if name not in self._supervisord.process_groups:
             raise CannotScale(f"no group {name!r}")
         configured = self._supervisord.process_groups[name].config.process_configs
@@ -94,9 +93,9 @@ class GroupScaling:
         return configs
 
     def _ensure(self, group: Any, config: Any) -> bool:
-        """Have a process of this configuration; say whether there was none that stays."""
+        """Add a process unless it exists and stays; return whether it was added."""
         key = (group.config.name, config.name)
-        if key in self._draining:  # still draining: _on_stopped puts a new one in its place
+        if key in self._draining:  # still draining: _on_stopped replaces it
             self._draining.remove(key)
             self._returning.add(key)
         elif config.name in group.processes:
@@ -106,7 +105,7 @@ class GroupScaling:
         return True
 
     def _add(self, group: Any, config: Any) -> None:
-        """Put a new process into its group; supervisord starts it by itself (autostart)."""
+        """Add a process to its group; supervisord starts it (autostart)."""
         config.create_autochildlogs()
         group.processes[config.name] = config.make_process(group)
 
@@ -122,7 +121,7 @@ class GroupScaling:
             self._remove(group, process)
 
     def _on_stopped(self, event: Any) -> None:
-        """Take a drained process out of its group, or put a new one in its place."""
+        """Remove a drained process from its group, or replace it."""
         process = event.process
         group = process.group
         key = (group.config.name, process.config.name)
@@ -151,12 +150,12 @@ class GroupScaling:
         except FileNotFoundError:
             return {}
         except ValueError:
-            self._warn(f"{self._file} is not readable: supervisord.conf counts")
+            self._warn(f"{self._file} is not valid JSON: the numbers of supervisord.conf apply")
             return {}
         return numbers
 
     def _save(self) -> None:
-        """Write the file anew in one step, so that no crash leaves half of it."""
+        """Replace the file in one step, so that a crash cannot leave half of it."""
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(self._wanted))
         new.replace(self._file)

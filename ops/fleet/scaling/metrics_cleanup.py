@@ -1,7 +1,7 @@
-"""Takes the metrics of a process that is scaled away off the Pushgateway, once it has ended.
+"""Deletes the metrics of a process from the Pushgateway after it was scaled away.
 
-It cannot do so itself: one that is killed, while it starts or because it drained for too long, has
-no say, and its last figures would be shown for ever. So supervisord does, when the process is gone.
+The process cannot do so itself: one that is killed, at its start or after draining for too long,
+would leave its last figures there forever. So supervisord does it when the process has ended.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ ATTEMPTS = 3
 
 
 def delete_metrics(group: str, name: str, folder: Path, warn: Callable[[str], None]) -> None:
-    """Delete the Pushgateway group of a process that has ended, beside supervisord's own work.
+    """Delete the Pushgateway group of a process in a thread; failures go to `warn`.
 
-    `folder` is where its `.env` is. What fails is told to `warn`, from a thread.
+    `folder` is the directory of its `.env`.
     """
     thread = threading.Thread(
         target=_delete_metrics,
         args=(group, name, folder, warn),
-        name=f"delete_metrics-{name}",
+        name=f"metrics-{name}",
         daemon=True,
     )
     thread.start()

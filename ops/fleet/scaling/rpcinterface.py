@@ -1,4 +1,4 @@
-"""The plugin inside supervisord: its children run with its own Python, its groups can be scaled."""
+"""The plugin in supervisord: children run with its own Python, and groups can be scaled."""
 
 import os
 import sys
@@ -18,20 +18,20 @@ class FleetInterface:
         self._scaling = GroupScaling(supervisord)
 
     def address(self, name: str) -> str:
-        """Tell where a group listens.
+        """Return where a group listens.
 
         @param string name    The group's name
-        @return string        `host:port`, or nothing where it does not listen
+        @return string        `host:port`, or an empty string if it does not listen
         """
         group = self._supervisord.process_groups.get(name)
         listens = getattr(group.config, "socket_config", None) if group else None
         return ":".join(map(str, listens.addr())) if listens else ""
 
     def number(self, name: str) -> int:
-        """Tell how many processes a group is to have: those that start count, not those that leave.
+        """Return the wanted number of processes of a group: without those that drain.
 
         @param string name    The group's name, `worker` or `server`
-        @return int           How many
+        @return int           The number
         """
         try:
             return self._scaling.number(str(name))
@@ -39,11 +39,11 @@ class FleetInterface:
             raise RPCError(Faults.INCORRECT_PARAMETERS, str(error)) from error
 
     def scale(self, name: str, count: int) -> dict[str, list[str]]:
-        """Make a group have so many processes, without touching those that stay.
+        """Set the number of processes of a group; the others continue.
 
         @param string name    The group's name, `worker` or `server`
-        @param int count      How many processes it is to have
-        @return struct        The names of the processes `added` and of those `draining`
+        @param int count      The number
+        @return struct        The names of the processes `added` and `draining`
         """
         try:
             return self._scaling.scale(str(name), int(count))
@@ -52,7 +52,7 @@ class FleetInterface:
 
 
 def make(supervisord: Any) -> FleetInterface:
-    """Make the interface; supervisord calls this once, before it starts any process."""
+    """Supervisord calls this once, before it starts any process."""
     here = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     if path.split(os.pathsep)[0] != here:

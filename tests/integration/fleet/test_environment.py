@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ops.fleet.config import LONGEST_SOCKET_PATH, FleetConfig
@@ -45,7 +46,7 @@ def test_a_clone_of_usual_depth_keeps_its_socket(tmp_path: Path) -> None:
     assert FleetConfig.read(usual / "supervisord.conf").socket == usual / "ops/fleet/run/s.sock"
 
 
-def test_without_a_python_313_it_says_how_to_get_one(tmp_path: Path) -> None:
+def test_without_a_python_313_it_prints_how_to_get_one(tmp_path: Path) -> None:
     for tool in ("basename", "dirname"):
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     found = bash("find_python", tmp_path, PATH=str(tmp_path), HOME=str(tmp_path))
@@ -66,7 +67,7 @@ def test_a_python_of_pyenv_is_found_though_it_is_not_on_path(tmp_path: Path) -> 
     assert found.stdout.strip() == str(binaries / "python3.13")
 
 
-def test_a_command_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported_with_the_end_of_its_output(tmp_path: Path) -> None:
     done = bash("with_progress 'the thing' bash -c 'echo why it failed; exit 3'", tmp_path)
     assert done.returncode == 1
     assert "why it failed" in done.stderr
@@ -80,10 +81,10 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     search_path = os.pathsep.join((str(ROOT), str(tmp_path)))
     with Service(["/bin/bash", "-c", command], PYTHONPATH=search_path) as parent:
 
-        def told() -> str:
+        def printed() -> str:
             return parent.output.strip()
 
-        child = int(wait_until(told))
+        child = int(wait_until(printed))
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
         wait_until(lambda: not _runs(child), 10, "the child has ended")
@@ -98,7 +99,7 @@ def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path:
     script = f"{orphan} >{output} 2>&1 & echo $!"
     done = bash(script, tmp_path, PYTHONPATH=search_path, SUPERVISOR_ENABLED="1")
     child = int(done.stdout)
-    if Path(f"/proc/{child}/stat").read_text().split()[3] != "1":
+    if psutil.Process(child).ppid() != 1:
         os.kill(child, signal.SIGKILL)
         pytest.skip("orphans are not adopted by process 1 here")
     wait_until(lambda: not _runs(child), 10, "the child has ended")
@@ -119,6 +120,6 @@ def test_a_child_may_open_more_files_than_its_parent(tmp_path: Path) -> None:
 
 def _runs(pid: int) -> bool:
     try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False

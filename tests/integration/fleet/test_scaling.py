@@ -244,7 +244,7 @@ def test_misuse_changes_nothing_and_says_why(fleet: SmallFleet) -> None:
         (["scale", "worker", "many"], 2, "usage"),
         (["scale", "worker", "0"], 1, "from 1 to 99"),
         (["scale", "worker", "100"], 1, "from 1 to 99"),
-        (["scale", "wroker", "3"], 1, "server and worker have"),
+        (["scale", "wroker", "3"], 1, "server and worker can"),
         (["roll", "wroker"], 1, "no group 'wroker'"),
     ):
         assert told in fleet.ctl(*words, status=status)

@@ -35,7 +35,7 @@ def test_local_mode_needs_four_ports_and_the_cloud_one(tmp_path: Path) -> None:
     assert [port.number for port in cloud] == [8080]
 
 
-def test_a_taken_port_is_told_with_its_owner_and_where_to_change_it(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_its_owner_and_where_to_change_it(tmp_path: Path) -> None:
     server, pubsub, warehouse, pushgateway = free_ports(4)
     settings = Settings.parse(
         {
@@ -46,7 +46,7 @@ def test_a_taken_port_is_told_with_its_owner_and_where_to_change_it(tmp_path: Pa
     )
     ours = fleet(tmp_path, f"127.0.0.1:{server}")
     check_ports(ours, settings)
-    taken = f"port {warehouse} is taken by process {os.getpid()} .*set BIGQUERY_EMULATOR_HOST"
+    taken = f"port {warehouse} is in use by process {os.getpid()} .*set BIGQUERY_EMULATOR_HOST"
     with socket.create_server(("127.0.0.1", warehouse)), pytest.raises(StartFailed, match=taken):
         check_ports(ours, settings)
     elsewhere = r"\[fcgi-program:server\] in .*supervisord.conf"
@@ -54,7 +54,7 @@ def test_a_taken_port_is_told_with_its_owner_and_where_to_change_it(tmp_path: Pa
         check_ports(ours, settings)
 
 
-def test_a_port_of_nobody_we_may_see_is_still_taken() -> None:
+def test_a_port_whose_owner_is_not_visible_has_no_name() -> None:
     assert ports.owner(free_ports(1)[0]) == "another process"
 
 

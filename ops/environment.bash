@@ -1,7 +1,7 @@
 # Sourced by ops/up, ops/test and ops/lock: finds Python 3.13 and creates .venv, with progress.
 
-# Some shells of containers set it. A dozen processes would then compile all of their modules anew at
-# every start, which is three quarters of the time that a start takes.
+# Some container shells set it. A dozen processes would then compile all their modules at every
+# start, which is three quarters of the time of a start.
 unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '%s\n' "$*"; }
@@ -38,8 +38,8 @@ find_python() {
   return 1
 }
 
-# Runs a command with its output in a file; says every few seconds what it is at.
-# The file's end is shown when the command fails.
+# Runs a command with its output in a file, and prints its progress every few seconds.
+# Prints the end of the file if the command fails.
 with_progress() {
   local what=$1 log started=$SECONDS last_said=0 pid at
   shift
@@ -63,8 +63,7 @@ with_progress() {
 }
 
 # Creates $venv with the packages of the named requirements files, or brings it up to date. Does nothing
-# when none of the files has changed since. GATEKEEPER_VENV names an environment that somebody else
-# maintains: it is used as it is.
+# when none of the files has changed since. If GATEKEEPER_VENV names an environment, it is used unchanged.
 make_environment() {
   if [[ -n ${GATEKEEPER_VENV:-} ]]; then
     venv=$GATEKEEPER_VENV
@@ -98,8 +97,8 @@ make_environment() {
   done
 }
 
-# A unix socket's path has 107 bytes at most. Where the clone lies too deep, supervisord.conf
-# includes a file that puts the socket into a directory of this user's own.
+# A unix socket's path has 107 bytes at most. If the path of the clone is too long, supervisord.conf
+# includes a file that puts the socket into a directory of this user.
 make_socket_path() {
   local LC_ALL=C run=$PWD/ops/fleet/run folder  # LC_ALL: lengths in bytes
   if ((${#run} <= 90)); then
@@ -109,7 +108,7 @@ make_socket_path() {
   [[ -e $run/socket.conf ]] && return  # a running supervisord may be there
   folder=/tmp/gatekeeper-$(id -u)
   mkdir -p -m 700 "$folder"
-  [[ -O $folder ]] || fail "$folder belongs to somebody else"
+  [[ -O $folder ]] || fail "$folder belongs to another user"
   printf '; Written by ops/up: the path of this clone is too long for a unix socket.\n%s\n%s\n%s\n' \
     '[unix_http_server]' "file=$folder/$(printf '%s' "$PWD" | cksum | cut -d' ' -f1).sock" \
     'chmod=0700' >"$run/socket.conf"

@@ -1,4 +1,4 @@
-"""How much waits in the subscription: asked of the embedded Pub/Sub, or of Cloud Monitoring."""
+"""Reads the subscription's backlog from the embedded Pub/Sub or from Cloud Monitoring."""
 
 import functools
 from datetime import UTC, datetime, timedelta
@@ -24,14 +24,14 @@ _LOOK_BACK = timedelta(minutes=5)
 
 
 class NoSample(LookupError):
-    """Cloud Monitoring has no sample of the last five minutes: the backlog is not known."""
+    """Cloud Monitoring has no sample of the last five minutes: the backlog is unknown."""
 
     def __str__(self) -> str:
         return str(self.__doc__)
 
 
 class SubscriptionBacklog(NamedTuple):
-    """Messages not acknowledged yet, and the age of the oldest (0 when there are none)."""
+    """Messages not acknowledged yet, and the age of the oldest (0 if there are none)."""
 
     unacked: int
     oldest_age_seconds: float
@@ -45,8 +45,8 @@ class SubscriptionBacklog(NamedTuple):
 def read(settings: Settings, timeout: float) -> SubscriptionBacklog:
     """Return the backlog.
 
-    Raises `ConnectionError` when the embedded Pub/Sub cannot tell; in the cloud `NoSample`, and
-    what google-auth and requests raise.
+    Raises `ConnectionError` if the embedded Pub/Sub does not return it; in the cloud `NoSample`,
+    and the errors of google-auth and requests.
     """
     if settings.pubsub_emulator_host is None:
         return _cloud(settings, timeout)
@@ -54,7 +54,7 @@ def read(settings: Settings, timeout: float) -> SubscriptionBacklog:
 
 
 def late_seconds(settings: Settings) -> float:
-    """Return how old an answer of `read` may be."""
+    """Return the largest age of an answer of `read`."""
     return _LATE_SECONDS if settings.pubsub_emulator_host is None else 0.0
 
 
@@ -75,7 +75,7 @@ def _local(settings: Settings, address: str, timeout: float) -> SubscriptionBack
 def _details(error: grpc.RpcError) -> str:
     code = error.code()
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return "this emulator cannot tell its backlog"
+        return "this emulator does not report its backlog"
     if code is grpc.StatusCode.UNAVAILABLE:
         return "does not answer"
     return str(error.details() or code.name)
@@ -83,7 +83,7 @@ def _details(error: grpc.RpcError) -> str:
 
 @functools.cache
 def _credentials(settings: Settings) -> Credentials:
-    """Return credentials that keep their token: the next look needs no new one for an hour."""
+    """Return credentials that keep their token, which is valid for an hour."""
     return credentials.find(settings)
 
 
@@ -117,7 +117,7 @@ def _latest(
 
 
 def newest(answer: dict[str, Any]) -> float | None:
-    """Return the newest point of a timeSeries.list answer; None when it has none."""
+    """Return the newest point of a timeSeries.list answer, or None."""
     points = [point for series in answer.get("timeSeries", []) for point in series["points"]]
     if not points:
         return None

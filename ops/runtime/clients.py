@@ -1,8 +1,8 @@
 """Google's clients, cloud or local: only the endpoint and the credentials differ.
 
 The Pub/Sub clients hold a channel of the running event loop: make them inside it. The BigQuery
-client blocks: call it from a thread. Each library is imported where it is used: a command that asks
-one service need not wait for the other's.
+client blocks: call it from a thread. Each library is imported where it is used, so that a command
+for one service does not wait for the import of the other's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ops.runtime.settings import Settings
 
-# A pulled response may be as large as a publish request (10 MB) and then some.
+# A pulled response may be larger than a publish request (10 MB).
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
@@ -36,7 +36,6 @@ def _transport_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def publisher(settings: Settings) -> PublisherAsyncClient:
-    """Return a publisher; `close` it."""
     from google.pubsub_v1 import PublisherAsyncClient  # noqa: PLC0415
     from google.pubsub_v1.services.publisher.transports import (  # noqa: PLC0415
         PublisherGrpcAsyncIOTransport,
@@ -47,7 +46,6 @@ def publisher(settings: Settings) -> PublisherAsyncClient:
 
 
 def subscriber(settings: Settings) -> SubscriberAsyncClient:
-    """Return a subscriber; `close` it."""
     from google.pubsub_v1 import SubscriberAsyncClient  # noqa: PLC0415
     from google.pubsub_v1.services.subscriber.transports import (  # noqa: PLC0415
         SubscriberGrpcAsyncIOTransport,
@@ -58,13 +56,12 @@ def subscriber(settings: Settings) -> SubscriberAsyncClient:
 
 
 async def close(*opened: PublisherAsyncClient | SubscriberAsyncClient) -> None:
-    """Close the clients' channels."""
     for client in opened:
         await client.transport.close()  # type: ignore[no-untyped-call]
 
 
 def warehouse(settings: Settings) -> bigquery.Client:
-    """Return a BigQuery client; it may be shared between threads for jobs and look-ups."""
+    """Return a BigQuery client; threads may share it for jobs and look-ups."""
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
     from google.cloud import bigquery  # noqa: PLC0415
 

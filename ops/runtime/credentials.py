@@ -1,4 +1,4 @@
-"""Google's credentials: the service account's of the settings, or the machine's own."""
+"""Google's credentials."""
 
 import google.auth
 from google.auth.credentials import Credentials
@@ -9,7 +9,7 @@ _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 def find(settings: Settings) -> Credentials:
-    """Return the service account's credentials, or the environment's own where none is named."""
+    """Return those of the settings' service account, or the machine's own."""
     file = settings.google_application_credentials
     found, _ = (
         google.auth.load_credentials_from_file(str(file), scopes=_SCOPES)  # type: ignore[no-untyped-call]

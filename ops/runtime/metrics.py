@@ -1,6 +1,6 @@
-"""Every metric, declared once, with its meaning; label sets are closed.
+"""Every metric, declared once, with its meaning; the sets of label values are closed.
 
-All processes declare all metrics, so that a group on the Pushgateway always has the same names.
+All processes declare all metrics, so that every group on the Pushgateway has the same names.
 Units are in the names: seconds, bytes, or a plain count.
 """
 
@@ -33,7 +33,7 @@ REQUESTS_IN_FLIGHT = Gauge("gatekeeper_requests_in_flight", "Requests being answ
 FAULTS = Counter("gatekeeper_faults", "Faults named in verdicts, by rule.", ["rule"])
 PUBLISHED = Counter("gatekeeper_published", "Transactions that Pub/Sub has confirmed.")
 PUBLISH_SECONDS = Histogram(
-    "gatekeeper_publish_seconds", "From hand-over to Pub/Sub's confirmation.", buckets=_FAST
+    "gatekeeper_publish_seconds", "From the publish queue to Pub/Sub's confirmation.", buckets=_FAST
 )
 PUBLISH_BATCH = Histogram(
     "gatekeeper_publish_batch_transactions", "Transactions in one Publish call.", buckets=_SIZES
@@ -42,19 +42,20 @@ PUBLISH_QUEUE = Gauge(
     "gatekeeper_publish_queue_transactions", "Transactions waiting for a Publish call."
 )
 PUBLISH_FAILURES = Counter(
-    "gatekeeper_publish_failures", "Transactions answered 503 as Pub/Sub did not take them."
+    "gatekeeper_publish_failures", "Transactions answered 503 because Pub/Sub did not accept them."
 )
 SPOOLED = Counter("gatekeeper_spooled", "Transactions accepted into the disk spool.")
 SPOOL_FAILURES = Counter(
-    "gatekeeper_spool_failures", "Transactions that the disk spool did not take: full, or failing."
+    "gatekeeper_spool_failures",
+    "Transactions that the disk spool did not accept: full, or failing.",
 )
 SPOOL_REPLAYED = Counter(
     "gatekeeper_spool_replayed", "Spooled transactions that Pub/Sub has confirmed."
 )
 SPOOL_REFUSED = Counter(
-    "gatekeeper_spool_refused", "Spooled transactions that Pub/Sub itself refuses; kept aside."
+    "gatekeeper_spool_refused", "Spooled transactions that Pub/Sub refuses; kept in the spool."
 )
-# Of the one server that replays; 0 in all others, so that sums are right.
+# Set by the one server that replays; 0 in all others, so that sums are correct.
 SPOOL_MESSAGES = Gauge("gatekeeper_spool_messages", "Transactions in the disk spool.")
 SPOOL_BYTES = Gauge("gatekeeper_spool_bytes", "Bytes of the transactions in the disk spool.")
 SPOOL_OLDEST = Gauge("gatekeeper_spool_oldest_seconds", "Age of the oldest of them.")
@@ -64,7 +65,7 @@ SPOOL_MAX_BYTES = Gauge("gatekeeper_spool_max_bytes", "SPOOL_MAX_BYTES.")
 PULLED = Counter("gatekeeper_pulled", "Messages received from the subscription.")
 APPLIED = Counter("gatekeeper_applied", "Transactions committed to the warehouse.")
 DEAD_LETTERED = Counter(
-    "gatekeeper_dead_lettered", "Transactions rejected for good, by reason.", ["reason"]
+    "gatekeeper_dead_lettered", "Transactions rejected permanently, by reason.", ["reason"]
 )
 SKIPPED = Counter(
     "gatekeeper_redeliveries_skipped", "Deliveries whose outcome the ledger already held."
@@ -74,7 +75,7 @@ BATCH_TRANSACTIONS = Histogram(
 )
 ACTIVITIES_IN = Counter("gatekeeper_activities", "Activities that entered a fold.")
 ROWS_OUT = Counter(
-    "gatekeeper_folded_rows", "Rows and delete keys that a fold left to send.", ["operation"]
+    "gatekeeper_folded_rows", "Rows and delete keys sent after the fold.", ["operation"]
 )
 STATEMENTS = Counter("gatekeeper_statements", "Data statements sent (the ledger's not counted).")
 TRANSACTION_SECONDS = Histogram(
@@ -87,11 +88,13 @@ CONFLICTS = Counter(
     "gatekeeper_conflicts", "Warehouse transactions cancelled over a concurrent one."
 )
 UNKNOWN_OUTCOMES = Counter(
-    "gatekeeper_unknown_outcomes", "Submissions whose answer was lost and had to be asked for."
+    "gatekeeper_unknown_outcomes", "Submissions whose answer was lost and had to be requested."
 )
-BISECTIONS = Counter("gatekeeper_bisections", "Batches split in two to find an offender.")
+BISECTIONS = Counter(
+    "gatekeeper_bisections", "Batches split in two to find the transaction that fails."
+)
 HALTED = Gauge(
-    "gatekeeper_halted", "1 in a worker that its guard rail has stopped until someone has looked."
+    "gatekeeper_halted", "1 in a worker that was stopped because it rejected too many transactions."
 )
 LEASES = Gauge("gatekeeper_leases", "Messages held under a lease now.")
 LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
@@ -101,20 +104,20 @@ STREAM_FAILURES = Counter("gatekeeper_stream_failures", "Streams to the subscrip
 # The autoscaler.
 BACKLOG_TRANSACTIONS = Gauge(
     "gatekeeper_backlog_transactions",
-    "Transactions not applied yet, as Pub/Sub tells; NaN while it does not.",
+    "Transactions not applied yet, from Pub/Sub; NaN while unknown.",
 )
 BACKLOG_OLDEST_AGE = Gauge(
-    "gatekeeper_backlog_oldest_age_seconds", "Age of the oldest of them; NaN while not known."
+    "gatekeeper_backlog_oldest_age_seconds", "Age of the oldest of them; NaN while unknown."
 )
 MISSED_SAMPLES = Counter("gatekeeper_backlog_unseen", "Samples of the backlog that failed.")
 AUTOSCALE_TARGET = Gauge(
-    "gatekeeper_autoscale_target_seconds", "The age that the autoscaler keeps the oldest below."
+    "gatekeeper_autoscale_target_seconds", "The largest wanted age of the oldest."
 )
 AUTOSCALE_DECISIONS = Counter(
     "gatekeeper_autoscale_decisions", "Changes of the number of workers.", ["direction"]
 )
-WORKERS_WANTED = Gauge("gatekeeper_workers_wanted", "Workers that the fleet is to have now.")
+WORKERS_WANTED = Gauge("gatekeeper_workers_wanted", "The wanted number of workers.")
 
 # Every process.
-RETRIES = Counter("gatekeeper_retries", "Retries of calls that failed for a moment.", ["cause"])
-PUSH_FAILURES = Counter("gatekeeper_push_failures", "Pushes that the Pushgateway did not take.")
+RETRIES = Counter("gatekeeper_retries", "Retries of calls after a transient error.", ["cause"])
+PUSH_FAILURES = Counter("gatekeeper_push_failures", "Pushes that the Pushgateway did not accept.")

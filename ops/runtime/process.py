@@ -1,4 +1,4 @@
-"""A process's own name, its entry and its exit."""
+"""The name, the start and the exit of a process."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from ops.runtime.settings import InvalidSettings, Settings
 
 EXIT_SETTINGS = 78  # sysexits.h: EX_CONFIG
 _COLLECT_AFTER = 20_000
-"""Containers made and not freed, at most a few megabytes; Python's own number is a tenth of it."""
+"""Containers allocated and not freed, a few megabytes; ten times Python's default."""
 
 
 def name(program: str) -> str:
@@ -22,7 +22,7 @@ def name(program: str) -> str:
 
 
 def settings_or_exit() -> Settings:
-    """Load the settings; where they are wrong, print every fault and leave with status 78."""
+    """Load the settings; print every fault and exit with status 78 if they are wrong."""
     try:
         return Settings.load()
     except InvalidSettings as faults:
@@ -40,10 +40,10 @@ def stop_event() -> asyncio.Event:
 
 
 def tune_garbage_collector() -> None:
-    """Take what the imports have made out of the garbage collector's sight, and call it rarely.
+    """Exclude the objects of the imports from garbage collection, and collect rarely.
 
-    A full collection walks through all of Google's libraries; decoding a batch starts several, for
-    a quarter of its time. What is garbage here is freed by counts of references, as nearly all is.
+    A full collection visits the objects of all Google libraries; decoding a batch starts several,
+    which take a quarter of its time. Reference counting frees nearly all garbage here.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Pushes this process's metrics to the Pushgateway, under its own grouping key, beside the work."""
+"""Pushes the metrics of this process to the Pushgateway, in a thread, under its grouping key."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ def _opener() -> urllib.request.OpenerDirector:
 def _request(
     url: str, method: str, timeout: float | None, headers: Sequence[tuple[str, str]], data: bytes
 ) -> Callable[[], None]:
-    """Make a request as the client library does, which reads all TLS roots anew for each push."""
+    """Make a request as prometheus_client does, which would read all TLS roots for each push."""
     request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310  # the settings' address
 
     def send() -> None:
@@ -34,7 +34,7 @@ def _request(
 
 
 class Pusher:
-    """One process's group: job `gatekeeper_server`, for example, and `instance` its name."""
+    """The group of one process: job, for example `gatekeeper_server`, and `instance`, its name."""
 
     def __init__(self, settings: Settings, job: str, instance: str) -> None:
         self._gateway = settings.pushgateway_prometheus_host
@@ -47,15 +47,14 @@ class Pusher:
         return {"instance": self._instance}
 
     async def push(self) -> bool:
-        """Push once, replacing the group; a failure is logged, counted and nothing else."""
+        """Push once, replacing the group; False if that failed, which is logged and counted."""
         return await self._attempt("push", push_to_gateway, registry=REGISTRY)
 
     async def delete(self) -> bool:
-        """Delete the group of a process that is not coming back; False when that failed."""
+        """Delete the group of a process that has ended; False if that failed."""
         return await self._attempt("delete", delete_from_gateway)
 
-    async def _attempt(self, what: str, call: object, **options: object) -> bool:
-        assert callable(call)  # noqa: S101  # narrows the type, checks nothing at run time
+    async def _attempt(self, what: str, call: Callable[..., None], **options: object) -> bool:
         try:
             await asyncio.to_thread(
                 call,
@@ -66,7 +65,7 @@ class Pusher:
                 handler=_request,
                 **options,
             )
-        except Exception as error:  # noqa: BLE001  # metrics must never disturb the work
+        except Exception as error:  # noqa: BLE001  # metrics must not disturb the work
             metrics.PUSH_FAILURES.inc()
             logger.warning("metrics_push_failed", what=what, error=str(error))
             return False
@@ -80,9 +79,9 @@ class Pusher:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Push now and then while the block runs, and once more at its end.
+        """Push periodically while the block runs, and once more at its end.
 
-        When the process is scaled away, `ops.fleet.scaling.metrics_cleanup` deletes its group.
+        If the process is scaled away, `ops.fleet.scaling.metrics_cleanup` deletes its group.
         """
         stop = asyncio.Event()
         task = asyncio.create_task(self._push_until(stop), name="metrics-push")
@@ -90,5 +89,5 @@ class Pusher:
             yield
         finally:
             stop.set()
-            await task  # not cancelled: its thread would push on, perhaps after a delete
+            await task  # not cancelled: its thread would continue, perhaps after a delete
             await self.push()

@@ -1,7 +1,7 @@
-"""Retry policies: bounded by attempts and time, jittered, counted; the decision is the caller's.
+"""Retry policies: bounded by attempts and time, jittered, counted.
 
-A policy says how often and how long; which errors are transient is decided by a predicate, so that
-the table of errors stays beside the service that it belongs to.
+The caller's predicate decides which errors are transient, so that each table of errors is in the
+package of its service.
 """
 
 from collections.abc import Callable
@@ -24,12 +24,12 @@ def policy(  # noqa: PLR0913  # all but two are keyword-only bounds
 ) -> tenacity.AsyncRetrying:
     """Return what tenacity calls an AsyncRetrying: `async for attempt in …: with attempt: …`.
 
-    It gives up after `attempts` tries or `seconds`, whichever is first, and then reraises the last
-    error as it was. An error that `transient` denies is raised at once. Every retry is counted
-    under `cause` and logged.
+    It stops after `attempts` tries or `seconds`, whichever is first, and reraises the last error
+    unchanged. An error that is not `transient` is raised immediately. Every retry is counted under
+    `cause` and logged.
     """
 
-    def note(state: tenacity.RetryCallState) -> None:
+    def count(state: tenacity.RetryCallState) -> None:
         metrics.RETRIES.labels(cause=cause).inc()
         error = state.outcome.exception() if state.outcome else None
         logger.warning("retry", cause=cause, attempt=state.attempt_number, error=str(error))
@@ -38,6 +38,6 @@ def policy(  # noqa: PLR0913  # all but two are keyword-only bounds
         retry=tenacity.retry_if_exception(transient),
         stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(seconds),
         wait=tenacity.wait_random_exponential(multiplier=first_wait, max=longest_wait),
-        before_sleep=note,
+        before_sleep=count,
         reraise=True,
     )

@@ -1,4 +1,4 @@
-"""Talks to a running supervisord over its unix socket."""
+"""A client of a running supervisord, over its unix socket."""
 
 import http.client
 import socket
@@ -13,12 +13,12 @@ from supervisor.xmlrpc import Faults
 
 TIMEOUT_SECONDS = 5.0
 
-# What a call raises when supervisord is away, or dies while it answers: half an answer is no XML.
-_AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError, ExpatError)
+# If supervisord does not run, or dies while it answers: half an answer is no XML.
+_UNREACHABLE = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError, ExpatError)
 
 
 class SupervisordUnreachable(ConnectionError):
-    """No supervisord answers at the socket: it is not running, or it hangs."""
+    """No supervisord answers at the socket: it does not run, or it hangs."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -27,14 +27,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(self.timeout)
-            connection.connect(str(self._path))
-        except OSError:
-            connection.close()
-            raise
-        self.sock = connection
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -45,12 +40,12 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = _UnixConnection(self._path, self._timeout)
-        self._connection = host, connection  # what close() closes
+        self._connection = host, connection  # the transport closes it, also after an error
         return connection
 
 
 class ProcessState(NamedTuple):
-    """A process as supervisord sees it; `state` is its word for it (RUNNING, BACKOFF, …)."""
+    """A process; `state` is supervisord's name for its state (RUNNING, BACKOFF, …)."""
 
     group: str
     name: str
@@ -76,7 +71,7 @@ class ProcessState(NamedTuple):
 
 
 class Supervisord:
-    """A client of one supervisord; every call raises `SupervisordUnreachable` when it is away."""
+    """Every call raises `SupervisordUnreachable` if supervisord does not answer in time."""
 
     def __init__(self, path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
         self._path = path
@@ -85,45 +80,40 @@ class Supervisord:
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of the XML-RPC interface, `supervisor.getState` for example.
 
-        Raises `xmlrpc.client.Fault` when supervisord refuses.
+        Raises `xmlrpc.client.Fault` if supervisord refuses it.
         """
         transport = _UnixTransport(self._path, self._timeout)
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             try:
                 return getattr(proxy, method)(*arguments)
-            except _AWAY as error:
+            except _UNREACHABLE as error:
                 raise SupervisordUnreachable(
                     f"supervisord does not answer at {self._path}: {error}"
                 ) from error
 
     @property
     def up(self) -> bool:
-        """Whether it answers."""
-        try:
-            self.call("supervisor.getPID")
-        except SupervisordUnreachable:
-            return False
-        except xmlrpc.client.Fault:  # it is on its way down, and says so
-            return True
-        return True
+        return self._fault() is not None
 
     @property
     def stopping(self) -> bool:
-        """Whether it is on its way down: it refuses every question then."""
+        return self._fault() == int(Faults.SHUTDOWN_STATE)
+
+    def _fault(self) -> int | None:
+        """Return the fault code of a call, SUCCESS for none; None if supervisord is unreachable."""
         try:
             self.call("supervisor.getPID")
-        except xmlrpc.client.Fault as fault:
-            return bool(fault.faultCode == Faults.SHUTDOWN_STATE)
         except SupervisordUnreachable:
-            return False
-        return False
+            return None
+        except xmlrpc.client.Fault as fault:
+            return fault.faultCode
+        return int(Faults.SUCCESS)
 
     def states(self) -> list[ProcessState]:
-        """Return every process, in the order of their names."""
         return [ProcessState.parse(info) for info in self.call("supervisor.getAllProcessInfo")]
 
     def shut_down(self) -> None:
-        """Have it drain and stop everything and end; fine when it does so already."""
+        """Start the shutdown: it drains and stops all processes. No error if it has begun."""
         try:
             self.call("supervisor.shutdown")
         except xmlrpc.client.Fault as fault:
@@ -131,7 +121,7 @@ class Supervisord:
                 raise
 
     def wait_until_gone(self, seconds: float) -> bool:
-        """Wait until it no longer answers; False when it still does after so many seconds."""
+        """Wait until supervisord no longer answers; False if it still does after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.up:
             if time.monotonic() > deadline:

@@ -237,9 +237,9 @@ def test_servers_share_the_socket_and_roll_one_at_a_time(fleet: SmallFleet) -> N
         assert answer.status == 200
 
 
-def test_misuse_changes_nothing_and_says_why(fleet: SmallFleet) -> None:
+def test_misuse_changes_nothing_and_prints_the_reason(fleet: SmallFleet) -> None:
     before = [each.name for each in fleet.states("worker")]
-    for words, status, told in (
+    for words, status, message in (
         (["scale", "worker"], 2, "usage"),
         (["scale", "worker", "many"], 2, "usage"),
         (["scale", "worker", "0"], 1, "from 1 to 99"),
@@ -247,5 +247,5 @@ def test_misuse_changes_nothing_and_says_why(fleet: SmallFleet) -> None:
         (["scale", "wroker", "3"], 1, "server and worker can"),
         (["roll", "wroker"], 1, "no group 'wroker'"),
     ):
-        assert told in fleet.ctl(*words, status=status)
+        assert message in fleet.ctl(*words, status=status)
     assert [each.name for each in fleet.states("worker")] == before

@@ -52,7 +52,7 @@ async def test_the_last_error_is_raised_as_it_was_when_the_attempts_are_used_up(
     assert len(calls) == 4
 
 
-async def test_another_error_is_raised_at_once() -> None:
+async def test_another_error_is_raised_immediately() -> None:
     calls, call = _fails(1, KeyError)
 
     with pytest.raises(KeyError):

@@ -37,7 +37,7 @@ def test_an_empty_value_is_the_same_as_none() -> None:
     assert Settings.parse({"PROJECT_ID": "", "PORT": " "}) == Settings.parse({})
 
 
-def test_every_fault_is_told_with_its_name_its_value_and_what_was_expected() -> None:
+def test_every_fault_is_listed_with_its_name_its_value_and_what_was_expected() -> None:
     with pytest.raises(InvalidSettings) as faults:
         Settings.parse(
             {

@@ -41,7 +41,7 @@ async def test_it_ends_with_supervisord() -> None:
     assert [tick async for tick in ticks(source, lambda _: None, stop)] == [1005]
 
 
-async def test_it_ends_when_it_is_told_to_while_it_waits() -> None:
+async def test_a_stop_ends_it_while_it_waits() -> None:
     source, said, stop = asyncio.StreamReader(), bytearray(), asyncio.Event()
 
     async def take() -> list[int]:

@@ -12,9 +12,7 @@ from ops.runtime import clients, process
 from ops.runtime.api_keys import KeyRing
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from server import api, http
-from server.console import app as console
-from server.console.app import CONSOLE, Console
+from server import api, console, http
 from server.publish import Destination, Publisher, Topic
 from server.spool import open_spool
 
@@ -48,14 +46,14 @@ def create_app(
     app[http.IN_FLIGHT] = http.InFlight(settings.max_in_flight, settings.max_in_flight_bytes)
     app[http.BODY_LIMITS] = http.BodyLimits(settings.max_body_bytes, body_seconds)
     app[api.DOCUMENT] = api.render_document(api.ROUTES, settings)
-    app[CONSOLE] = Console(settings)
-    app.on_cleanup.append(app[CONSOLE].close)
+    app[console.CONSOLE] = console.Console(settings)
+    app.on_cleanup.append(app[console.CONSOLE].close)
 
     for route in api.ROUTES:
         _add(app, route.method, route.pattern or route.path, route.handler)
     # Pages for people: not part of the API, so not in its description.
-    _add(app, "GET", "/", console.page)
-    _add(app, "GET", "/console/state", console.state)
+    _add(app, "GET", "/", console.get_page)
+    _add(app, "GET", "/console/state", console.get_state)
 
     # They end in reverse order: the last metrics are pushed after the last transaction is out.
     parts = (push_metrics, read_ledger, partial(publish, connect))

@@ -67,7 +67,10 @@ def read_pushed(
 
 
 def parse_pushed(page: str, names: Collection[str]) -> list[PushedGroup]:
-    """Parse the Pushgateway's page of metrics; groups without a push time are left out."""
+    """Parse the Pushgateway's page of metrics.
+
+    Groups of other jobs than `gatekeeper_...`, and groups without a push time, are left out.
+    """
     # A process pushes hundreds of lines; parsing those that nobody reads would cost most.
     prefixes = (*names, _STARTED, _PUSHED)
     wanted = "".join(f"{line}\n" for line in page.splitlines() if line.startswith(prefixes))
@@ -75,6 +78,8 @@ def parse_pushed(page: str, names: Collection[str]) -> list[PushedGroup]:
     for family in text_string_to_metric_families(wanted):
         for sample in family.samples:
             key = (sample.labels.get("job", ""), sample.labels.get("instance", ""))
+            if not key[0].startswith("gatekeeper_"):
+                continue
             group = groups.setdefault(key, PushedGroup(*key, {}))
             value = LabelledValue(sample.labels, sample.value)
             group.samples.setdefault(sample.name, []).append(value)

@@ -1,1 +1,9 @@
-"""TODO."""
+"""The live console: a page, and the state of the whole fleet that it shows.
+
+Every server shows the same: it asks the Pushgateway, supervisord, Pub/Sub and the ledger. It must
+not know of a server's own requests, nor hold them up.
+"""
+
+from server.console.app import CONSOLE, Console, get_page, get_state
+
+__all__ = ["CONSOLE", "Console", "get_page", "get_state"]

@@ -1,8 +1,7 @@
-"""The live console: `GET /`, and `GET /console/state` with what it shows, for the whole fleet.
+"""The routes `GET /` and `GET /console/state`, and the sources of the state.
 
-Every server answers the same: all it tells comes from the Pushgateway, supervisord, Pub/Sub and the
-ledger. They are asked only while somebody looks, beside the loop, and however many look, each no
-more often than it says here; one that is away is told as such and holds up nothing.
+The sources are queried in threads, only while somebody watches, and however many watch, not more
+often than the constants here allow.
 """
 
 import asyncio
@@ -10,134 +9,122 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from ops.runtime import backlog, process
-from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState, Supervisord
 from server.api import HEADERS
-from server.console.page import Page
-from server.console.recent_rejections import RejectedReader
-from server.console.snapshot import PUSHED_METRICS, Sources, compose, totals
-from server.console.sources import Source
+from server.console.page import load_page
+from server.console.recent_rejections import RecentRejections
+from server.console.snapshot import PUSHED_METRICS, Sources, compose_state, totals
+from server.console.sources import CachedSource
 from server.http import IN_FLIGHT
 
 FRESH_SECONDS: Final = 1.0
-"""How old a state may be that is told again."""
+"""How long a state is answered again."""
 
 WAIT_SECONDS: Final = 0.7
-"""How long a request waits for new answers before it tells the old ones."""
+"""How long a request waits for new results before it answers with the previous ones."""
 
-PATIENCE_SECONDS: Final = 3.0
+TIMEOUT_SECONDS: Final = 3.0
 LEDGER_SECONDS: Final = 10.0
-_LEDGER_REST_SECONDS: Final = 60.0
-# Cloud Monitoring samples once a minute, and a question costs.
-_CLOUD_BACKLOG_SECONDS: Final = 60.0
+_LEDGER_MAX_AGE_SECONDS: Final = 60.0
+_CLOUD_BACKLOG_SECONDS: Final = 60.0  # Cloud Monitoring samples once a minute, and queries cost
 
 
 class Console:
-    """The page, and the sources of what it shows; nothing is asked before somebody looks."""
+    """The page and the sources; nothing is queried before somebody watches."""
 
-    def __init__(self, settings: Settings, sources: Sources | None = None) -> None:
-        self.page = Page.load()
+    def __init__(self, settings: Settings) -> None:
+        self.page = load_page()
         self._settings = settings
         self._name = process.name("server")
         self._pool = ThreadPoolExecutor(4, "console")  # one for each source
-        self._rejected = RejectedReader(settings)
-        self._sources = sources or self._all_sources(settings)
+        self._rejections = RecentRejections(settings)
+        self._sources = _sources(settings, self._rejections, self._pool)
         self._composing = asyncio.Lock()
         self._body = b""
         self._fresh_until = float("-inf")
 
-    def _all_sources(self, settings: Settings) -> Sources:
-        gateway = settings.pushgateway_prometheus_host
-        local = settings.pubsub_emulator_host is not None
-        groups = Source(
-            lambda: read_pushed(gateway, PUSHED_METRICS),
-            self._pool,
-            every=FRESH_SECONDS,
-            patience=PATIENCE_SECONDS,
-        )
-
-        def dead_lettered() -> float:
-            return totals(groups.seen.value or ())["dead_lettered"]
-
-        return Sources(
-            pushgateway=groups,
-            supervisord=_supervisord(self._pool),
-            backlog=Source[SubscriptionBacklog](
-                lambda: backlog.read(settings, PATIENCE_SECONDS),
-                self._pool,
-                every=FRESH_SECONDS if local else _CLOUD_BACKLOG_SECONDS,
-                patience=PATIENCE_SECONDS * 2,
-            ),
-            # A query costs: only when a worker says that it rejected something, or by the minute.
-            ledger=Source(
-                self._rejected.read,
-                self._pool,
-                every=LEDGER_SECONDS,
-                rest=_LEDGER_REST_SECONDS,
-                patience=LEDGER_SECONDS * 2,
-                version=dead_lettered,
-            ),
-        )
-
-    async def state(self, *, leaving: bool = False) -> bytes:
-        """Return the state as JSON; a process that is leaving asks nobody any more."""
-        async with self._composing:  # who waits here takes the answer that comes
-            now = time.monotonic()
-            if now >= self._fresh_until:
-                if not leaving:
-                    await self._ask()
-                state = compose(self._settings, self._sources, self._name)
+    async def state(self, *, draining: bool = False) -> bytes:
+        """Return the state as JSON; a process that is draining queries nothing more."""
+        async with self._composing:  # requests that wait here get the same answer
+            if time.monotonic() >= self._fresh_until:
+                if not draining:
+                    await self._refresh()
+                state = compose_state(self._settings, self._sources, self._name)
                 self._body = json.dumps(state, allow_nan=False).encode()
                 self._fresh_until = time.monotonic() + FRESH_SECONDS
             return self._body
 
-    async def _ask(self) -> None:
-        asked = [source.ask() for source in self._sources if source is not None]
-        under_way = [question for question in asked if question is not None]
-        if under_way:
-            await asyncio.wait(under_way, timeout=WAIT_SECONDS)
+    async def _refresh(self) -> None:
+        started = [source.refresh() for source in self._sources if source is not None]
+        if running := [query for query in started if query is not None]:
+            await asyncio.wait(running, timeout=WAIT_SECONDS)
 
     async def close(self, _: web.Application) -> None:
-        """Leave the questions under way to their own time limits, and close what is open."""
+        """Close what is open; queries in progress end by their own timeouts."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for source in self._sources:
             if source is not None:
-                source.forget()
-        self._rejected.close()
+                source.cancel()
+        self._rejections.close()
 
 
-def _supervisord(pool: ThreadPoolExecutor) -> Source[list[ProcessState]] | None:
+def _sources(settings: Settings, rejections: RecentRejections, pool: ThreadPoolExecutor) -> Sources:
+    groups = CachedSource(
+        partial(read_pushed, settings.pushgateway_prometheus_host, PUSHED_METRICS),
+        pool,
+        min_age=FRESH_SECONDS,
+        timeout=TIMEOUT_SECONDS,
+    )
+    local = settings.pubsub_emulator_host is not None
+    return Sources(
+        pushgateway=groups,
+        supervisord=_supervisord(pool),
+        backlog=CachedSource(
+            partial(backlog.read, settings, TIMEOUT_SECONDS),
+            pool,
+            min_age=FRESH_SECONDS if local else _CLOUD_BACKLOG_SECONDS,
+            timeout=TIMEOUT_SECONDS * 2,
+        ),
+        # A query costs: once a minute, or sooner after a worker has rejected something.
+        ledger=CachedSource(
+            rejections.read,
+            pool,
+            min_age=LEDGER_SECONDS,
+            max_age=_LEDGER_MAX_AGE_SECONDS,
+            timeout=LEDGER_SECONDS * 2,
+            version=lambda: totals(groups.latest.value or ())["dead_lettered"],
+        ),
+    )
+
+
+def _supervisord(pool: ThreadPoolExecutor) -> CachedSource[list[ProcessState]] | None:
     """Return the supervisord that started this process, if one did and listens on a file."""
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     if not url.startswith("unix://"):
         return None
-    path = Path(url.removeprefix("unix://"))
-    return Source(
-        lambda: Supervisord(path, PATIENCE_SECONDS).states(),
-        pool,
-        every=FRESH_SECONDS,
-        patience=PATIENCE_SECONDS,
-    )
+    supervisord = Supervisord(Path(url.removeprefix("unix://")), TIMEOUT_SECONDS)
+    return CachedSource(supervisord.states, pool, min_age=FRESH_SECONDS, timeout=TIMEOUT_SECONDS)
 
 
 CONSOLE: Final = web.AppKey("console", Console)
 
 
-async def page(request: web.Request) -> web.StreamResponse:
+async def get_page(request: web.Request) -> web.StreamResponse:
     """Answer the page; it holds no data, so it is open to all."""
-    found = request.app[CONSOLE].page
-    return web.Response(body=found.body, headers=found.headers)
+    body, headers = request.app[CONSOLE].page
+    return web.Response(body=body, headers=headers)
 
 
-async def state(request: web.Request) -> web.StreamResponse:
-    """Answer what the page shows."""
-    body = await request.app[CONSOLE].state(leaving=request.app[IN_FLIGHT].draining)
+async def get_state(request: web.Request) -> web.StreamResponse:
+    """Answer the state that the page shows."""
+    body = await request.app[CONSOLE].state(draining=request.app[IN_FLIGHT].draining)
     return web.Response(body=body, headers=HEADERS)

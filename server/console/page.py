@@ -1,10 +1,10 @@
-"""The console's page: one file, and the headers that let nothing but its own script run."""
+"""The console's page: one file, and the headers that allow nothing but its own script."""
 
 import base64
 import hashlib
 import re
 from importlib import resources
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 _HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
@@ -16,40 +16,23 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
-
-class Page(NamedTuple):
-    """What `GET /` answers."""
-
-    body: bytes
-    headers: dict[str, str]
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the page that is part of the package."""
-        return cls.of((resources.files("server.console") / "page.html").read_text("utf-8"))
-
-    @classmethod
-    def of(cls, text: str) -> Self:
-        """Make the page's policy: its one script and one style by their hashes, nothing else."""
-        return cls(text.encode(), {**_HEADERS, "Content-Security-Policy": _policy(text)})
+# Its one script and one style are allowed by their hashes; `data:` is the empty icon. Trusted types
+# make assigning text to a sink such as innerHTML fail, in browsers that support them.
+_POLICY: Final = (
+    "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 
-def _policy(text: str) -> str:
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {_hash(text, 'script')}",
-            f"style-src {_hash(text, 'style')}",
-            "connect-src 'self'",
-            "img-src data:",  # the empty icon
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            # Assigning text to a sink such as innerHTML fails, in browsers that know of it.
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    )
+def load_page() -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of the page that is part of the package."""
+    text = (resources.files("server.console") / "page.html").read_text("utf-8")
+    return text.encode(), {**_HEADERS, "Content-Security-Policy": security_policy(text)}
+
+
+def security_policy(text: str) -> str:
+    return _POLICY.format(script=_hash(text, "script"), style=_hash(text, "style"))
 
 
 def _hash(text: str, element: str) -> str:

@@ -1,10 +1,11 @@
-"""The last transactions that were rejected for good, from the ledger."""
+"""The last transactions that workers rejected, from the ledger."""
 
-import threading
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import Any, Final
 
 from google.api_core.exceptions import GoogleAPICallError, NotFound
+from google.cloud import bigquery
 from requests.exceptions import ConnectionError as HttpUnreachable
 
 from ops.runtime import clients
@@ -12,17 +13,14 @@ from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 
-if TYPE_CHECKING:
-    from google.cloud import bigquery
-
 ROWS: Final = 20
 DAYS: Final = 7
-"""How far back the console looks: a day's partition is the least that BigQuery reads."""
+"""How far back the console reads: a day's partition is the least that BigQuery reads."""
 
 TIMEOUT_SECONDS: Final = 5.0
-"""For each of a query's two calls: a server that leaves waits for one under way to end."""
+"""A server that stops waits for a query in progress to end."""
 
-_MAX_BYTES_BILLED = 2_000_000_000  # a look costs a cent at most; beyond, BigQuery refuses it
+_MAX_BYTES_BILLED = 2_000_000_000  # about a cent; BigQuery refuses a query that would cost more
 
 _SQL = (
     "SELECT id, reason, error, source, settled_at "  # noqa: S608  # constants alone
@@ -32,26 +30,24 @@ _SQL = (
 )
 
 
-class RejectedReader:
-    """Reads the ledger with one client, which it makes when it is first asked."""
+class RecentRejections:
+    """Reads the ledger with one client, which is made for the first query."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client: bigquery.Client | None = None
-        self._lock = threading.Lock()
+
+    @cached_property
+    def _client(self) -> bigquery.Client:
+        return clients.warehouse(self._settings)
 
     def read(self) -> list[dict[str, str | None]]:
         """Return the last rejected transactions, the latest first; `settled_at` is RFC 3339.
 
         Raises LookupError, ConnectionError, or what Google's libraries raise.
         """
-        with self._lock:
-            if self._client is None:
-                self._client = clients.warehouse(self._settings)
-            client = self._client
         try:
             rows = query(
-                client,
+                self._client,
                 _SQL,
                 timeout=TIMEOUT_SECONDS,
                 default_dataset=self._settings.dataset_path,
@@ -67,10 +63,8 @@ class RejectedReader:
             raise ConnectionError("BigQuery does not answer") from error
 
     def close(self) -> None:
-        """Close the client's connections."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()  # type: ignore[no-untyped-call]
+        if "_client" in vars(self):
+            self._client.close()  # type: ignore[no-untyped-call]
 
 
 def _text(value: Any) -> str | None:

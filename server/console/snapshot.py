@@ -1,4 +1,4 @@
-"""Puts together what the sources know: the JSON that the page reads."""
+"""Composes the results of the sources into the JSON that the page reads."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
-from server.console.sources import Source
+from server.console.sources import CachedSource
 
 COUNTERS: Final = {
     "accepted": "gatekeeper_published_total",
@@ -24,21 +24,22 @@ END_TO_END: Final = "gatekeeper_end_to_end_seconds_bucket"
 PUSHED_METRICS: Final = (*COUNTERS.values(), END_TO_END)
 
 STALE_PUSHES: Final = 3
-"""Pushes missed, and a moment, before a process's numbers count as stale."""
+"""A process's numbers are stale after this many missed pushes and a moment."""
 
 _GRACE_SECONDS: Final = 2.0
+_ORDER: Final = {"server": 0, "worker": 1}
 
 
 class Sources(NamedTuple):
-    """Whom the console asks. A server that supervisord did not start has no `supervisord`."""
+    """A server that supervisord did not start has no `supervisord`."""
 
-    pushgateway: Source[list[PushedGroup]]
-    supervisord: Source[list[ProcessState]] | None
-    backlog: Source[SubscriptionBacklog]
-    ledger: Source[list[dict[str, str | None]]]
+    pushgateway: CachedSource[list[PushedGroup]]
+    supervisord: CachedSource[list[ProcessState]] | None
+    backlog: CachedSource[SubscriptionBacklog]
+    ledger: CachedSource[list[dict[str, str | None]]]
 
 
-def compose(
+def compose_state(
     settings: Settings,
     sources: Sources,
     server: str,
@@ -46,12 +47,12 @@ def compose(
 ) -> dict[str, Any]:
     """Return the state of the fleet. Times are Unix or monotonic seconds, totals are counts.
 
-    Of a source that does not answer, the part that it would tell is null, and `sources` says why.
+    If a source does not answer, its part is null, and `sources` has the reason.
     """
     now = clock()
-    groups = sources.pushgateway.seen.value
-    states = None if sources.supervisord is None else sources.supervisord.seen.value
-    waiting = sources.backlog.seen.value
+    groups = sources.pushgateway.latest.value
+    processes = None if sources.supervisord is None else sources.supervisord.latest.value
+    backlog = sources.backlog.latest.value
     stale_after = STALE_PUSHES * settings.metrics_push_seconds + _GRACE_SECONDS
     return {
         "server": server,
@@ -61,24 +62,10 @@ def compose(
         "sources": {name: _status(source) for name, source in sources._asdict().items()},
         "totals": None if groups is None else totals(groups),
         "end_to_end": None if groups is None else _end_to_end(groups),
-        "backlog": None if waiting is None else _backlog(waiting),
-        "processes": _processes(groups or [], states, now, stale_after),
-        "rejected": sources.ledger.seen.value,
+        "backlog": None if backlog is None else _backlog(backlog),
+        "processes": _processes(groups or [], processes, now, stale_after),
+        "rejected": sources.ledger.latest.value,
     }
-
-
-def _status(source: Source[Any] | None) -> dict[str, Any]:
-    if source is None:
-        return {"state": "absent", "fault": "supervisord did not start this server", "age": None}
-    seen = source.seen
-    if seen.fault is not None:
-        state = "down"
-    elif seen.at is None:
-        state = "asking"
-    else:
-        state = "up"
-    age = None if seen.at is None else round(time.monotonic() - seen.at, 3)
-    return {"state": state, "fault": seen.fault, "age": age}
 
 
 def totals(groups: Sequence[PushedGroup]) -> dict[str, float]:
@@ -86,8 +73,17 @@ def totals(groups: Sequence[PushedGroup]) -> dict[str, float]:
     return {key: sum(group.total(name) for group in groups) for key, name in COUNTERS.items()}
 
 
+def _status(source: CachedSource[Any] | None) -> dict[str, Any]:
+    if source is None:
+        return {"state": "absent", "fault": "supervisord did not start this server", "age": None}
+    latest = source.latest
+    age = None if latest.at is None else round(time.monotonic() - latest.at, 3)
+    state = "down" if latest.fault is not None else "asking" if latest.at is None else "up"
+    return {"state": state, "fault": latest.fault, "age": age}
+
+
 def _end_to_end(groups: list[PushedGroup]) -> dict[str, float | None]:
-    """Return the quantiles of all that was settled since the processes started, in seconds."""
+    """Return the quantiles, in seconds, of all that the running processes have settled."""
     buckets = add_buckets(group.buckets(END_TO_END) for group in groups)
     return {
         "count": buckets.get(math.inf, 0),
@@ -96,19 +92,19 @@ def _end_to_end(groups: list[PushedGroup]) -> dict[str, float | None]:
     }
 
 
-def _backlog(waiting: SubscriptionBacklog) -> dict[str, Any]:
+def _backlog(backlog: SubscriptionBacklog) -> dict[str, Any]:
     return {
-        "unacked": waiting.unacked,
-        "oldest_age_seconds": round(waiting.oldest_age_seconds, 3),
-        "note": waiting.note.strip(" ()"),
+        "unacked": backlog.unacked,
+        "oldest_age_seconds": round(backlog.oldest_age_seconds, 3),
+        "note": backlog.note.strip(" ()"),
     }
 
 
 def _processes(
     groups: list[PushedGroup], states: list[ProcessState] | None, now: float, stale_after: float
 ) -> list[dict[str, Any]]:
-    """Return every process that supervisord or the Pushgateway knows, in the fleet's order."""
-    by_name = {group.instance: group for group in groups}
+    """Return every process of supervisord or the Pushgateway, in the fleet's order."""
+    pushed = {group.instance: _pushed(group, now, stale_after) for group in groups}
     rows = [
         {
             "name": state.name,
@@ -118,31 +114,26 @@ def _processes(
             "uptime_seconds": state.uptime_seconds,
             "exit_status": state.exit_status,
             "description": state.description,
-            "pushed": _pushed(by_name.pop(state.name, None), now, stale_after),
+            "pushed": pushed.pop(state.name, None),
         }
         for state in states or ()
     ]
-    unseen = "UNKNOWN" if states is None else "GONE"
+    missing = dict.fromkeys(("pid", "uptime_seconds", "exit_status"))
     rows += [
         {
-            "name": group.instance,
-            "group": group.job.removeprefix("gatekeeper_"),
-            "state": unseen,
-            "pid": None,
-            "uptime_seconds": None,
-            "exit_status": None,
+            **missing,
+            "name": name,
+            "group": group["job"].removeprefix("gatekeeper_"),
+            "state": "UNKNOWN" if states is None else "GONE",
             "description": "",
-            "pushed": _pushed(group, now, stale_after),
+            "pushed": group,
         }
-        for group in by_name.values()
+        for name, group in pushed.items()
     ]
-    order = {"server": 0, "worker": 1}
-    return sorted(rows, key=lambda row: (order.get(row["group"], 2), row["name"]))
+    return sorted(rows, key=lambda row: (_ORDER.get(row["group"], len(_ORDER)), row["name"]))
 
 
-def _pushed(group: PushedGroup | None, now: float, stale_after: float) -> dict[str, Any] | None:
-    if group is None:
-        return None
+def _pushed(group: PushedGroup, now: float, stale_after: float) -> dict[str, Any]:
     age = max(0.0, now - group.pushed_at)
     return {
         "job": group.job,

@@ -1,4 +1,4 @@
-"""One answer of somewhere else: read in a thread now and then, kept for everyone who asks."""
+"""A slow source of the console: read in a thread now and then, its result cached for everyone."""
 
 import asyncio
 import time
@@ -9,10 +9,10 @@ from typing import NamedTuple
 _LONGEST_FAULT = 200
 
 
-class Seen[T](NamedTuple):
-    """What is known now: `value`, or why there is none; neither while the first answer is awaited.
+class LatestResult[T](NamedTuple):
+    """A value or an error; both None until the first query completes.
 
-    `at` is when the answer came, on the clock of `time.monotonic`; `version` what it answers to.
+    `at` is the time of the result, on the clock of `time.monotonic`; `version` what it belongs to.
     """
 
     value: T | None = None
@@ -21,12 +21,12 @@ class Seen[T](NamedTuple):
     version: object = None
 
 
-class Source[T]:
-    """Asks at most once in `every` seconds, one question at a time, and only when somebody looks.
+class CachedSource[T]:
+    """Reads once in `min_age` seconds at most, one query at a time, and only on `refresh`.
 
-    An answer stands until `version()` changes, or for `rest` seconds (by default no longer than
-    `every`). When a question is `patience` seconds old, what was known before is no longer told.
-    `read` runs in the executor; whatever it raises is the fault.
+    A value is kept until `version()` changes, or for `max_age` seconds (by default `min_age`), but
+    not while a query is more than `timeout` seconds old. `read` runs in the executor; any exception
+    of it becomes the fault.
     """
 
     def __init__(  # noqa: PLR0913  # all but two are keyword-only
@@ -34,67 +34,66 @@ class Source[T]:
         read: Callable[[], T],
         executor: Executor,
         *,
-        every: float,
-        patience: float,
-        rest: float | None = None,
+        min_age: float,
+        timeout: float,
+        max_age: float | None = None,
         version: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
         self._executor = executor
-        self._every = every
-        self._patience = patience
-        self._rest = every if rest is None else rest
+        self._min_age = min_age
+        self._timeout = timeout
+        self._max_age = min_age if max_age is None else max_age
         self._version = version
         self._clock = clock
-        self._seen = Seen[T]()
-        self._asking: asyncio.Task[None] | None = None
-        self._asked_at = 0.0
+        self._latest = LatestResult[T]()
+        self._query: asyncio.Task[None] | None = None
+        self._started_at = 0.0
 
-    def ask(self) -> asyncio.Task[None] | None:
-        """Ask anew when it is time; return the question under way, None when there is none."""
-        if self._asking is None and self._due():
-            self._asked_at = self._clock()
-            self._asking = asyncio.create_task(self._ask(), name="console-source")
-        return self._asking
+    def refresh(self) -> asyncio.Task[None] | None:
+        """Start a query if one is due; return the one in progress, None if there is none."""
+        if self._query is None and self._is_due():
+            self._started_at = self._clock()
+            self._query = asyncio.create_task(self._run(), name="console-source")
+        return self._query
 
-    def _due(self) -> bool:
-        seen = self._seen
-        if seen.at is None:
+    def _is_due(self) -> bool:
+        latest = self._latest
+        if latest.at is None:
             return True
-        age = self._clock() - seen.at
-        if age < self._every:
+        age = self._clock() - latest.at
+        if age < self._min_age:
             return False
-        return seen.fault is not None or age >= self._rest or self._version() != seen.version
+        outdated = age >= self._max_age or self._version() != latest.version
+        return latest.fault is not None or outdated
 
-    async def _ask(self) -> None:
+    async def _run(self) -> None:
         version = self._version()
         loop = asyncio.get_running_loop()
         try:
             value = await loop.run_in_executor(self._executor, self._read)
-        except Exception as error:  # noqa: BLE001  # whatever is away, the rest is shown
-            self._seen = Seen(None, _brief(error), self._clock(), version)
+        except Exception as error:  # noqa: BLE001  # the rest of the page is still shown
+            self._latest = LatestResult(None, _first_line(error), self._clock(), version)
         else:
-            self._seen = Seen(value, None, self._clock(), version)
+            self._latest = LatestResult(value, None, self._clock(), version)
         finally:
-            self._asking = None
+            self._query = None
 
-    def forget(self) -> None:
-        """Wait no longer for the question under way."""
-        if self._asking is not None:
-            self._asking.cancel()
+    def cancel(self) -> None:
+        """Stop waiting for the query in progress."""
+        if self._query is not None:
+            self._query.cancel()
 
     @property
-    def seen(self) -> Seen[T]:
-        """What is known now."""
-        if self._asking is not None:
-            waiting = self._clock() - self._asked_at
-            if waiting > self._patience:
-                return Seen(None, f"no answer for {waiting:.0f} s", self._seen.at)
-        return self._seen
+    def latest(self) -> LatestResult[T]:
+        if self._query is not None:
+            waiting = self._clock() - self._started_at
+            if waiting > self._timeout:
+                return LatestResult(None, f"no answer for {waiting:.0f} s", self._latest.at)
+        return self._latest
 
 
-def _brief(error: Exception) -> str:
-    """Return an error's first line."""
+def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0][:_LONGEST_FAULT] if lines else type(error).__name__

@@ -32,11 +32,11 @@ _FLAGS = (
 )
 _CODES = {"Tab": 9, "Enter": 13, "Escape": 27}
 _CONTROL = 2
-_ANSWER_SECONDS = 60  # on a machine that has much else to do
+_ANSWER_SECONDS = 60  # on a busy machine
 
 
-class Page:
-    """One page: what a person does with it, and what it did meanwhile."""
+class BrowserPage:
+    """One page: drives it as a person would, and records its errors and requests."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.errors: list[str] = []
@@ -49,7 +49,7 @@ class Page:
         self._listening = asyncio.create_task(self._listen())
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method of the protocol."""
+        """Call a method of the DevTools protocol."""
         number = next(self._numbers)
         self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
@@ -70,19 +70,19 @@ class Page:
             else:
                 self._note(message["method"], message["params"])
 
-    def _note(self, event: str, told: dict[str, Any]) -> None:
+    def _note(self, event: str, details: dict[str, Any]) -> None:
         if event == "Network.requestWillBeSent":
-            self.requested.append(told["request"]["url"])
+            self.requested.append(details["request"]["url"])
         elif event == "Runtime.exceptionThrown":
-            self.errors.append(str(told["exceptionDetails"]))
+            self.errors.append(str(details["exceptionDetails"]))
         elif event == "Log.entryAdded":
-            entry = told["entry"]
-            # An answer of 400 is an error to Chromium, and to us one of the right answers.
+            entry = details["entry"]
+            # Chromium reports an answer of 400 as an error; here it is expected.
             if entry["level"] == "error" and entry["source"] != "network":
                 self.errors.append(entry["text"])
 
     async def open(self, url: str, *, width: int = 1280, height: int = 900) -> None:
-        """Open an address in a window of this size in CSS pixels; below 600 it is a phone's."""
+        """Open an address in a window of this size in CSS pixels; below 600 it is a phone."""
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.call(f"{domain}.enable")
         await self.resize(width, height)
@@ -90,7 +90,6 @@ class Page:
         await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     async def resize(self, width: int, height: int) -> None:
-        """Give the window another size."""
         phone = width < 600
         await self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -101,12 +100,12 @@ class Page:
         )
 
     async def prefer(self, scheme: str) -> None:
-        """Have the person prefer `light` or `dark`."""
+        """Emulate the preference `light` or `dark`."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         await self.call("Emulation.setEmulatedMedia", features=features)
 
     async def run(self, script: str) -> Any:
-        """Return the value of an expression in the page; a promise is waited for."""
+        """Return the value of an expression in the page; waits for a promise."""
         answer = await self.call(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
         )
@@ -118,29 +117,29 @@ class Page:
         return await eventually(lambda: self.run(script), deadline, script)
 
     async def text(self, selector: str) -> str:
-        """Return what a person reads in the first element of a selector."""
+        """Return the visible text of a selector's first element."""
         found: str = await self.run(f"document.querySelector({selector!r}).innerText")
         return found
 
     async def press(self, key: str, *, control: bool = False) -> None:
         """Press a key: Tab, Enter, Escape, or a letter."""
-        said: dict[str, Any] = {
+        event: dict[str, Any] = {
             "key": key,
             "code": key,
             "windowsVirtualKeyCode": _CODES.get(key, 0),
             "modifiers": _CONTROL if control else 0,
         }
         if key == "Enter" and not control:
-            said["text"] = "\r"
-        await self.call("Input.dispatchKeyEvent", type="keyDown", **said)
-        await self.call("Input.dispatchKeyEvent", type="keyUp", **said)
+            event["text"] = "\r"
+        await self.call("Input.dispatchKeyEvent", type="keyDown", **event)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
     async def type(self, text: str) -> None:
-        """Type into what has the focus, over what is selected."""
+        """Insert text into the focused element; it replaces the selection."""
         await self.call("Input.insertText", text=text)
 
     async def picture(self, file: Path, most: int = 2_000) -> None:
-        """Save the page as it looks, as a PNG of at most so many CSS pixels' height."""
+        """Save the page as it looks, as a PNG; `most` is its greatest height in CSS pixels."""
         size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
         clip = {
             "x": 0,
@@ -155,7 +154,6 @@ class Page:
         await asyncio.to_thread(file.write_bytes, base64.b64decode(shot["data"]))
 
     async def close(self) -> None:
-        """Stop listening."""
         await self._socket.close()
         self._listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -163,14 +161,14 @@ class Page:
 
 
 class Browser:
-    """Chromium with an empty profile; it and its profile are gone when the block ends."""
+    """Chromium with an empty profile; both end with the block."""
 
     def __init__(self) -> None:
         assert CHROMIUM is not None, ABSENT
         self._folder = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         self._port_file = Path(self._folder.name) / "DevToolsActivePort"
         profile = f"--user-data-dir={self._folder.name}"
-        # TMPDIR: what it leaves in there goes with the folder.
+        # TMPDIR: its temporary files are removed with the folder.
         command = [CHROMIUM, *_FLAGS, profile, "about:blank"]
         self._process = Service(command, TMPDIR=self._folder.name)
 
@@ -178,14 +176,14 @@ class Browser:
         self._process.start()
         self._session = aiohttp.ClientSession()
         try:
-            said = await eventually(self._said, 40, "chromium listens")
+            port_file = await eventually(self._read_port_file, 40, "chromium listens")
         except AssertionError as late:
             self._process.kill()
             raise AssertionError(f"{late}\n{self._process.output}") from None
-        self._address = f"http://127.0.0.1:{said.split()[0]}"
+        self._address = f"http://127.0.0.1:{port_file.split()[0]}"
         return self
 
-    def _said(self) -> str:
+    def _read_port_file(self) -> str:
         return self._port_file.read_text() if self._port_file.exists() else ""
 
     async def __aexit__(
@@ -195,18 +193,18 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         await self._session.close()
-        self._process.kill()  # its whole group: renderers and all
+        self._process.kill()  # its whole group, with the renderers
         self._folder.cleanup()
 
     @contextlib.asynccontextmanager
-    async def page(self) -> AsyncIterator[Page]:
-        """Open a page for the length of the block."""
+    async def page(self) -> AsyncIterator[BrowserPage]:
+        """Open a page during the block."""
         async with self._session.put(f"{self._address}/json/new?about:blank") as answer:
             target = await answer.json()
         socket = await self._session.ws_connect(
             target["webSocketDebuggerUrl"], max_msg_size=0, heartbeat=None
         )
-        page = Page(socket)
+        page = BrowserPage(socket)
         try:
             yield page
         finally:

@@ -1,7 +1,7 @@
 """Takes the README's pictures of the console: `python -m tests.support.screenshots`.
 
-Brings up a fleet of its own in a temporary folder, gives it something to do for a minute, and
-writes docs/console-light.png, docs/console-dark.png and docs/console-phone.png.
+Starts a fleet in a temporary folder, sends it a minute of load, and writes
+docs/console-light.png, docs/console-dark.png and docs/console-phone.png.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.browser import Browser, Page
+from tests.support.browser import Browser, BrowserPage
 from tests.support.processes import ROOT
 from tests.support.stream import delete, insert, transaction
 
@@ -26,7 +26,7 @@ _FAULTY = (
 
 
 async def _customer(client: aiohttp.ClientSession, until: float) -> None:
-    """Send mostly what is right, sometimes what the gate or a worker rejects, in waves."""
+    """Send mostly valid transactions, some that a server or a worker rejects, in waves."""
     number = 0
     while (now := time.monotonic()) < until:
         number += 1
@@ -45,7 +45,7 @@ async def _customer(client: aiohttp.ClientSession, until: float) -> None:
 
 async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
     url = f"http://{fleet.address}"
-    # A connection for each request, so that all servers get their share.
+    # A connection for each request, so that every server gets some.
     client = aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True))
     async with client, Browser() as browser, browser.page() as page:
         await page.open(url + "/", width=1200, height=900)
@@ -61,14 +61,13 @@ async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
         await _picture(page, "light", docs / "console-phone.png", 1_300)
 
 
-async def _picture(page: Page, scheme: str, file: Path, most: int = 2_000) -> None:
+async def _picture(page: BrowserPage, scheme: str, file: Path, most: int = 2_000) -> None:
     await page.prefer(scheme)
     await page.picture(file, most)
     print(file)  # noqa: T201  # a command's answer
 
 
 def main() -> None:
-    """Bring a fleet up, look at it, take it down."""
     with tempfile.TemporaryDirectory() as folder:
         fleet = DisposableFleet(Path(folder), METRICS_PUSH_SECONDS="2")
         try:

@@ -7,7 +7,7 @@ import pytest
 
 from ops.rig.disposable_fleet import DisposableFleet
 from tests.support import browser
-from tests.support.browser import Browser, Page
+from tests.support.browser import Browser, BrowserPage
 from tests.support.stream import delete, insert, transaction
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)
@@ -16,7 +16,7 @@ HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='r
 
 
 @pytest.fixture
-async def page(fleet: DisposableFleet) -> AsyncIterator[Page]:
+async def page(fleet: DisposableFleet) -> AsyncIterator[BrowserPage]:
     """The console, with its first numbers, in a browser of its own."""
     async with Browser() as chromium, chromium.page() as page:
         await page.open(f"http://{fleet.address}/")
@@ -33,7 +33,7 @@ def number(selector: str) -> str:
     return f"parseInt(({text}.match(/\\d+/) || ['-1'])[0])"
 
 
-async def test_the_numbers_move_after_a_post(fleet: DisposableFleet, page: Page) -> None:
+async def test_the_numbers_move_after_a_post(fleet: DisposableFleet, page: BrowserPage) -> None:
     await page.until(f"{number('#accepted .more')} >= 0")
     await page.until(f"{number('#applied .more')} >= 0")
     accepted = await page.run(number("#accepted .more"))
@@ -50,7 +50,7 @@ async def test_the_numbers_move_after_a_post(fleet: DisposableFleet, page: Page)
 
 
 async def test_every_process_is_shown_with_its_state_and_its_push(
-    fleet: DisposableFleet, page: Page
+    fleet: DisposableFleet, page: BrowserPage
 ) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
     names = ("server_00", "server_01", "worker_00", "worker_01")
@@ -66,7 +66,7 @@ async def test_every_process_is_shown_with_its_state_and_its_push(
     assert rows["provision"][1] == "done"
 
 
-async def test_a_killed_worker_is_shown(fleet: DisposableFleet, page: Page) -> None:
+async def test_a_killed_worker_is_shown(fleet: DisposableFleet, page: BrowserPage) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
     (pid,) = (each.pid for each in fleet.states("worker") if each.name == "worker_00")
     os.kill(pid, signal.SIGKILL)
@@ -77,7 +77,7 @@ async def test_a_killed_worker_is_shown(fleet: DisposableFleet, page: Page) -> N
 
 
 async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
-    fleet: DisposableFleet, page: Page
+    fleet: DisposableFleet, page: BrowserPage
 ) -> None:
     quoted = HOSTILE.replace("'", "\\'")
     fleet.query(
@@ -101,7 +101,7 @@ async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
     assert await page.run("document.querySelectorAll('script').length") == 1
 
 
-async def test_a_script_in_the_markup_would_be_refused(page: Page) -> None:
+async def test_a_script_in_the_markup_would_be_refused(page: BrowserPage) -> None:
     added = "(() => {const made = document.createElement('script');"
     added += "made.text = \"document.title = 'ran'\"; document.body.append(made)})()"
     with pytest.raises(AssertionError, match="TrustedScript"):
@@ -110,7 +110,7 @@ async def test_a_script_in_the_markup_would_be_refused(page: Page) -> None:
     page.errors.clear()
 
 
-async def test_the_form_works_by_keyboard_alone(page: Page) -> None:
+async def test_the_form_works_by_keyboard_alone(page: BrowserPage) -> None:
     focus = "document.activeElement.id || document.activeElement.className"
     await page.press("Tab")
     assert await page.run(focus) == "skip"
@@ -148,7 +148,7 @@ async def test_the_form_works_by_keyboard_alone(page: Page) -> None:
     assert await page.run("document.querySelector('#verdict').getAttribute('aria-live')")
 
 
-async def test_nothing_scrolls_sideways_on_a_small_screen(page: Page) -> None:
+async def test_nothing_scrolls_sideways_on_a_small_screen(page: BrowserPage) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
     for width in (320, 390, 768):
         await page.resize(width, 800)
@@ -156,7 +156,7 @@ async def test_nothing_scrolls_sideways_on_a_small_screen(page: Page) -> None:
         assert await page.run("document.documentElement.scrollWidth") <= width
 
 
-async def test_a_hidden_page_asks_for_nothing(page: Page) -> None:
+async def test_a_hidden_page_asks_for_nothing(page: BrowserPage) -> None:
     await page.run(
         "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
         "document.dispatchEvent(new Event('visibilitychange'))"

@@ -3,6 +3,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,7 +14,7 @@ from tests.support import browser
 from tests.support.browser import Browser
 from tests.support.server_in_process import NOWHERE, FakeTopic, GateUnderTest, gate_under_test
 
-NOBODY = {
+NOBODY: dict[str, Any] = {
     "PUBSUB_EMULATOR_HOST": NOWHERE,
     "BIGQUERY_EMULATOR_HOST": NOWHERE,
     "PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE,
@@ -31,7 +32,7 @@ async def gate(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
         yield gate
 
 
-async def test_the_page_is_html_that_may_run_nothing_but_its_own(gate: GateUnderTest) -> None:
+async def test_the_page_is_html_that_may_run_only_its_own_script(gate: GateUnderTest) -> None:
     async with gate.client.get(gate.url + "/") as answer:
         assert (answer.status, answer.content_type) == (200, "text/html")
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -39,7 +40,7 @@ async def test_the_page_is_html_that_may_run_nothing_but_its_own(gate: GateUnder
         assert "<title>Gatekeeper</title>" in await answer.text()
 
 
-async def test_with_everybody_away_the_state_says_so_and_comes_in_time(
+async def test_with_every_source_down_the_state_reports_it_in_time(
     gate: GateUnderTest,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -58,14 +59,16 @@ async def test_with_everybody_away_the_state_says_so_and_comes_in_time(
             await asyncio.sleep(0.1)
     assert state["totals"] is None
     assert all(source["fault"] for source in sources.values())
-    assert (await gate.post(b'{"activities": []}'))[0] == 400, "the gate works on"
+    assert (await gate.post(b'{"activities": []}'))[0] == 400, "the server still works"
 
 
-async def test_however_many_look_the_pushgateway_is_asked_once_a_second(topic: FakeTopic) -> None:
-    asked: list[float] = []
+async def test_however_many_watch_the_pushgateway_is_queried_once_a_second(
+    topic: FakeTopic,
+) -> None:
+    queried: list[float] = []
 
     async def metrics(_: web.Request) -> web.Response:
-        asked.append(asyncio.get_running_loop().time())
+        queried.append(asyncio.get_running_loop().time())
         return web.Response(
             text='push_time_seconds{instance="server_00",job="gatekeeper_server"} 1\n'
         )
@@ -89,11 +92,11 @@ async def test_however_many_look_the_pushgateway_is_asked_once_a_second(topic: F
                 await asyncio.gather(*(look() for _ in range(20)))
     finally:
         await runner.cleanup()
-    gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(queried)]
     assert all(gap > 0.9 for gap in gaps), gaps
 
 
-async def test_with_api_keys_the_page_is_open_and_its_numbers_are_not(
+async def test_with_api_keys_the_page_is_open_and_its_state_is_not(
     topic: FakeTopic, tmp_path: Path
 ) -> None:
     file = tmp_path / "keys"
@@ -139,7 +142,7 @@ async def test_the_page_asks_for_the_key_uses_it_and_keeps_it_nowhere(
         assert text not in "".join(page.requested)
 
 
-async def test_a_server_that_is_leaving_asks_nobody_any_more(gate: GateUnderTest) -> None:
+async def test_a_server_that_drains_queries_no_source(gate: GateUnderTest) -> None:
     async with aiohttp.ClientSession() as client, client.get(gate.url + "/console/state") as answer:
         assert answer.status == 200
     gate.stop.set()

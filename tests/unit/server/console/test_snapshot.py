@@ -11,8 +11,8 @@ from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import LabelledValue, PushedGroup
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
-from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Sources, compose
-from server.console.sources import Source
+from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Sources, compose_state
+from server.console.sources import CachedSource
 
 NOW = 1_700_000_000.0
 SETTINGS = Settings.parse({"METRICS_PUSH_SECONDS": "5"})
@@ -44,17 +44,17 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def told(pool: ThreadPoolExecutor) -> Callable[..., Any]:
+def composed(pool: ThreadPoolExecutor) -> Callable[..., Any]:
     """Return the state, by way of JSON, of sources that answer so."""
 
-    async def told(
+    async def composed(
         groups: Callable[[], list[PushedGroup]],
         states: Callable[[], list[ProcessState]] | None,
         backlog: Callable[[], SubscriptionBacklog] = lambda: SubscriptionBacklog(0, 0.0),
         rejected: Callable[[], list[dict[str, str | None]]] = list,
     ) -> dict[str, Any]:
-        def source[T](read: Callable[[], T]) -> Source[T]:
-            return Source(read, pool, every=60, patience=60)
+        def source[T](read: Callable[[], T]) -> CachedSource[T]:
+            return CachedSource(read, pool, min_age=60, timeout=60)
 
         sources = Sources(
             source(groups),
@@ -63,24 +63,26 @@ def told(pool: ThreadPoolExecutor) -> Callable[..., Any]:
             source(rejected),
         )
         for each in sources:
-            asking = None if each is None else each.ask()
-            if asking is not None:
-                await asking
+            query = None if each is None else each.refresh()
+            if query is not None:
+                await query
         state: dict[str, Any] = json.loads(
-            json.dumps(compose(SETTINGS, sources, "server_00", lambda: NOW), allow_nan=False)
+            json.dumps(compose_state(SETTINGS, sources, "server_00", lambda: NOW), allow_nan=False)
         )
         return state
 
-    return told
+    return composed
 
 
-async def test_totals_and_quantiles_are_those_of_all_processes(told: Callable[..., Any]) -> None:
+async def test_totals_and_quantiles_are_of_all_processes(
+    composed: Callable[..., Any],
+) -> None:
     groups = [
         pushed("server_00", accepted=5, rejected=1),
         pushed("server_01", accepted=2),
         pushed("worker_00", applied=6, dead_lettered=1),
     ]
-    seen = await told(lambda: groups, lambda: [state(group.instance) for group in groups])
+    seen = await composed(lambda: groups, lambda: [state(group.instance) for group in groups])
     assert seen["totals"] == {
         "accepted": 7,
         "rejected": 1,
@@ -95,33 +97,33 @@ async def test_totals_and_quantiles_are_those_of_all_processes(told: Callable[..
     assert {source["state"] for source in seen["sources"].values()} == {"up"}
 
 
-async def test_a_process_that_no_longer_pushes_is_stale(told: Callable[..., Any]) -> None:
+async def test_a_process_that_no_longer_pushes_is_stale(composed: Callable[..., Any]) -> None:
     groups = [pushed("worker_00", age=16.9), pushed("worker_01", age=17.1)]
-    seen = await told(lambda: groups, lambda: [state("worker_00"), state("worker_01")])
+    seen = await composed(lambda: groups, lambda: [state("worker_00"), state("worker_01")])
     assert [row["pushed"]["stale"] for row in seen["processes"]] == [False, True]
 
 
 async def test_a_group_without_a_process_and_a_process_without_a_group_are_shown(
-    told: Callable[..., Any],
+    composed: Callable[..., Any],
 ) -> None:
-    seen = await told(lambda: [pushed("worker_05")], lambda: [state("pubsub", "FATAL")])
+    seen = await composed(lambda: [pushed("worker_05")], lambda: [state("pubsub", "FATAL")])
     rows = {row["name"]: row for row in seen["processes"]}
     assert rows["worker_05"]["state"] == "GONE"
     assert (rows["pubsub"]["state"], rows["pubsub"]["pushed"]) == ("FATAL", None)
 
 
 async def test_without_supervisord_the_processes_are_those_that_push(
-    told: Callable[..., Any],
+    composed: Callable[..., Any],
 ) -> None:
-    seen = await told(lambda: [pushed("server_00")], None)
+    seen = await composed(lambda: [pushed("server_00")], None)
     assert [(row["name"], row["state"]) for row in seen["processes"]] == [("server_00", "UNKNOWN")]
     assert seen["sources"]["supervisord"]["state"] == "absent"
 
 
-async def test_whoever_is_away_is_told_as_such_and_the_rest_is_shown(
-    told: Callable[..., Any],
+async def test_a_source_that_is_down_is_reported_and_the_rest_is_shown(
+    composed: Callable[..., Any],
 ) -> None:
-    seen = await told(away, lambda: [state("worker_00")], away, away)
+    seen = await composed(away, lambda: [state("worker_00")], away, away)
     assert seen["sources"]["pushgateway"] == {
         "state": "down",
         "fault": "nobody there",
@@ -131,15 +133,15 @@ async def test_whoever_is_away_is_told_as_such_and_the_rest_is_shown(
     assert seen["rejected"] is None
     assert [row["name"] for row in seen["processes"]] == ["worker_00"]
 
-    seen = await told(
+    seen = await composed(
         lambda: [pushed("worker_00")], away, lambda: SubscriptionBacklog(3, 1.5, " (late)")
     )
     assert seen["backlog"] == {"unacked": 3, "oldest_age_seconds": 1.5, "note": "late"}
     assert seen["processes"][0]["state"] == "UNKNOWN"
 
 
-async def test_an_empty_fleet_is_a_state_too(told: Callable[..., Any]) -> None:
-    seen = await told(list, list)
+async def test_an_empty_fleet_is_a_state_too(composed: Callable[..., Any]) -> None:
+    seen = await composed(list, list)
     assert seen["processes"] == []
     assert seen["totals"] == {
         "accepted": 0,

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from server.console.sources import Seen, Source
+from server.console.sources import CachedSource, LatestResult
 
 
 class Clock:
@@ -22,64 +22,64 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-async def answered(source: Source[int]) -> Seen[int]:
-    asking = source.ask()
-    if asking is not None:
-        await asking
-    return source.seen
+async def answered(source: CachedSource[int]) -> LatestResult[int]:
+    query = source.refresh()
+    if query is not None:
+        await query
+    return source.latest
 
 
 def numbers() -> Iterator[int]:
     yield from range(100)
 
 
-async def test_it_is_asked_at_most_once_in_so_many_seconds(pool: ThreadPoolExecutor) -> None:
+async def test_it_is_queried_once_in_its_minimum_age_at_most(pool: ThreadPoolExecutor) -> None:
     clock, answers = Clock(), numbers()
-    source = Source(lambda: next(answers), pool, every=10, patience=5, clock=clock)
-    assert source.seen == Seen()
+    source = CachedSource(lambda: next(answers), pool, min_age=10, timeout=5, clock=clock)
+    assert source.latest == LatestResult()
     assert (await answered(source)).value == 0
     clock.now += 9.9
-    assert source.ask() is None
+    assert source.refresh() is None
     clock.now += 0.1
     assert (await answered(source)).value == 1
 
 
-async def test_however_many_ask_at_once_it_is_asked_once(pool: ThreadPoolExecutor) -> None:
+async def test_refreshes_at_the_same_time_share_one_query(pool: ThreadPoolExecutor) -> None:
     answers = numbers()
-    source = Source(lambda: next(answers), pool, every=10, patience=5, clock=Clock())
-    assert len({id(source.ask()) for _ in range(20)}) == 1
+    source = CachedSource(lambda: next(answers), pool, min_age=10, timeout=5, clock=Clock())
+    assert len({id(source.refresh()) for _ in range(20)}) == 1
     assert (await answered(source)).value == 0
     assert next(answers) == 1
 
 
-async def test_an_answer_stands_until_the_version_changes_or_it_has_rested(
+async def test_a_value_is_kept_until_the_version_changes_or_its_maximum_age(
     pool: ThreadPoolExecutor,
 ) -> None:
     clock, answers, version = Clock(), numbers(), [0]
-    source = Source(
+    source = CachedSource(
         lambda: next(answers),
         pool,
-        every=10,
-        rest=60,
-        patience=5,
+        min_age=10,
+        max_age=60,
+        timeout=5,
         version=lambda: version[0],
         clock=clock,
     )
     await answered(source)
     clock.now += 30
-    assert source.ask() is None
+    assert source.refresh() is None
     version[0] = 1
     assert (await answered(source)).value == 1
     version[0] = 2
     clock.now += 5
-    assert source.ask() is None, "not before its time"
+    assert source.refresh() is None, "not before its time"
     clock.now += 5
     assert (await answered(source)).value == 2
     clock.now += 60
     assert (await answered(source)).value == 3
 
 
-async def test_a_failure_is_told_in_one_line_and_asked_again_in_time(
+async def test_a_failure_is_one_line_and_is_queried_again_in_time(
     pool: ThreadPoolExecutor,
 ) -> None:
     clock, answers = Clock(), iter([ConnectionError("away\nfor\na while"), None])
@@ -90,15 +90,15 @@ async def test_a_failure_is_told_in_one_line_and_asked_again_in_time(
             raise error
         return 7
 
-    source = Source(read, pool, every=10, rest=600, patience=5, clock=clock)
-    seen = await answered(source)
-    assert (seen.value, seen.fault) == (None, "away")
+    source = CachedSource(read, pool, min_age=10, max_age=600, timeout=5, clock=clock)
+    latest = await answered(source)
+    assert latest[:2] == (None, "away")
     clock.now += 10
-    seen = await answered(source)
-    assert (seen.value, seen.fault) == (7, None)
+    latest = await answered(source)
+    assert latest[:2] == (7, None)
 
 
-async def test_what_was_known_is_told_until_patience_ends(pool: ThreadPoolExecutor) -> None:
+async def test_the_previous_value_is_shown_until_the_timeout(pool: ThreadPoolExecutor) -> None:
     clock, answers, go = Clock(), numbers(), threading.Event()
     go.set()
 
@@ -106,29 +106,29 @@ async def test_what_was_known_is_told_until_patience_ends(pool: ThreadPoolExecut
         assert go.wait(10)
         return next(answers)
 
-    source = Source(read, pool, every=1, patience=5, clock=clock)
+    source = CachedSource(read, pool, min_age=1, timeout=5, clock=clock)
     await answered(source)
     go.clear()
     clock.now += 1
-    asking = source.ask()
-    assert asking is not None
+    query = source.refresh()
+    assert query is not None
     clock.now += 4
-    assert source.seen.value == 0
+    assert source.latest.value == 0
     clock.now += 2
-    assert (source.seen.value, source.seen.fault) == (None, "no answer for 6 s")
+    assert source.latest[:2] == (None, "no answer for 6 s")
     go.set()
-    await asking
-    assert source.seen.value == 1
+    await query
+    assert source.latest.value == 1
 
 
-async def test_a_forgotten_question_is_waited_for_no_longer(pool: ThreadPoolExecutor) -> None:
+async def test_a_cancelled_query_is_waited_for_no_longer(pool: ThreadPoolExecutor) -> None:
     go = threading.Event()
-    source = Source(lambda: go.wait(10), pool, every=1, patience=5)
-    asking = source.ask()
-    assert asking is not None
+    source = CachedSource(lambda: go.wait(10), pool, min_age=1, timeout=5)
+    query = source.refresh()
+    assert query is not None
     await asyncio.sleep(0)
-    source.forget()
+    source.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
-    assert source.seen == Seen()
+        await query
+    assert source.latest == LatestResult()
     go.set()

@@ -17,7 +17,7 @@ from ops.bench.sample_batches import (
     sample_deliveries,
     transactions,
 )
-from ops.bench.samples import Samples
+from ops.bench.samples import Samples, by_field
 from ops.rig import RunFailed, Service, wait_until
 from ops.rig.environment import Environment
 from ops.runtime import clients
@@ -166,10 +166,8 @@ def statement_count(count: int, tables: int, column_sets: int) -> int:
 def _result(
     stages: list[StageTimes], workers: list[WorkerRun], embedded: WorkerRun | None
 ) -> BenchResult:
-    times = {
-        name: Samples.of(getattr(each, name) for each in stages) for name in StageTimes._fields
-    }
-    own = Samples.of(each.cpu - times["client"].median for each in workers)
+    times, whole = by_field(stages), by_field(workers)
+    own = Samples.of(cpu - times["client"].median for cpu in whole["cpu"].values)
     rest = own.median - sum(times[name].median for name in _NAMES)
     statements = max(
         statement_count(1_000, *shape) / statement_count(100, *shape) for shape in SHAPES
@@ -186,8 +184,8 @@ def _result(
             TargetCheck("apply_fold", pairs),
         ),
         tables=(
-            _time_table(times, workers, own, rest),
-            _rate_table(workers, embedded),
+            _time_table(times, whole["cpu"], own, rest),
+            _rate_table(whole["rate"], embedded),
             _statement_table(),
         ),
         plots=(Plot.bars("apply_cpu", "Processor time of a transaction", "µs", {"": bars}),),
@@ -196,9 +194,8 @@ def _result(
 
 
 def _time_table(
-    times: dict[str, Samples], workers: list[WorkerRun], own: Samples, rest: float
+    times: dict[str, Samples], whole: Samples, own: Samples, rest: float
 ) -> ResultTable:
-    whole = Samples.of(each.cpu for each in workers)
     rows = (
         *((text, times[name].text(1)) for name, text in _NAMES.items()),
         ("pull, leases, acks, event loop (the rest)", f"{rest:,.1f}"),
@@ -209,8 +206,8 @@ def _time_table(
     return ResultTable("Processor time", ("stage", "µs a transaction"), rows)
 
 
-def _rate_table(workers: list[WorkerRun], embedded: WorkerRun | None) -> ResultTable:
-    rows = [("a fake BigQuery, no delay", Samples.of(each.rate for each in workers).text())]
+def _rate_table(rate: Samples, embedded: WorkerRun | None) -> ResultTable:
+    rows = [("a fake BigQuery, no delay", rate.text())]
     if embedded is not None:
         rows.append(("the embedded BigQuery, on the same cores", f"{embedded.rate:,.0f}"))
     return ResultTable("A full backlog", ("against", "transactions/s"), tuple(rows))

@@ -1,14 +1,13 @@
 """How fast one server accepts transactions, next to baselines: `gatekeeper bench ingest`."""
 
 import time
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ops.bench.bench_progress import rounds
 from ops.bench.load_generator import LoadGenerator
 from ops.bench.machine import Cores
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
-from ops.bench.samples import Samples, ratios
+from ops.bench.samples import Samples, by_field, ratios
 from ops.rig.environment import Environment, RunningServer
 
 SERVERS: Final[dict[str, tuple[str, ...]]] = {
@@ -46,10 +45,29 @@ class IngestTurn(NamedTuple):
     p99: float
     cpu: float
     generator: float
-    """The share of a core that the load generator took."""
+    """The percentage of a core that the load generator took."""
 
 
 type Turns = dict[str, list[IngestTurn]]
+type Figures = dict[str, dict[str, Samples]]
+"""Server → field of IngestTurn → samples."""
+
+_COLUMNS: Final = {
+    "requests/s": ("rate", 0),
+    "p50 ms": ("p50", 1),
+    "p99 ms": ("p99", 1),
+    "CPU µs a request": ("cpu", 0),
+    "generator's core %": ("generator", 0),
+}
+"""Title → field and its digits."""
+_CHECKS: Final = (
+    ("ingest_64", 64, "rate", "gatekeeper", "null"),
+    ("ingest_p99_64", 64, "p99", "gatekeeper", "null"),
+    ("ingest_null", 64, "rate", "null", "minimal"),
+    ("ingest_512", 512, "rate", "gatekeeper", "null"),
+    ("ingest_p99_512", 512, "p99", "gatekeeper", "null"),
+)
+"""(target, connections, field, server, divided by that of another server)"""
 
 
 def run(*, quick: bool) -> BenchResult:
@@ -64,97 +82,70 @@ def run(*, quick: bool) -> BenchResult:
             for name, words in SERVERS.items()
         }
         for connections in size.connections:
-            turns: Turns = {name: [] for name in SERVERS}
+            turns = found[connections] = {name: [] for name in SERVERS}
             for _ in rounds(size.rounds, f"ingest: {connections} connections"):
                 for name, server in servers.items():
-                    load = LoadGenerator(
-                        services.folder, server.address, connections, cores=cores.others
-                    )
-                    turns[name].append(_turn(load, server, size))
+                    options = (services.folder, server.address, connections)
+                    with LoadGenerator(*options, cores=cores.others) as load:
+                        turns[name].append(_turn(load, server, size))
                     services.check()
                 services.purge()
-            found[connections] = turns
     return _result(found)
 
 
 def _turn(load: LoadGenerator, server: RunningServer, size: IngestSize) -> IngestTurn:
-    with load:
-        load.warm_up(size.warm_up_seconds)
-        load.mark()
-        cpu = server.process.cpu_seconds()
-        time.sleep(size.seconds)
-        report = load.report()
-        cpu = server.process.cpu_seconds() - cpu
+    load.warm_up(size.warm_up_seconds)
+    load.mark()
+    cpu = server.process.cpu_seconds()
+    time.sleep(size.seconds)
+    report = load.report()
+    cpu = server.process.cpu_seconds() - cpu
     return IngestTurn(
         rate=report.rate,
         p50=report.p50 * 1e3,
         p99=report.p99 * 1e3,
         cpu=cpu / max(report.answered, 1) * 1e6,
-        generator=report.cpu_seconds / report.seconds,
+        generator=report.cpu_seconds / report.seconds * 100,
     )
-
-
-def _rates(turns: list[IngestTurn]) -> list[float]:
-    return [turn.rate for turn in turns]
-
-
-def _p99s(turns: list[IngestTurn]) -> list[float]:
-    return [turn.p99 for turn in turns]
-
-
-def _checks(found: dict[int, Turns]) -> list[TargetCheck]:
-    checks = []
-    for connections in (64, 512):
-        if connections not in found:
-            continue
-        own, null = found[connections]["gatekeeper"], found[connections]["null"]
-        checks += [
-            TargetCheck(f"ingest_{connections}", ratios(_rates(own), _rates(null))),
-            TargetCheck(f"ingest_p99_{connections}", ratios(_p99s(own), _p99s(null))),
-        ]
-    if 64 in found:  # noqa: PLR2004  # the target's
-        null, minimal = found[64]["null"], found[64]["minimal"]
-        checks.append(TargetCheck("ingest_null", ratios(_rates(null), _rates(minimal))))
-    return checks
-
-
-def _table(connections: int, turns: Turns) -> ResultTable:
-    rows = tuple(
-        (
-            name,
-            Samples.of(_rates(own)).text(),
-            Samples.of(turn.p50 for turn in own).text(1),
-            Samples.of(_p99s(own)).text(1),
-            Samples.of(turn.cpu for turn in own).text(),
-            Samples.of(turn.generator * 100 for turn in own).text(),
-        )
-        for name, own in turns.items()
-    )
-    columns = ("server", "requests/s", "p50 ms", "p99 ms", "CPU µs a request", "generator's core %")
-    return ResultTable(f"{connections} connections", columns, rows)
-
-
-def _plot(
-    name: str, y: str, found: dict[int, Turns], values: Callable[[list[IngestTurn]], list[float]]
-) -> Plot:
-    series = {
-        f"{connections} connections": {
-            server: Samples.of(values(own)).median for server, own in turns.items()
-        }
-        for connections, turns in found.items()
-    }
-    return Plot.bars(name, "One server process", y, series)
 
 
 def _result(found: dict[int, Turns]) -> BenchResult:
+    figures = {
+        connections: {name: by_field(own) for name, own in turns.items()}
+        for connections, turns in found.items()
+    }
     return BenchResult(
         title="Ingest: one server process",
         method=_METHOD,
-        checks=tuple(_checks(found)),
-        tables=tuple(_table(connections, turns) for connections, turns in found.items()),
+        checks=_checks(figures),
+        tables=tuple(_table(f"{n} connections", servers) for n, servers in figures.items()),
         plots=(
-            _plot("ingest_rate", "requests/s", found, _rates),
-            _plot("ingest_p99", "p99, ms", found, _p99s),
+            _plot("ingest_rate", "requests/s", "rate", figures),
+            _plot("ingest_p99", "p99, ms", "p99", figures),
         ),
         data=found,
     )
+
+
+def _checks(figures: dict[int, Figures]) -> tuple[TargetCheck, ...]:
+    return tuple(
+        TargetCheck(name, ratios(servers[server][field], servers[to][field]))
+        for name, connections, field, server, to in _CHECKS
+        if (servers := figures.get(connections))
+    )
+
+
+def _table(title: str, servers: Figures) -> ResultTable:
+    rows = tuple(
+        (name, *(own[field].text(digits) for field, digits in _COLUMNS.values()))
+        for name, own in servers.items()
+    )
+    return ResultTable(title, ("server", *_COLUMNS), rows)
+
+
+def _plot(name: str, y: str, field: str, figures: dict[int, Figures]) -> Plot:
+    series = {
+        f"{connections} connections": {server: own[field].median for server, own in servers.items()}
+        for connections, servers in figures.items()
+    }
+    return Plot.bars(name, "One server process", y, series)

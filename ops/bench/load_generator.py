@@ -19,7 +19,6 @@ class LoadReport(NamedTuple):
     sent: int
     answered: int
     errors: dict[str, int]
-    left: int | None
     cpu_seconds: float
     p50: float
     p99: float

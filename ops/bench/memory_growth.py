@@ -8,7 +8,7 @@ from ops.bench.bench_progress import show_progress
 from ops.bench.load_generator import LoadGenerator
 from ops.bench.pubsub_load import publish
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
-from ops.bench.samples import Samples
+from ops.bench.samples import Samples, by_field
 from ops.rig import RunFailed, Service, wait_until
 from ops.rig.environment import Environment
 from ops.rig.transaction_mix import TABLES
@@ -20,7 +20,6 @@ that answers immediately, no faster than the worker applies it. Memory is the pr
 late that of the last nine. Then a worker has 10,000 transactions outstanding while the warehouse
 does not answer for a minute."""
 _MEDIAN_OF: Final = 9
-_MB: Final = 1e6
 
 
 class MemorySize(NamedTuple):
@@ -35,11 +34,11 @@ _QUICK: Final = MemorySize(3_000, 2_000, 1_000, 0.05)
 
 
 class MemorySample(NamedTuple):
-    """Memory in bytes after a number of transactions."""
+    """Memory in MB after a number of transactions."""
 
     transactions: int
-    server: int
-    worker: int
+    server: float
+    worker: float
 
 
 def run(*, quick: bool) -> BenchResult:
@@ -56,16 +55,15 @@ def _over_run(size: MemorySize) -> list[MemorySample]:
         server = services.server("server")
         worker = services.start(services.worker("worker"))
         with LoadGenerator(services.folder, server.address, 64, *options) as load:
-            load.rate(None)
+            load.warm_up(0)
             shown = 0
             while True:
                 time.sleep(size.sample_seconds)
                 services.check()
                 backlog, answered = services.backlog(), load.report().answered
                 done = answered - backlog
-                samples.append(
-                    MemorySample(done, server.process.memory_bytes(), worker.memory_bytes())
-                )
+                memory = (_megabytes(server.process), _megabytes(worker))
+                samples.append(MemorySample(done, *memory))
                 if answered >= size.transactions and not backlog:
                     break
                 load.pause(paused=backlog >= size.max_backlog)
@@ -91,10 +89,14 @@ def _outstanding(size: MemorySize) -> Samples:
             found = []
             for _ in range(_MEDIAN_OF):
                 time.sleep(size.sample_seconds)
-                found.append(worker.memory_bytes() / _MB)
+                found.append(_megabytes(worker))
             worker.check()
             worker.kill()  # it would wait for its job
     return Samples.of(found)
+
+
+def _megabytes(process: Service) -> float:
+    return process.memory_bytes() / 1e6
 
 
 def _leases(services: Environment, worker: Service) -> float:
@@ -113,30 +115,21 @@ def early_and_late(
 
 
 def _result(samples: list[MemorySample], full: Samples, size: MemorySize) -> BenchResult:
-    early, late = early_and_late(samples, size.transactions)
+    early, late = (by_field(part) for part in early_and_late(samples, size.transactions))
     rows, checks, series = [], [], {}
     for process in ("server", "worker"):
-        before, after = (
-            Samples.of(getattr(each, process) / _MB for each in part) for part in (early, late)
-        )
-        ratio = after.median / before.median
+        ratio = late[process].median / early[process].median
         checks.append(TargetCheck(f"memory_{process}", Samples.of([ratio])))
-        rows.append((process, before.text(1), after.text(1), f"{ratio:.3f}"))
-        series[process] = tuple(
-            (float(each.transactions), getattr(each, process) / _MB) for each in samples
-        )
-    tenth, all_ = f"MB after {size.transactions // 10:,}", f"MB after {size.transactions:,}"
+        rows.append((process, early[process].text(1), late[process].text(1), f"{ratio:.3f}"))
+        series[process] = tuple((each.transactions, getattr(each, process)) for each in samples)
+    columns = [f"MB after {count:,}" for count in (size.transactions // 10, size.transactions)]
     outstanding = f"A worker with {size.outstanding:,} transactions outstanding"
+    pss = ResultTable("Proportional set size", ("process", *columns, "late / early"), tuple(rows))
     return BenchResult(
         title="Memory",
         method=_METHOD,
         checks=(*checks, TargetCheck("memory_outstanding", full)),
-        tables=(
-            ResultTable(
-                "Proportional set size", ("process", tenth, all_, "late / early"), tuple(rows)
-            ),
-            ResultTable(outstanding, ("", "MB"), (("worker", full.text(1)),)),
-        ),
+        tables=(pss, ResultTable(outstanding, ("", "MB"), (("worker", full.text(1)),))),
         plots=(Plot("memory", "Memory over a run", "transactions", "MB", series),),
         data={"points": samples, "outstanding": full.values},
     )

@@ -36,10 +36,7 @@ def _summary(results: Iterable[BenchResult]) -> str:
     checks = [check for result in results for check in result.checks]
     missed = [check for check in checks if not check.reached]
     verdict = f"{len(missed)} of {len(checks)} are missed." if missed else "All are reached."
-    remarks = "".join(
-        f"- **{check.target.figure}**: {check.target.remark or 'No remark yet.'}\n"
-        for check in missed
-    )
+    remarks = "".join(f"- **{check.target.figure}**: {check.target.remark}\n" for check in missed)
     return f"## The targets\n\n{verdict}\n\n{_target_table(checks)}\n{remarks}"
 
 

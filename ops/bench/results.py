@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ops.bench.samples import Samples
-from ops.bench.targets import TARGETS, Target
+from ops.bench.targets import TARGETS, FigureTarget
 
 type Points = tuple[tuple[float, float], ...]
 
@@ -20,7 +20,7 @@ class TargetCheck:
     samples: Samples
 
     @property
-    def target(self) -> Target:
+    def target(self) -> FigureTarget:
         return TARGETS[self.name]
 
     @property

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 
 class Samples(NamedTuple):
@@ -26,9 +26,14 @@ class Samples(NamedTuple):
         return f"{median} ({min(self.values):,.{digits}f} to {max(self.values):,.{digits}f})"
 
 
-def ratios(values: Iterable[float], to: Iterable[float]) -> Samples:
+def by_field(rows: Sequence[Any]) -> dict[str, Samples]:
+    """Return the samples of each field of named tuples, one of them for each round."""
+    return {name: Samples.of(getattr(row, name) for row in rows) for name in rows[0]._fields}
+
+
+def ratios(figure: Samples, to: Samples) -> Samples:
     """Divide round by round, because a slow moment of the machine slows both values of a round."""
-    return Samples.of(a / b for a, b in zip(values, to, strict=True))
+    return Samples.of(a / b for a, b in zip(figure.values, to.values, strict=True))
 
 
 def growth(points: Sequence[tuple[float, float]]) -> float:

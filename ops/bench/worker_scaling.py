@@ -120,7 +120,7 @@ def _commits(services: Environment, since: float) -> list[Commit]:
 
 
 def _linear(rates: dict[int, list[float]], count: int) -> Samples:
-    return ratios(rates[count], [count * each for each in rates[1]])
+    return ratios(Samples.of(rates[count]), Samples.of(count * each for each in rates[1]))
 
 
 def _result(rates: dict[int, list[float]], hot: dict[int, float], size: ScalingSize) -> BenchResult:

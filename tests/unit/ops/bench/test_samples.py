@@ -13,12 +13,12 @@ def test_a_single_measurement_has_no_range() -> None:
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    assert ratios([1, 20], [2, 10]).values == (0.5, 2.0)
+    assert ratios(Samples((1, 20)), Samples((2, 10))).values == (0.5, 2.0)
 
 
 def test_ratios_of_unequal_rounds_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        ratios([1, 2], [1])
+        ratios(Samples((1, 2)), Samples((1,)))
 
 
 def test_a_saw_tooth_does_not_grow() -> None:

@@ -1,4 +1,4 @@
-"""The embedded BigQuery as a process of its own, and the client that the workers use."""
+"""The local BigQuery as a separate process, and the client that the workers use."""
 
 import contextlib
 import uuid
@@ -16,7 +16,7 @@ DATASET = "gatekeeper-local.gatekeeper"
 
 
 class Emulator:
-    """One launcher's process on a port and a state directory of its own."""
+    """One process with its own port and state directory."""
 
     def __init__(self, state: Path, **variables: str) -> None:
         self.address = f"127.0.0.1:{free_port()}"
@@ -63,7 +63,7 @@ class Emulator:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Callable[[str], None]]:
-        """Give a function that runs statements in one session, its transaction included."""
+        """Yield a function that runs statements in one session, with its transaction."""
         with self.client() as client:
             opened = client.query("SELECT 1", bigquery.QueryJobConfig(create_session=True))
             opened.result()

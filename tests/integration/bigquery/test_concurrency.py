@@ -1,4 +1,4 @@
-"""What workers that commit at the same time may count on."""
+"""Guarantees for workers that commit at the same time."""
 
 import concurrent.futures
 import threading
@@ -20,7 +20,7 @@ def table(emulator: Emulator) -> str:
 
 
 def beaten(emulator: Emulator, first: str, second: str) -> None:
-    """Run `second` while a transaction that did `first` is open; then commit that."""
+    """Run `second` while a transaction with `first` is open; then commit the transaction."""
     with emulator.session() as run:
         run("BEGIN TRANSACTION")
         run(first)
@@ -36,22 +36,20 @@ def beaten(emulator: Emulator, first: str, second: str) -> None:
         ("INSERT INTO `{}` (n) VALUES (3)", "ALTER TABLE `{}` ADD COLUMN m INT64"),
     ],
 )
-def test_who_commits_last_loses_a_conflict_and_is_told_in_bigquerys_words(
+def test_the_last_commit_loses_a_conflict_with_bigquerys_error(
     emulator: Emulator, table: str, first: str, second: str
 ) -> None:
     with pytest.raises(BadRequest, match="Transaction is aborted due to concurrent update"):
         beaten(emulator, first.format(table), second.format(table))
 
 
-def test_two_that_only_insert_both_win(emulator: Emulator, table: str) -> None:
+def test_two_transactions_that_only_insert_both_commit(emulator: Emulator, table: str) -> None:
     insert = f"INSERT INTO `{table}` (n) VALUES (3)"
     beaten(emulator, insert, insert)
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(4,)]
 
 
-def test_a_job_id_is_good_for_one_run_however_many_ask_at_once(
-    emulator: Emulator, table: str
-) -> None:
+def test_a_job_id_runs_once_for_concurrent_requests(emulator: Emulator, table: str) -> None:
     start, job_id = threading.Barrier(4), uuid.uuid4().hex
 
     def attempt() -> str:
@@ -69,7 +67,7 @@ def test_a_job_id_is_good_for_one_run_however_many_ask_at_once(
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(3,)]
 
 
-def test_maintenance_beside_four_writers_disturbs_none(emulator: Emulator, table: str) -> None:
+def test_maintenance_disturbs_none_of_four_writers(emulator: Emulator, table: str) -> None:
     own = [f"{table}_{worker}" for worker in range(4)]
     for name in own:
         emulator.run(f"CREATE TABLE `{name}` (n INT64)")

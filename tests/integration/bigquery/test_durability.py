@@ -1,4 +1,4 @@
-"""What survives kill -9: every confirmed transaction, none by half, and an answer for every job."""
+"""After kill -9: every confirmed transaction, no half transaction, and an answer for every job."""
 
 import concurrent.futures
 import contextlib
@@ -38,7 +38,9 @@ def commit_until_killed(emulator: Emulator, first: int, confirmed: list[int]) ->
             confirmed.append(n)
 
 
-def test_after_a_kill_confirmed_transactions_are_there_and_none_by_half(fragile: Emulator) -> None:
+def test_after_a_kill_confirmed_transactions_are_there_and_no_half_one(
+    fragile: Emulator,
+) -> None:
     confirmed: list[int] = []
     for generation in range(2):
         before = len(confirmed)
@@ -61,7 +63,7 @@ def test_after_a_kill_confirmed_transactions_are_there_and_none_by_half(fragile:
 
 @contextlib.contextmanager
 def running(emulator: Emulator, script: str, job_id: str) -> Iterator[None]:
-    """Have a script that does not end by itself run in the emulator, whose end ends it."""
+    """Run a script that never ends; it ends with the emulator."""
 
     def call() -> None:
         with contextlib.suppress(requests.ConnectionError, GoogleAPIError):
@@ -75,7 +77,7 @@ def running(emulator: Emulator, script: str, job_id: str) -> Iterator[None]:
     caller.join()
 
 
-def test_a_job_that_a_kill_interrupted_is_answered_as_failed(fragile: Emulator) -> None:
+def test_a_job_interrupted_by_a_kill_has_failed(fragile: Emulator) -> None:
     begun = f"BEGIN TRANSACTION; INSERT INTO `{DATASET}.one` (n) VALUES (-1)"
     with running(fragile, f"{begun}; {ENDLESS}; COMMIT TRANSACTION;", "interrupted"):
         fragile.service.kill()
@@ -90,7 +92,7 @@ def test_a_job_that_a_kill_interrupted_is_answered_as_failed(fragile: Emulator) 
     assert fragile.rows(f"SELECT n FROM `{DATASET}.one` WHERE n = -1") == []
 
 
-def test_a_stop_interrupts_what_runs_within_seconds(fragile: Emulator) -> None:
+def test_a_stop_interrupts_running_jobs_within_seconds(fragile: Emulator) -> None:
     with running(fragile, ENDLESS, "endless"):
         fragile.service.signal(signal.SIGTERM)
         assert fragile.service.wait(20) == 0

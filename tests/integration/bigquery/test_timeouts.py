@@ -1,4 +1,4 @@
-"""A job's own time limit: past it, nothing of the job is committed any more."""
+"""A job's time limit: after it, nothing of the job is committed."""
 
 import concurrent.futures
 import signal
@@ -14,7 +14,7 @@ from tests.integration.bigquery.conftest import DATASET, Emulator
 from tests.support.processes import wait_until
 from workers.errors import Failure, classify
 
-# Takes a second or so before it comes to its COMMIT.
+# Takes about a second until its COMMIT.
 SLOW = """
 BEGIN TRANSACTION;
 INSERT INTO `{0}` (n) VALUES (1);
@@ -59,12 +59,12 @@ def test_a_job_past_its_time_commits_nothing(
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
 
 
-def test_a_job_within_its_time_is_let_alone(emulator: Emulator, table: str) -> None:
+def test_a_job_within_its_time_commits(emulator: Emulator, table: str) -> None:
     run(emulator, QUICK.format(table), 60_000)
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(1,)]
 
 
-def test_asking_again_under_the_same_id_gives_a_job_no_more_time(
+def test_a_second_request_with_the_same_id_gives_a_job_no_more_time(
     emulator: Emulator, table: str
 ) -> None:
     job_id = uuid.uuid4().hex
@@ -85,15 +85,13 @@ def test_the_time_runs_while_the_service_is_suspended(emulator: Emulator, table:
         running = pool.submit(run, emulator, SLOW.format(table), 1_500, job_id)
         wait_until(lambda: state(emulator, job_id) == "RUNNING")
         emulator.service.signal(signal.SIGSTOP)
-        time.sleep(1.6)  # the job's time, which is what this is about
+        time.sleep(1.6)  # the job's time
         emulator.service.signal(signal.SIGCONT)
         assert "timed out" in str(running.exception())
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
 
 
-def test_a_request_that_lay_in_the_socket_of_a_suspended_service_has_used_its_time(
-    emulator: Emulator, table: str
-) -> None:
+def test_time_in_the_socket_of_a_suspended_service_counts(emulator: Emulator, table: str) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         emulator.service.signal(signal.SIGSTOP)
         late = pool.submit(run, emulator, QUICK.format(table), 1_000)

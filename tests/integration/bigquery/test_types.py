@@ -73,7 +73,7 @@ TYPES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 def match(kind: str, default: str) -> str:
-    if kind == "JSON":  # which knows no equality
+    if kind == "JSON":  # it has no equality
         return "IFNULL(TO_JSON_STRING(t.`v`), '') = IFNULL(TO_JSON_STRING(k.c), '')"
     return f"(t.`v` IS NULL) = (k.c IS NULL) AND IFNULL(t.`v`, {default}) = IFNULL(k.c, {default})"
 
@@ -100,7 +100,7 @@ def test_a_type_is_written_read_and_matched_exactly(emulator: Emulator, kind: st
         f"DELETE FROM `{name}` AS t WHERE EXISTS (SELECT 1 FROM (SELECT {read} AS c "
         f"FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS r) AS k WHERE {match(kind, default)});"
     )
-    # One at a time: a match that is too wide would show.
+    # One by one, so that a match of too many rows is visible.
     for row in rows:
         script = f"BEGIN TRANSACTION; {delete} ROLLBACK TRANSACTION;"
         assert emulator.deleted(script, rows=json.dumps([row])) == 1, row

@@ -1,4 +1,4 @@
-"""The servers that the contract is tested on: ours, and Google's emulator where it is installed."""
+"""The tested servers: ours, and Google's emulator if it is installed."""
 
 import shutil
 import subprocess

@@ -108,7 +108,7 @@ async def test_an_extended_deadline_keeps_a_message_from_coming_again(client: Cl
 
 
 @pytest.mark.emulator_differs("has no flow control in the server")
-async def test_no_more_messages_are_out_than_flow_control_allows(client: Client) -> None:
+async def test_no_more_messages_are_leased_than_flow_control_allows(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)
     async with client.stream(subscription, max_messages=3) as stream:

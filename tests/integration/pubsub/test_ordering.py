@@ -16,7 +16,7 @@ async def test_thousands_of_one_key_come_in_order_before_any_ack(client: Client)
         assert stream.responses < 1_000
 
 
-async def test_a_key_stays_with_its_stream_while_anything_of_it_is_out(client: Client) -> None:
+async def test_a_key_stays_with_its_stream_while_a_message_of_it_is_leased(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
     async with client.stream(subscription) as one, client.stream(subscription) as two:
@@ -31,7 +31,7 @@ async def test_a_key_stays_with_its_stream_while_anything_of_it_is_out(client: C
 
 
 @pytest.mark.emulator_differs("has no flow control in the server")
-async def test_what_is_out_of_one_key_holds_no_other_key_back(client: Client) -> None:
+async def test_leased_messages_of_one_key_hold_no_other_key_back(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
     async with client.stream(subscription, max_messages=2) as full:
@@ -54,7 +54,7 @@ async def test_after_a_nack_the_later_ones_of_the_key_come_again_in_order(client
         assert texts(await stream.receive(7)) == ["0", "1", "2", "3", "1", "2", "3"]
 
 
-async def test_what_is_given_back_together_comes_again_in_order(client: Client) -> None:
+async def test_messages_nacked_together_come_again_in_order(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
     await client.publish(topic, ["0", "1", "2", "3"], key="a")

@@ -15,13 +15,13 @@ NO_TOPIC = f"{PROJECT}/topics/nowhere"
 NO_SUBSCRIPTION = f"{PROJECT}/subscriptions/nowhere"
 
 
-async def test_a_topic_that_exists_is_not_made_again(client: Client) -> None:
+async def test_an_existing_topic_is_not_created_again(client: Client) -> None:
     topic = await client.topic()
     with pytest.raises(exceptions.AlreadyExists):
         await client.publisher.create_topic(name=topic, **ONCE)
 
 
-async def test_a_subscription_that_exists_is_not_made_again(client: Client) -> None:
+async def test_an_existing_subscription_is_not_created_again(client: Client) -> None:
     topic = await client.topic()
     subscription = await client.subscription(topic)
     with pytest.raises(exceptions.AlreadyExists):
@@ -58,7 +58,7 @@ async def test_a_bad_name_is_refused(client: Client, name: str) -> None:
     [[], [types.PubsubMessage()], [types.PubsubMessage(data=b"x")] * 1001],
     ids=["none", "empty", "too many"],
 )
-async def test_a_publish_without_sense_is_refused(
+async def test_an_invalid_publish_is_refused(
     client: Client, messages: list[types.PubsubMessage]
 ) -> None:
     topic = await client.topic()
@@ -114,7 +114,7 @@ async def test_defaults_are_filled_in(client: Client) -> None:
     assert not found.enable_message_ordering
 
 
-async def test_a_subscription_keeps_what_it_was_made_with(client: Client) -> None:
+async def test_a_subscription_keeps_its_configuration(client: Client) -> None:
     topic = await client.topic()
     backoff = types.RetryPolicy(
         minimum_backoff=duration_pb2.Duration(seconds=5),
@@ -134,7 +134,7 @@ async def test_a_subscription_keeps_what_it_was_made_with(client: Client) -> Non
     assert dict(found.labels) == {"team": "data"}
 
 
-async def test_an_update_changes_what_its_mask_names_alone(client: Client) -> None:
+async def test_an_update_changes_only_the_fields_of_its_mask(client: Client) -> None:
     topic = await client.topic()
     name = await client.subscription(topic, ack_deadline_seconds=30, labels={"team": "data"})
     change = types.Subscription(name=name, ack_deadline_seconds=40, labels={"team": "none"})
@@ -176,7 +176,7 @@ async def test_a_stream_with_a_lease_too_short_is_refused(client: Client) -> Non
             await stream.receive(1)
 
 
-async def test_an_ack_id_that_is_none_is_refused(client: Client) -> None:
+async def test_an_invalid_ack_id_is_refused(client: Client) -> None:
     subscription = await client.subscription(await client.topic())
     with pytest.raises(exceptions.InvalidArgument):
         await client.subscriber.acknowledge(subscription=subscription, ack_ids=["x"], **ONCE)

@@ -1,6 +1,9 @@
 import math
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
+from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 from ops.local.pushgateway import exposition
@@ -15,6 +18,21 @@ def test_a_text_comes_back_as_it_was() -> None:
         "# TYPE u untyped\nu 1e-09\n"
     )
     assert exposition.render(exposition.parse(text).values()) == text
+
+
+@given(
+    st.dictionaries(st.from_regex("[a-z]{1,6}", fullmatch=True), st.text(), max_size=3),
+    st.floats(),
+    st.text(),
+)
+def test_what_is_rendered_can_be_parsed(labels: dict[str, str], value: float, text: str) -> None:
+    family = Metric("a", text, "counter")
+    family.samples = [Sample("a", labels, value)]
+    (found,) = exposition.parse(exposition.render([family])).values()
+    assert found.type == "counter"
+    (sample,) = found.samples
+    assert sample.labels == labels
+    assert exposition.number(sample.value) == exposition.number(value)
 
 
 def test_the_parts_of_a_histogram_belong_to_it_and_lookalikes_do_not() -> None:

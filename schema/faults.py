@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -54,11 +55,13 @@ def to_faults(payload: Any, errors: Iterable[vol.Invalid]) -> list[Fault]:
     A missing key comes after the present key that precedes it in KEY_ORDER, or else first.
     """
     order = _DocumentOrder(payload)
-    faults = []
-    for error in sorted(errors, key=lambda error: order.sort_key(error.path)):
-        value = _value_at(payload, error.path)
-        faults.append(Fault(pointer(error.path), *_rule_and_message(error, value), shorten(value)))
-    return faults
+    located = sorted(
+        ((*order.locate(error.path), error) for error in errors), key=lambda found: found[0]
+    )
+    return [
+        Fault(pointer(error.path), *_rule_and_message(error, value), shorten(value))
+        for _, value, error in located
+    ]
 
 
 def pointer(path: Path) -> str:
@@ -84,32 +87,29 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
+class _TooLong(Exception):
+    pass
+
+
 def _short_container(value: dict[str, Any] | list[Any]) -> Any:
-    if len(value) <= MAX_SHOWN:
+    with suppress(_TooLong):
         plain = _plain(value, [MAX_SHOWN])
-        if plain is not _TOO_LONG and len(json.dumps(plain, ensure_ascii=False)) <= MAX_SHOWN:
+        if len(json.dumps(plain, ensure_ascii=False)) <= MAX_SHOWN:
             return plain
     parts = "key" if isinstance(value, dict) else "element"
     return f"{json_type(value)} with {len(value)} {parts}{'' if len(value) == 1 else 's'}"
 
 
-_TOO_LONG = object()
-
-
 def _plain(value: Any, left: list[int]) -> Any:
-    """Return `value` with plain numbers, or _TOO_LONG once `left[0]` characters are used up."""
-    left[0] -= len(value) if isinstance(value, str) else 1
+    """Return `value` with plain numbers. Raises _TooLong once `left[0]` characters are used up."""
+    left[0] -= len(value) if isinstance(value, str | dict | list) else 1
     if left[0] < 0:
-        return _TOO_LONG
-    plain: Any
+        raise _TooLong
     if isinstance(value, dict):
-        left[0] -= sum(map(len, value))
-        plain = {key: _plain(held, left) for key, held in value.items() if left[0] >= 0}
-    elif isinstance(value, list):
-        plain = [_plain(held, left) for held in value if left[0] >= 0]
-    else:
-        plain = shorten(value)
-    return plain if left[0] >= 0 else _TOO_LONG
+        return {_plain(key, left): _plain(held, left) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_plain(held, left) for held in value]
+    return shorten(value)
 
 
 def _rule_and_message(error: vol.Invalid, value: Any) -> tuple[Rule, str]:
@@ -123,15 +123,6 @@ def _rule_and_message(error: vol.Invalid, value: Any) -> tuple[Rule, str]:
     return "unknown_key", f"unknown field `{_cut(str(error.path[-1]))}`: remove it"
 
 
-def _value_at(payload: Any, path: Path) -> Any:
-    held = payload
-    for step in path:
-        if isinstance(held, dict) and step not in held:
-            return None
-        held = held[step]
-    return held
-
-
 class _DocumentOrder:
     """Sorts paths by the position of each step in the document."""
 
@@ -139,8 +130,9 @@ class _DocumentOrder:
         self._payload = payload
         self._positions: dict[int, dict[str, int]] = {}
 
-    def sort_key(self, path: Path) -> list[tuple[int, int]]:
-        position = []
+    def locate(self, path: Path) -> tuple[list[tuple[int, int]], Any]:
+        """Return the sort key of a path and the value there, None if the last key is missing."""
+        position: list[tuple[int, int]] = []
         held = self._payload
         for step in path:
             if isinstance(step, int):
@@ -149,7 +141,7 @@ class _DocumentOrder:
             else:
                 position.append(self._key_position(held, str(step)))
                 held = held.get(step)
-        return position
+        return position, held
 
     def _key_position(self, held: dict[str, Any], key: str) -> tuple[int, int]:
         positions = self._positions.get(id(held))

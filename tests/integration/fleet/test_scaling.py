@@ -25,9 +25,9 @@ serverurl=unix://{run}/s.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [rpcinterface:fleet]
-supervisor.rpcinterface_factory=ops.fleet.scaling.rpcinterface:make
+supervisor.rpcinterface_factory=ops.fleet.scaling.supervisord_plugin:make
 [ctlplugin:fleet]
-supervisor.ctl_factory=ops.fleet.scaling.ctl:make
+supervisor.ctl_factory=ops.fleet.scaling.supervisorctl_plugin:make
 [fcgi-program:server]
 socket=tcp://127.0.0.1:{port}
 command=python {folder}/serve.py

@@ -18,9 +18,9 @@ from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from ops.trial.audit_report import AuditReport
     from ops.trial.faults import Fault
-    from ops.trial.trial import Outcome, Plan
-    from ops.trial.trial_verdict import Verdict
+    from ops.trial.trial import TrialPlan, TrialResult
 
 CANNOT_AUDIT = 2
 """Exit status when the audit could not be made; 1 is a defect that it found."""
@@ -86,10 +86,10 @@ def audit(
             "nothing to compare: give --journal FILE or --ids FILE, or use `audit run`",
             CANNOT_AUDIT,
         )
-    from ops.trial.trial_report import write_verdict
+    from ops.trial.trial_output import write_report
 
     with _reported():
-        verdict = asyncio.run(
+        report = asyncio.run(
             _compare(
                 settings,
                 journal,
@@ -98,8 +98,8 @@ def audit(
                 with_letters=not skip_dead_letters,
             )
         )
-    write_verdict(verdict, output)
-    return 0 if verdict.clean else 1
+    write_report(report, output)
+    return 0 if report.clean else 1
 
 
 @app.command()
@@ -121,21 +121,21 @@ def run(
 ) -> int:
     """Run a trial: a new fleet, load, faults, then the check."""
     from ops.trial.faults import KINDS
-    from ops.trial.trial import Plan
-    from ops.trial.trial_report import write_outcome
+    from ops.trial.trial import TrialPlan
+    from ops.trial.trial_output import write_trial
 
     settings_or_exit()
     if kinds == "help":
         sys.stdout.write("\n".join(KINDS) + "\n")
         return 0
-    plan = Plan(transactions, faults, seed, _chosen(kinds, KINDS))
+    plan = TrialPlan(transactions, faults, seed, _chosen(kinds, KINDS))
     with _trial_folder(folder, keep=keep) as where, _reported():
         try:
-            outcome = asyncio.run(_try(plan, where))
+            result = asyncio.run(_try(plan, where))
         except asyncio.CancelledError:
             return 130
-    write_outcome(outcome, output)
-    return 0 if outcome.clean else 1
+    write_trial(result, output)
+    return 0 if result.clean else 1
 
 
 @contextlib.contextmanager
@@ -144,7 +144,7 @@ def _reported() -> Iterator[None]:
     from google.api_core.exceptions import GoogleAPICallError
 
     from ops.rig import RunFailed
-    from ops.trial.evidence import Unreachable
+    from ops.trial.fleet_reader import Unreachable
     from ops.trial.journal import InvalidJournal
 
     try:
@@ -157,24 +157,25 @@ def _reported() -> Iterator[None]:
 
 async def _compare(
     settings: Settings, journal: Path | None, ids: list[str], *, wait: float, with_letters: bool
-) -> "Verdict":
-    from ops.trial.compare import Evidence, compare, compare_ids
-    from ops.trial.evidence import Reader, gather, wait_until_settled
+) -> "AuditReport":
+    from ops.trial.compare import compare, compare_ids
+    from ops.trial.comparison import Evidence
+    from ops.trial.fleet_reader import FleetReader, gather, wait_until_settled
     from ops.trial.journal import read
-    from ops.trial.trial_progress import Shown
+    from ops.trial.progress_bar import ProgressBar
 
     history = read(journal) if journal else None
     accepted = [key[0] for key in history.accepted()] if history else ids
-    with contextlib.closing(Reader(settings)) as reader, Shown() as shown:
+    with contextlib.closing(FleetReader(settings)) as reader, ProgressBar() as show:
         await wait_until_settled(
             reader,
             accepted,
             patience=wait,
-            told=lambda settled, _: shown("settled", settled, len(set(accepted))),
+            on_progress=lambda settled, _: show("settled", settled, len(set(accepted))),
         )
         if history:
             evidence = await gather(
-                reader, history, with_letters=with_letters, told=lambda what: shown(what, 0, 0)
+                reader, history, with_letters=with_letters, on_progress=lambda at: show(at, 0, 0)
             )
             return compare(history, evidence)
         evidence = Evidence(
@@ -209,14 +210,14 @@ def _trial_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
             shutil.rmtree(where, ignore_errors=True)
 
 
-async def _try(plan: "Plan", folder: Path) -> "Outcome":
+async def _try(plan: "TrialPlan", folder: Path) -> "TrialResult":
+    from ops.trial.progress_bar import ProgressBar
     from ops.trial.trial import Trial
-    from ops.trial.trial_progress import Shown
 
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  # a coroutine runs in one
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
-    with Shown() as shown:
-        return await Trial(plan, folder, shown).run()
+    with ProgressBar() as show:
+        return await Trial(plan, folder, show).run()

@@ -1,15 +1,15 @@
-"""What a history must come to: every stream replayed on the model, with the outcomes it really had.
+"""The expected state: every stream replayed on the model, with the outcomes that it really had.
 
 Where the ledger's outcome differs from the model's, the difference is noted and the replay goes on
-with the ledger's, so that one defect is not counted again in everything that follows it.
+with the ledger's, so that one defect is not counted again in everything that follows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ops.trial.journal import History, Key, Sent
-from ops.trial.model import Decision, Model, Row, Table
+from ops.trial.journal import ACCEPTED, History, Key, Sent
+from ops.trial.model import Model, ModelDecision, Row, Table
 from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body, parse_type
 
 SETUP = "setup"
@@ -29,10 +29,10 @@ class Delete(NamedTuple):
 
 @dataclass
 class Expected:
-    """The right state. `inserted` are all rows of all that was sent, whatever became of them."""
+    """The right state. `inserted` has the rows of everything that was sent, applied or not."""
 
     decided: dict[Key, str | None] = field(default_factory=dict)
-    """What the model makes of each transaction: the reason of its rejection, or None."""
+    """The model's outcome of each transaction: the reason of its rejection, or None."""
     place: dict[Key, int] = field(default_factory=dict)
     inserted: dict[RowName, Key] = field(default_factory=dict)
     present: dict[RowName, Row] = field(default_factory=dict)
@@ -43,40 +43,44 @@ class Expected:
     named: set[str] = field(default_factory=set)
     """Every table that a transaction or someone else named."""
     foreign: set[str] = field(default_factory=set)
-    """Tables that someone else has made or changed."""
+    """Tables that someone else created or changed."""
 
 
 def replay(history: History, outcomes: Mapping[Key, str | None]) -> Expected:
     """Replay a history; `outcomes` has the reason, or None for applied, of all that are settled."""
     expected = Expected()
+    expected.foreign = {each.table for each in history.foreign}
+    expected.named = set(expected.foreign)
     required = {each.table: set(each.required) for each in history.foreign if each.required}
-    base: dict[str, Table] = {}
-    for each in history.foreign:
-        expected.foreign.add(each.table)
-        expected.named.add(each.table)
-        if each.required:  # made before the load; others are made in the load's own way
-            base[each.table] = Table()
-            base[each.table].columns = {
-                name.lower(): parse_type(declared) for name, declared in each.columns.items()
-            }
+    # Tables with a required column exist before the load; other foreign ones are like the load's.
+    base = {each.table: _table(each.columns) for each in history.foreign if each.required}
 
-    def poisoned(activity: Activity) -> bool:
-        lacking = required.get(activity.table)
-        if not lacking or activity.operation != "insert":
+    def warehouse_rejects(activity: Activity) -> bool:
+        if activity.operation != "insert" or activity.table not in required:
             return False
-        given = dict(zip(activity.names, activity.values, strict=True))
-        return any(given.get(name) is None for name in lacking)
+        given = _values(activity)
+        return any(given.get(name) is None for name in required[activity.table])
 
     for name in sorted(history.streams, key=lambda stream: stream != SETUP):
-        model = Model(poisoned)
+        model = Model(warehouse_rejects)
         model.tables = {table: each.copy() for table, each in base.items()}
         _replay_stream(history.streams[name], model, outcomes, expected)
-        _keep(model, expected)
+        _add_state(model, expected)
         if name == SETUP:
             base |= {table: each.copy() for table, each in model.tables.items()}
             for table in base.values():
                 table.rows = []
     return expected
+
+
+def _table(columns: Mapping[str, str]) -> Table:
+    table = Table()
+    table.columns = {name.lower(): parse_type(declared) for name, declared in columns.items()}
+    return table
+
+
+def _values(activity: Activity) -> Row:
+    return dict(zip(activity.names, activity.values, strict=True))
 
 
 def _replay_stream(
@@ -86,18 +90,19 @@ def _replay_stream(
         activities = _activities(each.data)
         expected.named |= {activity.table for activity in activities}
         if each.key not in expected.place:
-            for name in _rows(activities):
+            for name in _inserted(activities):
                 expected.inserted.setdefault(name, each.key)
-        if each.key in model.ledger or (each.status != 200 and each.key not in outcomes):  # noqa: PLR2004
+        settled = each.status == ACCEPTED or each.key in outcomes
+        if each.key in model.ledger or not settled:
             continue
         expected.place[each.key] = place
         decision = model.decide(each.id, each.data)
         expected.decided[each.key] = decision.reason
         if decision.reason is None and outcomes.get(each.key, "") is None:
-            _note_deletes(each, place, activities, model, decision, expected)
+            _add_deletes(each, activities, model, decision, expected)
         elif decision.reason is None:
             # Not applied, although it should have been: the replay goes on without it.
-            decision = Decision(outcomes.get(each.key, "lost"), {})
+            decision = ModelDecision(outcomes.get(each.key, "lost"), {})
         model.settle(each.key, decision)
 
 
@@ -108,34 +113,29 @@ def _activities(data: bytes) -> tuple[Activity, ...]:
         return ()
 
 
-def _rows(activities: tuple[Activity, ...]) -> list[RowName]:
-    names = []
+def _inserted(activities: tuple[Activity, ...]) -> Iterator[RowName]:
     for activity in activities:
         if activity.operation == "insert":
-            row = dict(zip(activity.names, activity.values, strict=True))
-            names.append((activity.table, row.get("stream") or "", row.get("n") or ""))
-    return names
+            yield _name(activity.table, _values(activity))
 
 
-def _note_deletes(  # noqa: PLR0913, PLR0917  # the replay's own state
+def _add_deletes(
     sent: Sent,
-    place: int,
     activities: tuple[Activity, ...],
     model: Model,
-    decision: Decision,
+    decision: ModelDecision,
     expected: Expected,
 ) -> None:
-    touched = {each.table for each in activities if each.operation == "delete"}
-    for activity in activities:
-        if activity.operation == "delete":
-            values = dict(zip(activity.names, activity.values, strict=True))
-            delete = Delete(place, sent.key, activity.table, values)
-            expected.deletes.setdefault(sent.stream, []).append(delete)
-    for table in touched & decision.tables.keys() & model.tables.keys():
+    place = expected.place[sent.key]
+    deletes = [activity for activity in activities if activity.operation == "delete"]
+    for activity in deletes:
+        delete = Delete(place, sent.key, activity.table, _values(activity))
+        expected.deletes.setdefault(sent.stream, []).append(delete)
+    changed = {each.table for each in deletes} & decision.tables.keys() & model.tables.keys()
+    for table in changed:
         left = {_name(table, row) for row in decision.tables[table].rows}
         for row in model.tables[table].rows:
-            name = _name(table, row)
-            if name not in left:
+            if (name := _name(table, row)) not in left:
                 expected.deleted_by[name] = sent.key
 
 
@@ -143,7 +143,7 @@ def _name(table: str, row: Row) -> RowName:
     return table, row.get("stream") or "", row.get("n") or ""
 
 
-def _keep(model: Model, expected: Expected) -> None:
+def _add_state(model: Model, expected: Expected) -> None:
     for name, table in model.tables.items():
         expected.columns.setdefault(name, {}).update(table.columns)
         for row in table.rows:

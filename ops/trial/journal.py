@@ -1,7 +1,8 @@
-"""The journal: what was sent and what was answered, a JSON object a line, written as it happens.
+"""The journal of a load: its requests and their answers, a JSON object a line, written as it runs.
 
-A request is written before it is sent and again when it is answered, so a journal that ends in
-mid-load still says what may have been accepted. Lines of one stream are in the order of sending.
+A request is written before it is sent and again when it is answered, so that a journal which ends
+during the load still has everything that may have been accepted. The requests of a stream are in
+the order of sending.
 
   {"foreign": {"table": …, "columns": {name: type}, "required": [name]}}   someone else's table
   {"sent": {"stream", "number", "kind", "source", "key", "ordering_key", "batch", "bodies"}}
@@ -10,13 +11,13 @@ mid-load still says what may have been accepted. Lines of one stream are in the 
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from ops.trial.stream import Step
+from ops.trial.client_stream import Step
 from schema import derive_id
 
 ACCEPTED = 200
@@ -26,11 +27,11 @@ type Key = tuple[str, str]
 
 
 class InvalidJournal(ValueError):
-    """The file is no journal; the text names the line."""
+    """The file is not a journal; the text names the line."""
 
 
 class Foreign(NamedTuple):
-    """A table that someone else made, or whose columns they changed."""
+    """A table that someone else created or changed."""
 
     table: str
     columns: dict[str, str]
@@ -38,7 +39,7 @@ class Foreign(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """One transaction that was sent, and its answer's status; None when there was no answer."""
+    """One transaction that was sent, and its answer's status; None if there was no answer."""
 
     stream: str
     number: int
@@ -50,54 +51,46 @@ class Sent(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What the ledger knows it by."""
         return self.id, self.sha256
 
 
 def id_of(step: Step, place: int) -> str:
-    """Return the id of one body of a request: the line's, in a batch."""
-    return derive_id(step.source, f"{step.key}/{place + 1}" if step.batch else step.key)
+    """Return the id of one body of a request; in a batch each line has its own."""
+    return _id(step.source, step.key, place, batch=step.batch)
 
 
-class Journal:
+def _id(source: str, key: str, place: int, *, batch: bool) -> str:
+    return derive_id(source, f"{key}/{place + 1}" if batch else key)
+
+
+class Journal(AbstractContextManager["Journal"]):
     """The file being written."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w")
 
     def foreign(self, table: str, columns: dict[str, str], required: tuple[str, ...] = ()) -> None:
-        """Write down what someone else does to a table."""
-        self._write({"foreign": {"table": table, "columns": columns, "required": required}})
+        """Record what someone else does to a table."""
+        self._write("foreign", {"table": table, "columns": columns, "required": required})
 
     def sent(self, step: Step) -> None:
-        """Write down a request that is about to be sent."""
+        """Record a request before it is sent."""
         fields = step._asdict()
         fields["bodies"] = [each.decode() for each in step.bodies]
         del fields["valid"], fields["repeats"]
-        self._write({"sent": fields})
+        self._write("sent", fields)
 
     def answered(self, step: Step, statuses: list[int]) -> None:
-        """Write down a request's answers, one for each body."""
+        """Record a request's answers, one for each body."""
         pairs = [(status, id_of(step, place)) for place, status in enumerate(statuses)]
-        answered = {"stream": step.stream, "number": step.number, "verdicts": pairs}
-        self._write({"answered": answered})
+        fields = {"stream": step.stream, "number": step.number, "verdicts": pairs}
+        self._write("answered", fields)
 
-    def _write(self, fields: dict[str, Any]) -> None:
-        self._file.write(json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n")
+    def _write(self, what: str, fields: dict[str, Any]) -> None:
+        line = json.dumps({what: fields}, ensure_ascii=False, separators=(",", ":"))
+        self._file.write(line + "\n")
 
-    def flush(self) -> None:
-        """Hand everything to the operating system."""
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 
@@ -117,55 +110,59 @@ class History:
         return found
 
     def all(self) -> Iterator[Sent]:
-        """Yield everything that was sent, a stream after the other."""
+        """Yield every transaction that was sent, one stream after another."""
         for stream in self.streams.values():
             yield from stream
 
 
 def read(path: Path) -> History:
-    """Read a journal, also one that breaks off. Raises InvalidJournal and OSError."""
+    """Read a journal, also one that was cut off. Raises InvalidJournal and OSError."""
     history = History()
     answers: dict[tuple[str, int], list[list[Any]]] = {}
-    asked: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
     with path.open() as file:
         for number, line in enumerate(file, 1):
             if not line.endswith("\n"):
-                break  # the writer was cut off
+                break  # cut off
             try:
-                (what, fields), *more = json.loads(line).items()
-                if more:
-                    raise ValueError("one field is expected")  # noqa: TRY301  # one place says which line
-                match what:
-                    case "sent":
-                        asked.append(fields)
-                    case "answered":
-                        answers[fields["stream"], fields["number"]] = fields["verdicts"]
-                    case "foreign":
-                        history.foreign.append(
-                            Foreign(fields["table"], fields["columns"], tuple(fields["required"]))
-                        )
-                    case _:
-                        raise ValueError(f"unknown field {what}")  # noqa: TRY301  # as above
+                _parse(line, history, requests, answers)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InvalidJournal(f"{path}:{number}: no line of a journal: {error}") from None
-    for fields in asked:
-        _add(history, fields, answers.get((fields["stream"], fields["number"])))
+    for fields in requests:
+        answer = answers.get((fields["stream"], fields["number"]))
+        stream = history.streams.setdefault(fields["stream"], [])
+        stream += _sent(fields, answer)
     return history
 
 
-def _add(history: History, fields: dict[str, Any], verdicts: list[list[Any]] | None) -> None:
-    batch, key, source = fields["batch"], fields["key"], fields["source"]
-    transactions = history.streams.setdefault(fields["stream"], [])
+def _parse(
+    line: str,
+    history: History,
+    requests: list[dict[str, Any]],
+    answers: dict[tuple[str, int], list[list[Any]]],
+) -> None:
+    ((what, fields),) = json.loads(line).items()
+    match what:
+        case "sent":
+            requests.append(fields)
+        case "answered":
+            answers[fields["stream"], fields["number"]] = fields["verdicts"]
+        case "foreign":
+            columns, required = fields["columns"], tuple(fields["required"])
+            history.foreign.append(Foreign(fields["table"], columns, required))
+        case _:
+            raise ValueError(f"unknown field {what}")
+
+
+def _sent(fields: dict[str, Any], verdicts: list[list[Any]] | None) -> Iterator[Sent]:
     for place, text in enumerate(fields["bodies"]):
         data = text.encode()
-        transactions.append(
-            Sent(
-                stream=fields["stream"],
-                number=fields["number"],
-                kind=fields["kind"],
-                id=derive_id(source, f"{key}/{place + 1}" if batch else key),
-                sha256=sha256(data).hexdigest(),
-                data=data,
-                status=verdicts[place][0] if verdicts else None,
-            )
+        yield Sent(
+            stream=fields["stream"],
+            number=fields["number"],
+            kind=fields["kind"],
+            id=_id(fields["source"], fields["key"], place, batch=fields["batch"]),
+            sha256=sha256(data).hexdigest(),
+            data=data,
+            status=verdicts[place][0] if verdicts else None,
         )

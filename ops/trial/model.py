@@ -1,4 +1,4 @@
-"""What the transactions must come to, one by one, on plain lists of rows.
+"""The effect of transactions, one by one, on plain lists of rows.
 
 Written from the stated semantics alone: it shares nothing with `workers`.
 """
@@ -11,12 +11,12 @@ from typing import NamedTuple, Self
 from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body
 
 MAX_TABLES = 99
-"""Of one transaction; BigQuery has 100, of which the ledger is one."""
+"""Of one transaction; BigQuery has 100, one of which is the ledger."""
 
 type Row = dict[str, str | None]
 
 
-class _Refused(Exception):
+class _Rejected(Exception):
     """The text is the reason."""
 
 
@@ -44,89 +44,85 @@ def _fits(declared: ColumnType, column: ColumnType) -> bool:
         return False
     if column.precision is None or declared.precision is None:
         return True
-    whole = (column.precision or 0) - (column.scale or 0)
-    theirs = declared.precision - (declared.scale or 0)
-    return theirs <= whole and (declared.scale or 0) <= (column.scale or 0)
+    scale, column_scale = declared.scale or 0, column.scale or 0
+    return scale <= column_scale and declared.precision - scale <= column.precision - column_scale
 
 
 def _apply(activity: Activity, tables: dict[str, Table]) -> None:
-    table = tables.get(activity.table)
-    if activity.operation == "delete" and table is None:
-        raise _Refused("table_missing")
-    if table is None:
-        table = tables[activity.table] = Table()
+    if activity.table not in tables:
+        if activity.operation == "delete":
+            raise _Rejected("table_missing")
+        tables[activity.table] = Table()
+    table = tables[activity.table]
     given: Row = {}
     for name, declared, value in zip(activity.names, activity.types, activity.values, strict=True):
         key = name.lower()
         if key not in table.columns:
             if activity.operation == "delete":
-                raise _Refused("column_missing")
+                raise _Rejected("column_missing")
             table.columns[key] = declared
         elif not _fits(declared, table.columns[key]):
-            raise _Refused("type_conflict")
+            raise _Rejected("type_conflict")
         given[key] = value
     if activity.operation == "insert":
         table.rows.append(given)
     elif None in given.values():
+        matches = given.items()
         table.rows = [
-            row
-            for row in table.rows
-            if not all(row.get(name) == value for name, value in given.items())
+            row for row in table.rows if any(row.get(name) != value for name, value in matches)
         ]
     else:  # a row without the column has NULL there, which is no value; so in one step
-        wanted = given.items()
-        table.rows = [row for row in table.rows if not wanted <= row.items()]
+        table.rows = [row for row in table.rows if not given.items() <= row.items()]
 
 
-class Decision(NamedTuple):
-    """What one transaction comes to: why it is rejected, or the tables that it leaves changed."""
+class ModelDecision(NamedTuple):
+    """The outcome of one transaction: why it is rejected, or the tables that it changes."""
 
     reason: str | None
     tables: dict[str, Table]
 
 
 class Model:
-    """Tables and the ledger; `poisoned` says which activities the warehouse itself refuses.
+    """Tables and the ledger; `warehouse_rejects` decides which activities BigQuery refuses.
 
     `ledger` is by (id, SHA-256 of the body): the reason of a rejection, None for an applied one.
     """
 
-    def __init__(self, poisoned: Callable[[Activity], bool] = lambda _: False) -> None:
+    def __init__(self, warehouse_rejects: Callable[[Activity], bool] = lambda _: False) -> None:
         self.tables: dict[str, Table] = {}
         self.ledger: dict[tuple[str, str], str | None] = {}
         self._ids: set[str] = set()
-        self._poisoned = poisoned
+        self._warehouse_rejects = warehouse_rejects
 
     def apply(self, id_: str, data: bytes) -> str | None:
         """Apply a transaction; return the reason of its rejection, None when it is applied."""
         key = id_, sha256(data).hexdigest()
         if key not in self.ledger:
-            decision = self.decide(id_, data)
-            self.settle(key, decision)
+            self.settle(key, self.decide(id_, data))
         return self.ledger[key]
 
-    def decide(self, id_: str, data: bytes) -> Decision:
-        """Return what a transaction that is not settled yet comes to; change nothing."""
+    def decide(self, id_: str, data: bytes) -> ModelDecision:
+        """Return the outcome of a transaction that is not settled yet; change nothing."""
         if id_ in self._ids:
-            return Decision("idempotency_conflict", {})
+            return ModelDecision("idempotency_conflict", {})
         try:
             activities = check_body(data).activities
         except (InvalidJSON, InvalidSchema):
-            return Decision("invalid_schema", {})
-        named = {activity.table for activity in activities}
-        if len(named) > MAX_TABLES:
-            return Decision("too_large", {})
-        tables = {name: self.tables[name].copy() for name in named if name in self.tables}
+            return ModelDecision("invalid_schema", {})
+        names = {activity.table for activity in activities}
+        if len(names) > MAX_TABLES:
+            return ModelDecision("too_large", {})
+        tables = {name: self.tables[name].copy() for name in names if name in self.tables}
         try:
             for activity in activities:
                 _apply(activity, tables)
-        except _Refused as refused:
-            return Decision(str(refused), {})
-        if any(map(self._poisoned, activities)):
-            return Decision("warehouse_rejected", {})
-        return Decision(None, tables)
+        except _Rejected as rejected:
+            return ModelDecision(str(rejected), {})
+        if any(map(self._warehouse_rejects, activities)):
+            return ModelDecision("warehouse_rejected", {})
+        return ModelDecision(None, tables)
 
-    def settle(self, key: tuple[str, str], decision: Decision) -> None:
+    def settle(self, key: tuple[str, str], decision: ModelDecision) -> None:
         """Enter a decision into the ledger and the tables."""
         self._ids.add(key[0])
         self.ledger[key] = decision.reason

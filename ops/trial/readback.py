@@ -1,4 +1,4 @@
-"""Reads a table through the client and brings its rows to the model's canonical texts."""
+"""Reads a table through the BigQuery client as the model's canonical texts."""
 
 import base64
 import datetime as dt
@@ -15,7 +15,7 @@ _STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 def _as_json(value: Any) -> Any:
-    """Return what a client would have sent for a value that was read."""
+    """Return the JSON value that a client would have sent for this value."""
     match value:
         case bytes():
             return base64.b64encode(value).decode()
@@ -29,7 +29,7 @@ def _as_json(value: Any) -> Any:
 
 
 def types_of(client: bigquery.Client, table: str) -> dict[str, str]:
-    """Return the types of a table's columns as DDL has them, by lower-case name."""
+    """Return the types of a table's columns as in DDL, by lower-case name."""
     found = {}
     for field in client.get_table(table).schema:
         base = _STANDARD.get(field.field_type, field.field_type)
@@ -49,19 +49,12 @@ def rows(
     client: bigquery.Client, table: str, columns: Mapping[str, ColumnType]
 ) -> Iterator[tuple[str | None, ...]]:
     """Yield a table's rows as canonical texts, in the order of the sorted column names."""
-    names = sorted(columns)
-    read_as = [_read_as(columns[name]) for name in names]
+    # BigQuery has no lengths of texts; NUMERIC has its precision.
+    read_as = {
+        name: declared if "NUMERIC" in declared.base else parse_type(declared.base)
+        for name, declared in sorted(columns.items())
+    }
     found: Iterable[Any] = client.query_and_wait(f"SELECT * FROM `{table}`")  # noqa: S608  # a table's name, by the rule
     for row in found:
         values = {name.lower(): value for name, value in row.items()}
-        yield tuple(
-            [
-                canonical(_as_json(values[name]), declared)
-                for name, declared in zip(names, read_as, strict=True)
-            ]
-        )
-
-
-def _read_as(declared: ColumnType) -> ColumnType:
-    """Return the type without the length that BigQuery is not told."""
-    return declared if "NUMERIC" in declared.base else parse_type(declared.base)
+        yield tuple(canonical(_as_json(values[name]), read_as[name]) for name in read_as)

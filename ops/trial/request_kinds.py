@@ -1,76 +1,123 @@
 """The kinds of requests in a load: each makes the next requests of a stream.
 
-What a stream must come to may not depend on the others, so tables that streams share are there with
-all of their columns, and tables that are made or missing belong to one stream.
+The expected state of a stream may not depend on other streams. So shared tables exist with all of
+their columns from the start, and tables that are made or missing belong to one stream.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from ops.trial.stream import COLUMNS, KEYS, SHARED, STRICT, Step, Stream, activity, body
+from ops.trial.client_stream import (
+    COLUMNS,
+    KEYS,
+    SHARED,
+    STRICT,
+    Activity,
+    ClientStream,
+    Step,
+    activity,
+    body,
+)
 
 WIDE_COLUMNS = 60
 MANY_ROWS = 120
 TOO_MANY_TABLES = 100
-"""More than one BigQuery transaction takes, beside the ledger."""
+"""BigQuery allows 100 tables in a transaction, and the ledger is one."""
+
+type Kind = Callable[[ClientStream, int], Iterable[Step]]
+"""Makes requests, given how many transactions the stream has left."""
 
 
-def _usual(kind: str) -> Callable[[Stream, int], Iterator[Step]]:
-    def steps(stream: Stream, left: int) -> Iterator[Step]:
-        del left
-        table = stream.table()
-        match kind:
-            case "insert":
-                yield stream.step(kind, [stream.insert(table)])
-            case "delete":
-                yield stream.step(kind, [stream.delete(table)])
-            case "update":
-                k = stream.chance.randrange(KEYS)
-                yield stream.step(kind, [stream.delete(table, k), stream.insert(table, k=k)])
-            case "many_rows":
-                count = stream.chance.randrange(2, MANY_ROWS)
-                yield stream.step(kind, [stream.insert(table) for _ in range(count)])
-
-    return steps
+def _one(kind: str, activities: Callable[[ClientStream], list[Activity]]) -> Kind:
+    """Return a kind that sends one transaction."""
+    return lambda stream, _: [stream.step(kind, activities(stream))]
 
 
-def _several_tables(stream: Stream, left: int) -> Iterator[Step]:
-    del left
+def _update(stream: ClientStream) -> list[Activity]:
+    table = stream.table()
+    k = stream.chance.randrange(KEYS)
+    return [stream.delete(table, k), stream.insert(table, k=k)]
+
+
+def _many_rows(stream: ClientStream) -> list[Activity]:
+    table = stream.table()
+    return [stream.insert(table) for _ in range(stream.chance.randrange(2, MANY_ROWS))]
+
+
+def _several_tables(stream: ClientStream) -> list[Activity]:
     tables = stream.chance.sample(SHARED, stream.chance.randint(2, len(SHARED)))
-    yield stream.step("several_tables", [each for table in tables for each in stream.any(table)])
+    return [each for table in tables for each in stream.any(table)]
 
 
-def _wide(stream: Stream, left: int) -> Iterator[Step]:
-    del left
+def _wide(stream: ClientStream) -> list[Activity]:
     row = stream.row()
     for number in range(WIDE_COLUMNS):
         row[f"w{number}"] = ("INTEGER", stream.chance.getrandbits(40))
-    yield stream.step("wide", [activity("insert", f"wide_{stream.name}", row)])
+    return [activity("insert", f"wide_{stream.name}", row)]
 
 
-def _poison(stream: Stream, left: int) -> Iterator[Step]:
-    """Send what the rule takes and the warehouse refuses, alone and in company."""
-    del left
-    own = {"stream": (COLUMNS["stream"], stream.name)}
-    bad = activity(
-        "insert", STRICT, own | {"n": (COLUMNS["n"], stream.number()), "must": ("INTEGER", None)}
-    )
+def _table_missing(stream: ClientStream) -> list[Activity]:
+    table = stream.new_name("ghost")
+    return [*stream.any(stream.chance.choice(stream.tables)), stream.delete(table)]
+
+
+def _column_missing(stream: ClientStream) -> list[Activity]:
+    table = stream.table()
+    bad = stream.delete(table)
+    columns = bad["value_to_delete"]
+    columns["col_names"].append("ghost")
+    columns["col_types"].append("TEXT")
+    columns["col_values"].append("?")
+    return [*stream.any(table), bad]
+
+
+def _type_conflict(stream: ClientStream) -> list[Activity]:
+    table = stream.table()
+    bad = stream.unwanted(table)
+    bad["col_types"][2], bad["col_values"][2] = "TEXT", "forty-two"
+    return [*stream.any(table), bad]
+
+
+def _too_large(stream: ClientStream) -> list[Activity]:
+    return [stream.insert(stream.new_name("many")) for _ in range(TOO_MANY_TABLES)]
+
+
+def _fresh(stream: ClientStream) -> list[Activity]:
+    """Make a table that someone else may have made a moment before."""
+    table = stream.new_name("fresh")
+    stream.born.append(table)
+    return [stream.insert(table, all_columns=True)]
+
+
+def _new_column(stream: ClientStream) -> list[Activity]:
+    row = stream.row()
+    row[stream.new_name("extra")] = ("TEXT", "new")
+    return [activity("insert", stream.own if stream.alone else f"wide_{stream.name}", row)]
+
+
+def _poison(stream: ClientStream, _: int) -> Iterator[Step]:
+    """Send a NULL for a required column, alone and together with valid activities."""
+
+    def strict(must: int | None) -> dict[str, Any]:
+        own = {"stream": (COLUMNS["stream"], stream.name), "n": (COLUMNS["n"], stream.number())}
+        return activity("insert", STRICT, {**own, "must": ("INTEGER", must)})
+
     match stream.chance.randrange(4):
         case 0:
-            yield stream.step("poison", [bad])
+            yield stream.step("poison", [strict(None)])
         case 1:
             table = stream.new_name("spoilt")
-            yield stream.step("poison", [stream.insert(table), bad])
+            yield stream.step("poison", [stream.insert(table), strict(None)])
         case 2:
-            good = own | {"n": (COLUMNS["n"], stream.number()), "must": ("INTEGER", 1)}
-            yield stream.step("strict", [activity("insert", STRICT, good)])
+            yield stream.step("strict", [strict(1)])
         case _:
             table = stream.chance.choice(stream.tables)
-            yield stream.step("poison", [*stream.any(table), bad, *stream.any(table)])
+            activities = [*stream.any(table), strict(None), *stream.any(table)]
+            yield stream.step("poison", activities)
 
 
-def _refused(stream: Stream, left: int) -> Iterator[Step]:
-    """Send what the gate must refuse, beside something that it would take."""
-    del left
+def _refused(stream: ClientStream, _: int) -> Iterator[Step]:
+    """Send an invalid activity after a valid one."""
     good, bad = stream.unwanted(stream.table()), stream.unwanted(stream.table())
     data = b""
     match stream.chance.randrange(5):
@@ -87,48 +134,8 @@ def _refused(stream: Stream, left: int) -> Iterator[Step]:
     yield stream.step("refused", [good, bad], valid=False, data=data)
 
 
-def _table_missing(stream: Stream, left: int) -> Iterator[Step]:
-    del left
-    table = stream.new_name("ghost")
-    near = stream.any(stream.chance.choice(stream.tables))
-    yield stream.step("table_missing", [*near, stream.delete(table)])
-
-
-def _column_missing(stream: Stream, left: int) -> Iterator[Step]:
-    del left
-    table = stream.table()
-    bad = stream.delete(table)
-    columns = bad["value_to_delete"]
-    columns["col_names"].append("ghost")
-    columns["col_types"].append("TEXT")
-    columns["col_values"].append("?")
-    yield stream.step("column_missing", [*stream.any(table), bad])
-
-
-def _type_conflict(stream: Stream, left: int) -> Iterator[Step]:
-    del left
-    table = stream.table()
-    bad = stream.unwanted(table)
-    bad["col_types"][2], bad["col_values"][2] = "TEXT", "forty-two"
-    yield stream.step("type_conflict", [*stream.any(table), bad])
-
-
-def _too_large(stream: Stream, left: int) -> Iterator[Step]:
-    del left
-    names = [stream.new_name("many") for _ in range(TOO_MANY_TABLES)]
-    yield stream.step("too_large", [stream.insert(name) for name in names])
-
-
-def _fresh(stream: Stream, left: int) -> Iterator[Step]:
-    """Make a table, which someone else may have made a moment before."""
-    del left
-    table = stream.new_name("fresh")
-    stream.born.append(table)
-    yield stream.step("fresh", [stream.insert(table, all_columns=True)])
-
-
-def _late(stream: Stream, left: int) -> Iterator[Step]:
-    """Delete from a table before it is there, and once more when it is: order decides."""
+def _late(stream: ClientStream, left: int) -> Iterator[Step]:
+    """Delete from a table before it exists and again after: only the order explains the outcome."""
     table = stream.new_name("late")
     k = stream.chance.randrange(KEYS)
     early, insert = stream.delete(table, k), stream.insert(table, all_columns=True, k=k)
@@ -144,37 +151,26 @@ def _late(stream: Stream, left: int) -> Iterator[Step]:
         stream.born.append(table)
 
 
-def _new_column(stream: Stream, left: int) -> Iterator[Step]:
-    del left
-    table = stream.own if stream.alone else f"wide_{stream.name}"
-    row = stream.row()
-    row[stream.new_name("extra")] = ("TEXT", "new")
-    yield stream.step("new_column", [activity("insert", table, row)])
-
-
-def _repeat_at_once(stream: Stream, left: int) -> Iterator[Step]:
-    del left
+def _repeat_at_once(stream: ClientStream, _: int) -> Iterator[Step]:
     step = stream.step("insert", stream.any(stream.table()))
     yield step
     yield stream.again(step, "repeat")
 
 
-def _repeat_later(stream: Stream, left: int) -> Iterator[Step]:
-    del left
+def _repeat_later(stream: ClientStream, _: int) -> Iterator[Step]:
     if stream.sent:
         yield stream.again(stream.chance.choice(stream.sent), "repeat")
 
 
-def _idempotency_conflict(stream: Stream, left: int) -> Iterator[Step]:
-    del left
+def _idempotency_conflict(stream: ClientStream, _: int) -> Iterator[Step]:
     single = [step for step in stream.sent if not step.batch]
     if single:
         data = body(*stream.any(stream.table()))
         yield stream.again(stream.chance.choice(single), "idempotency_conflict", data)
 
 
-def _batch(stream: Stream, left: int) -> Iterator[Step]:
-    """Send several lines at once; one of them may be one that the gate refuses."""
+def _batch(stream: ClientStream, left: int) -> Iterator[Step]:
+    """Send several lines; one of them may be invalid."""
     count = min(left, stream.chance.randrange(3, 16))
     bodies = [body(*stream.any(stream.table())) for _ in range(count)]
     valid = [True] * count
@@ -187,53 +183,31 @@ def _batch(stream: Stream, left: int) -> Iterator[Step]:
     yield stream.request("batch", tuple(bodies), tuple(valid), batch=True)
 
 
-# Kind → its weight, and what it sends when so many transactions are left to the stream.
-KINDS: dict[str, tuple[float, Callable[[Stream, int], Iterator[Step]]]] = {
-    "insert": (30, _usual("insert")),
-    "delete": (12, _usual("delete")),
-    "update": (20, _usual("update")),
-    "many_rows": (2, _usual("many_rows")),
-    "several_tables": (12, _several_tables),
-    "wide": (0.5, _wide),
+# Each kind with its weight.
+KINDS: dict[str, tuple[float, Kind]] = {
+    "insert": (30, _one("insert", lambda stream: [stream.insert(stream.table())])),
+    "delete": (12, _one("delete", lambda stream: [stream.delete(stream.table())])),
+    "update": (20, _one("update", _update)),
+    "many_rows": (2, _one("many_rows", _many_rows)),
+    "several_tables": (12, _one("several_tables", _several_tables)),
+    "wide": (0.5, _one("wide", _wide)),
     "poison": (0.3, _poison),
     "refused": (3, _refused),
-    "table_missing": (1, _table_missing),
-    "column_missing": (1, _column_missing),
-    "type_conflict": (1, _type_conflict),
-    "too_large": (0.02, _too_large),
-    "fresh": (0.3, _fresh),
+    "table_missing": (1, _one("table_missing", _table_missing)),
+    "column_missing": (1, _one("column_missing", _column_missing)),
+    "type_conflict": (1, _one("type_conflict", _type_conflict)),
+    "too_large": (0.02, _one("too_large", _too_large)),
+    "fresh": (0.3, _one("fresh", _fresh)),
     "late": (0.3, _late),
-    "new_column": (0.3, _new_column),
+    "new_column": (0.3, _one("new_column", _new_column)),
     "repeat_at_once": (2, _repeat_at_once),
     "repeat_later": (2, _repeat_later),
     "idempotency_conflict": (1, _idempotency_conflict),
     "batch": (1.5, _batch),
 }
-RARE = frozenset(
-    {
-        "fresh",
-        "late",
-        "new_column",
-        "poison",
-        "too_large",
-        "table_missing",
-        "column_missing",
-        "type_conflict",
-    }
-)
-"""Kinds that cost the warehouse a job, or a look at each table, every time: what they show, some
-dozens of them show."""
-ALONE = (
-    "insert",
-    "delete",
-    "update",
-    "many_rows",
-    "refused",
-    "column_missing",
-    "type_conflict",
-    "new_column",
-    "repeat_at_once",
-    "repeat_later",
-    "idempotency_conflict",
-    "batch",
-)
+# These cost the warehouse a job or a look-up of every table each time. Some dozens suffice.
+RARE = {"fresh", "late", "new_column", "poison", "too_large", "table_missing", "column_missing"}
+RARE |= {"type_conflict"}
+# These need other tables than the one of a stream that is alone.
+_SEVERAL = {"several_tables", "wide", "poison", "table_missing", "too_large", "fresh", "late"}
+ALONE = KINDS.keys() - _SEVERAL

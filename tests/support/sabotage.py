@@ -1,9 +1,9 @@
-"""`python -m tests.support.sabotage NAME MODULE [ARG…]`: runs a module with one protection off.
+"""`python -m tests.support.sabotage NAME MODULE [ARG…]`: runs a module without one protection.
 
-Each takes away what a trial must then notice the absence of.
+A trial must notice that each of them is missing.
 """
 
-# ruff: noqa: PLC0415  # what is not sabotaged is not imported
+# ruff: noqa: PLC0415  # each process imports only the modules that it changes
 
 import runpy
 import sys
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def ack_before_commit() -> None:
-    """A worker acknowledges its batch before it settles it, and takes its time in between."""
+    """A worker acknowledges its batch half a second before it commits it."""
     import asyncio
 
     from workers.worker import Worker
@@ -29,7 +29,7 @@ def ack_before_commit() -> None:
 
 
 def no_ledger() -> None:
-    """The ledger is written, but neither the guard nor the look-up sees what it holds."""
+    """The ledger is written, but neither the guard nor the look-up reads it."""
     from workers import sql
     from workers.warehouse import Warehouse
 
@@ -42,14 +42,14 @@ def no_ledger() -> None:
         return []
 
     sql.script = script
-    Warehouse.look_up = look_up  # type: ignore[method-assign]
+    Warehouse.look_up = look_up  # type: ignore[method-assign, assignment]
 
 
 def no_job_id() -> None:
-    """A job whose answer is lost is submitted again, at once, as another one.
+    """A job whose answer is lost is submitted again immediately, under another id.
 
-    Where the first has ended, the ledger's guard finds what it did. It does not where the first
-    still runs: neither of the two sees the other.
+    If the first job has ended, the ledger's guard finds its rows. If it still runs, neither of the
+    two finds the other's.
     """
     from google.cloud import bigquery
 
@@ -62,11 +62,11 @@ def no_job_id() -> None:
         return plain(self, text, **arguments)
 
     warehouse.POLL_SECONDS = 0.0
-    bigquery.Client.query = query  # type: ignore[method-assign]
+    bigquery.Client.query = query  # type: ignore[method-assign, assignment]
 
 
 def spool_unordered() -> None:
-    """What waits in the spool is published last come, first served."""
+    """Messages in the spool are published in reverse order."""
     from server.spool import replayer as spool_replay
 
     plain = spool_replay._by_key
@@ -74,7 +74,7 @@ def spool_unordered() -> None:
     def by_key(queued: Any) -> Any:
         return [each[::-1] for each in plain(queued)]
 
-    spool_replay._by_key = by_key
+    spool_replay._by_key = by_key  # type: ignore[assignment]
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {
@@ -83,7 +83,7 @@ SABOTAGES: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    """Do the damage, then run the module as `python -m MODULE` would."""
+    """Remove the protection, then run the module as `python -m MODULE` would."""
     _, name, module, *arguments = sys.argv
     SABOTAGES[name]()
     sys.argv = [module, *arguments]

@@ -1,4 +1,4 @@
-"""A stream of transactions from many clients, and the count of what became of them."""
+"""A stream of transactions from many clients, and the rows that they became."""
 
 import asyncio
 from collections import Counter
@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
 
 CLIENTS = 32
@@ -46,8 +47,8 @@ async def send(
 ) -> None:
     """POST `insert n` into `<table>_<n mod 4>` for each number; add those answered 200.
 
-    A request whose connection fails, or that is answered 503, was not accepted as far as its
-    client knows; anything else but 200 fails the test.
+    A request whose connection fails or that is answered 503 may not have been accepted. Any other
+    answer but 200 fails the test.
     """
     waiting = iter(numbers)
 
@@ -78,3 +79,15 @@ def applied(fleet: DisposableFleet, table: str) -> Counter[int]:
         for row in fleet.query(f"SELECT n, COUNT(*) AS times FROM {name} GROUP BY n"):
             counts[row["n"]] += row["times"]
     return counts
+
+
+def wait_until_applied(
+    fleet: DisposableFleet, table: str, accepted: set[int], seconds: float
+) -> Counter[int]:
+    """Return how often each number is in the tables, once all accepted ones are."""
+
+    def found() -> Counter[int] | None:
+        counts = applied(fleet, table)
+        return counts if accepted <= counts.keys() else None
+
+    return wait_until(found, seconds, f"{len(accepted)} numbers are in {table}") or Counter()

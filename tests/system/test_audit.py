@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,30 +11,49 @@ from typing import Any
 
 import pytest
 
+from ops.trial.audit_report import DEFECTS
 from ops.trial.faults import KINDS
-from ops.trial.trial import Outcome, Plan, Trial
-from ops.trial.trial_verdict import DEFECTS
+from ops.trial.trial import Trial, TrialPlan, TrialResult
 from tests.support.processes import ROOT
 
 SETTLE_SECONDS = 12.0
 """More than a lease: what a killed worker held comes back by then."""
 
 
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
+def _run(*words: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ops.commands", "audit", *words],
-        cwd=ROOT,
+        cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_a_fault_that_there_is_not_is_refused_by_name() -> None:
+def _copy_source(folder: Path, conf: str) -> None:
+    """Copy what a trial needs of this repository, with another supervisord.conf."""
+    for package in ("schema", "server", "workers", "ops"):
+        ignored = shutil.ignore_patterns("__pycache__", "run")
+        shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+    (folder / "ops" / "fleet" / "run").mkdir()
+    (folder / "supervisord.conf").write_text(conf)
+
+
+def test_an_unknown_fault_is_refused_by_name() -> None:
     refused = _run("run", "--kinds", "kill_worker,locusts")
     assert refused.returncode == 2
     assert "no such fault: locusts" in refused.stderr
     assert set(_run("run", "--kinds", "help").stdout.split()) == KINDS.keys()
+
+
+def test_a_trial_runs_when_the_port_in_supervisord_conf_was_changed(tmp_path: Path) -> None:
+    text = (ROOT / "supervisord.conf").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # the port of the fleet that is up
+        changed = text.replace("tcp://127.0.0.1:8080", f"tcp://127.0.0.1:{taken.getsockname()[1]}")
+        assert changed != text
+        _copy_source(tmp_path, changed)
+        done = _run("run", "--transactions", "60", "--faults", "0", root=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_kind_of_fault_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
@@ -69,7 +90,7 @@ def test_a_fleet_without_one_of_its_protections_is_caught(  # noqa: PLR0913, PLR
 ) -> None:
     program, name = sabotaged
     launchers = {program: ["tests.support.sabotage", name]}
-    plan = Plan(200, faults, 1, kinds, launchers, SETTLE_SECONDS, batch)
-    outcome: Outcome = asyncio.run(Trial(plan, tmp_path).run())
-    assert outcome.verdict.count(defect), outcome.verdict.counts()
-    assert not outcome.clean
+    plan = TrialPlan(200, faults, 1, kinds, launchers, SETTLE_SECONDS, batch)
+    result: TrialResult = asyncio.run(Trial(plan, tmp_path).run())
+    assert result.report.count(defect), result.report.counts()
+    assert not result.clean

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.processes import wait_until
-from tests.support.stream import applied, send
+from tests.support.stream import send, wait_until_applied
 
 CLIENTS = 4
 
@@ -59,9 +59,7 @@ async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(
         await sending
         await asyncio.to_thread(ctl, "scale", "worker", "2")
     assert len(accepted) == numbers.given > 0, "no request failed"
-    counts = await asyncio.to_thread(
-        wait_until, lambda: len(found := applied(fleet, "scaled")) >= len(accepted) and found, 60
-    )
+    counts = await asyncio.to_thread(wait_until_applied, fleet, "scaled", accepted, 60)
     assert set(counts) == accepted
     assert set(counts.values()) == {1}
     workers(2)

@@ -153,7 +153,7 @@ async def test_leases_order_and_messages_outlive_jumps_of_the_pubsub_server(
     topic = await client.topic()
     subscription = await client.subscription(topic, enable_message_ordering=True)
     async with client.stream(subscription) as stream:
-        sent = []
+        sent: list[str] = []
         for offset in (0.0, 7_200.0, -7_200.0, 0.0):
             jumping = asyncio.create_task(clock.jump(offset_file, offset, 60))
             await asyncio.sleep(4 * clock.POLL_SECONDS)

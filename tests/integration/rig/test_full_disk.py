@@ -87,7 +87,7 @@ async def test_bigquery_says_that_its_storage_failed_and_commits_again_afterward
     variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": str(tmp_path), "PROJECT_ID": ""}
     client = bigquery.Client(
         project="gatekeeper-local",
-        credentials=AnonymousCredentials(),
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
         client_options={"api_endpoint": f"http://{address}"},
     )
 

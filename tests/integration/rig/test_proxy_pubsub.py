@@ -89,7 +89,9 @@ async def scene(upstream: str) -> AsyncIterator[Scene]:
 
 
 async def ended(stream: Stream) -> Exception:
-    return await eventually(lambda: stream.error)  # type: ignore[return-value]
+    await eventually(lambda: stream.error is not None)
+    assert stream.error is not None
+    return stream.error
 
 
 async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: Scene) -> None:
@@ -123,7 +125,7 @@ async def test_the_largest_request_passes(scene: Scene) -> None:
 
 async def test_a_deadline_reaches_the_service(scene: Scene) -> None:
     request = types.PullRequest(subscription=scene.subscription, max_messages=1)
-    answer = await scene.client.subscriber.transport.pull(request, timeout=0.6)
+    answer = await scene.client.subscriber.transport.pull(request, timeout=0.6)  # type: ignore[call-arg]
     assert not answer.received_messages  # ours ends an empty pull just before the deadline
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops.trial.compare import Evidence, LedgerRow, compare, compare_ids
+from ops.trial.audit_report import DEFECTS
+from ops.trial.compare import compare, compare_ids
+from ops.trial.comparison import Evidence, LedgerRow
 from ops.trial.expected import RowName
 from ops.trial.journal import Foreign, History, Key, Sent
-from ops.trial.trial_verdict import DEFECTS
 
 if TYPE_CHECKING:
     from ops.trial.model import Row

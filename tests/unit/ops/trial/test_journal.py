@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ops.trial.journal import InvalidJournal, Journal, id_of, read
-from ops.trial.trial_load import setup, steps, streams
+from ops.trial.load_plan import setup, steps, streams
 
 
 def test_what_was_written_is_read_in_the_order_of_each_stream(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""One stream of a load: what a client sends in order under one ordering key, and its rows.
+"""One stream of a load: the requests that a client sends in order under one ordering key.
 
-Every row carries its stream's name and a number that the stream uses once, so a row tells which
-transaction inserted it, and no stream can touch another's rows.
+Every row has its stream's name and a number that the stream uses once. So a row identifies the
+transaction that inserted it, and no stream can change another's rows.
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 SOURCES = ("billing", "orders", "stock")
 SHARED = tuple(f"shared_{number}" for number in range(3))
 STRICT = "strict"
-"""A table with a column that takes no NULL, which the rule knows nothing of: the poison."""
+"""A table with a required column, which the rule does not check: BigQuery rejects a NULL in it."""
 LONG = 150
-"""Transactions of a stream past which it is to strain a trial less: see `load.RARE_IN`."""
+"""A stream with more transactions sends its rare kinds no more often: see `load_plan.RARE_IN`."""
 FOREIGN = "foreign_"
-"""How the columns start that someone else adds."""
+"""The prefix of columns that someone else adds."""
 COLUMNS = {
     "stream": "TEXT",
     "n": "INTEGER",
@@ -27,8 +27,8 @@ COLUMNS = {
     "flag": "BOOLEAN",
 }
 KEYS = 40
-"""Values of `k` in a table and stream: few, so that deletes meet rows and tables stay small."""
-# What rows name of the columns: few sets, as a statement of the warehouse holds the rows of one.
+"""Values of `k` in a table and stream: few, so that deletes find rows and tables stay small."""
+# The columns that rows name: few sets, since a statement of the warehouse has the rows of one set.
 _SHAPES = (tuple(COLUMNS), tuple(COLUMNS), ("stream", "n", "k", "v"))
 _LONGEST_TEXT = 3_000
 
@@ -39,10 +39,10 @@ type Values = dict[str, tuple[str, Any]]
 
 
 class Step(NamedTuple):
-    """One request: a body, or the lines of a batch. `valid` says whether the gate must take it.
+    """One request: a body, or the lines of a batch. `valid` is whether each must be accepted.
 
-    `key` is the Idempotency-Key; without an `ordering_key` the header is left out. A step that
-    `repeats` is one that was answered before.
+    `key` is the Idempotency-Key; without an `ordering_key` that header is not sent. A step that
+    `repeats` was answered before.
     """
 
     stream: str
@@ -58,7 +58,6 @@ class Step(NamedTuple):
 
 
 def activity(operation: str, table: str, values: Values) -> Activity:
-    """Return an activity; `values` has each column's type and value."""
     columns = {
         "col_names": list(values),
         "col_types": [declared for declared, _ in values.values()],
@@ -70,16 +69,14 @@ def activity(operation: str, table: str, values: Values) -> Activity:
 
 
 def body(*activities: Activity) -> bytes:
-    """Return the transaction as it is sent."""
     return json.dumps({"activities": activities}, ensure_ascii=False).encode()
 
 
-class Stream:
-    """Makes activities and requests, all of them functions of the seed and of those before.
+class ClientStream:
+    """Makes activities and requests, which the seed alone decides.
 
-    `transactions` is how many bodies it sends that the gate takes, repeats not counted; `first` are
-    the kinds that it begins with. A stream that is `alone` keeps to one table of its own, and so
-    needs no Ordering-Key.
+    `transactions` is the number of valid bodies, without repeats; `first` are the kinds that it
+    begins with. A stream that is `alone` uses one table that no other uses, and no Ordering-Key.
     """
 
     def __init__(
@@ -93,13 +90,13 @@ class Stream:
         self._seed = seed
         self.chance = random.Random(f"{seed}/{self.name}")  # noqa: S311  # a plan, no secret
         self.own = f"own_{self.name}"
-        """A table that no other stream touches."""
+        """A table that no other stream uses."""
         self.tables = (self.own,) if alone else tuple(self.chance.sample(SHARED, 2))
         self.born: list[str] = []
-        """Tables that it has made on the way."""
+        """Tables that it has made during the load."""
         self.long = transactions > LONG
         self.sent: list[Step] = []
-        """Its latest requests, all of whose bodies the gate takes."""
+        """Its latest requests whose bodies are all valid."""
         self._rows = 0
         self._requests = 0
         self._names = Counter[str]()
@@ -111,12 +108,10 @@ class Stream:
         return f"fresh_{self.name}_{self._names['fresh']}"
 
     def number(self) -> int:
-        """Return the number of a new row."""
         self._rows += 1
         return self._rows
 
     def row(self, *, all_columns: bool = False) -> Values:
-        """Return a new row."""
         chance = self.chance
         values: dict[str, Any] = {
             "stream": self.name,
@@ -142,16 +137,16 @@ class Stream:
         return f"{chance.getrandbits(64):x}"
 
     def table(self) -> str:
-        """Return a table that is there.
+        """Return a table that exists.
 
-        A long stream goes on with one table of its own making: each has statements of its own in
-        every batch, and the embedded warehouse takes its time for each of hundreds.
+        A long stream uses only the latest of the tables that it has made: each has its own
+        statements in every batch, and the embedded warehouse is slow with hundreds of them.
         """
         born = self.born[-1:] if self.long else self.born[-3:]
         return self.chance.choice((*self.tables, *born))
 
     def insert(self, table: str, *, all_columns: bool = False, k: int | None = None) -> Activity:
-        """Insert a new row, that may be deleted later; with this `k`, where one is given."""
+        """Insert a new row, which may be deleted later; with this `k`, if given."""
         row = self.row(all_columns=all_columns)
         if k is not None:
             row["k"] = (COLUMNS["k"], k)
@@ -159,11 +154,11 @@ class Stream:
         return activity("insert", table, row)
 
     def unwanted(self, table: str) -> Activity:
-        """Insert a row that will never be there."""
+        """Insert a row of a transaction that must be rejected."""
         return activity("insert", table, self.row())
 
     def delete(self, table: str, k: int | None = None) -> Activity:
-        """Delete rows that the stream has perhaps inserted; those with this `k`, where given."""
+        """Delete rows that the stream may have inserted; those with this `k`, if given."""
         own = {"stream": (COLUMNS["stream"], self.name)}
         rows = [row for where, row in self._recent if where == table]
         way = self.chance.random()
@@ -177,7 +172,7 @@ class Stream:
         return activity("delete", table, own | {"k": (COLUMNS["k"], key)})
 
     def any(self, table: str) -> list[Activity]:
-        """Return what a usual transaction does to one table."""
+        """Return the activities of a usual transaction on one table."""
         way = self.chance.random()
         if way < 0.5:  # noqa: PLR2004
             return [self.insert(table) for _ in range(self.chance.choice((1, 1, 1, 2, 5)))]
@@ -187,7 +182,7 @@ class Stream:
         return [self.delete(table, k), self.insert(table, k=k)]
 
     def new_name(self, what: str) -> str:
-        """Return a name that nothing has had yet."""
+        """Return an unused name."""
         name = f"{what}_{self.name}_{self._names[what]}"
         self._names[what] += 1
         return name
@@ -195,7 +190,7 @@ class Stream:
     def step(
         self, kind: str, activities: list[Activity], *, valid: bool = True, data: bytes = b""
     ) -> Step:
-        """Return a request of one transaction; `data` in place of its body, where given."""
+        """Return a request of one transaction; `data` replaces its body, if given."""
         return self.request(kind, (data or body(*activities),), (valid,))
 
     def request(

@@ -1,14 +1,24 @@
-"""The load of a trial: streams of transactions, a function of the seed and nothing else."""
+"""The load of a trial: streams of requests, which the seed alone decides."""
 
 import random
 from collections.abc import Iterator
 
+from ops.trial.client_stream import (
+    COLUMNS,
+    LONG,
+    SHARED,
+    SOURCES,
+    ClientStream,
+    Step,
+    Values,
+    activity,
+    body,
+)
 from ops.trial.request_kinds import ALONE, KINDS, RARE
-from ops.trial.stream import COLUMNS, LONG, SHARED, SOURCES, Step, Stream, Values, activity, body
 
 MOST_STREAMS = 36
 RARE_IN = LONG
-"""In a stream of more transactions, rare kinds do not come more often than in one of so many."""
+"""A stream with more transactions sends rare kinds no more often than one of this length."""
 
 
 def setup(seed: int) -> list[Step]:
@@ -23,17 +33,17 @@ def setup(seed: int) -> list[Step]:
     return steps
 
 
-def streams(transactions: int, seed: int) -> list[Stream]:
-    """Return the streams that send so many transactions together."""
+def streams(transactions: int, seed: int) -> list[ClientStream]:
+    """Return the streams that together send so many transactions, and each kind at least once."""
     count = max(6, min(MOST_STREAMS, transactions // 100))
     kinds: list[list[str]] = [[] for _ in range(count)]
     order = random.Random(f"{seed}/kinds").sample(sorted(KINDS), len(KINDS))  # noqa: S311  # a plan, no secret
-    everywhere = [number for number in range(count) if not _alone(number)]
-    for place, kind in enumerate(order):  # each kind is sent at least once
-        kinds[everywhere[place % len(everywhere)]].append(kind)
+    together = [number for number in range(count) if not _alone(number)]
+    for place, kind in enumerate(order):
+        kinds[together[place % len(together)]].append(kind)
     share, rest = divmod(transactions, count)
     return [
-        Stream(number, share + (number < rest), seed, kinds[number], alone=_alone(number))
+        ClientStream(number, share + (number < rest), seed, kinds[number], alone=_alone(number))
         for number in range(count)
     ]
 
@@ -42,10 +52,10 @@ def _alone(number: int) -> bool:
     return number % 6 == 5  # noqa: PLR2004
 
 
-def steps(stream: Stream) -> Iterator[Step]:
+def steps(stream: ClientStream) -> Iterator[Step]:
     """Yield a stream's requests in order, once."""
     left = stream.transactions
-    if stream.alone and left:  # its table is there before anything is deleted from it
+    if stream.alone and left:  # its table must exist before anything is deleted from it
         yield stream.step("insert", [stream.insert(stream.own, all_columns=True)])
         left -= 1
     kinds = [kind for kind in KINDS if not stream.alone or kind in ALONE]

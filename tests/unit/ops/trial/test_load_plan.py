@@ -1,8 +1,8 @@
 from collections import Counter
 
+from ops.trial.client_stream import SHARED, SOURCES, STRICT, Step
+from ops.trial.load_plan import setup, steps, streams
 from ops.trial.request_kinds import KINDS
-from ops.trial.stream import SHARED, SOURCES, STRICT, Step
-from ops.trial.trial_load import setup, steps, streams
 from schema import InvalidJSON, InvalidSchema, check_body
 
 

@@ -1,10 +1,10 @@
-"""Gathers what a fleet shows: its ledger, its tables, its dead letters and its backlog."""
+"""Reads the evidence of an audit from a fleet: ledger, tables, dead letters and backlog."""
 
 import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import requests
@@ -15,31 +15,30 @@ from ops.commands.deadletter.dead_letter_queue import opened
 from ops.runtime import backlog, clients
 from ops.runtime.settings import Settings
 from ops.trial import readback
-from ops.trial.compare import Evidence, LedgerRow
+from ops.trial.comparison import Evidence, LedgerRow, outcomes_of
 from ops.trial.expected import Expected, RowName, replay
 from ops.trial.journal import History, Key
 from ops.trial.model import Row
 from schema import LEDGER_TABLE
 
 IDS_A_QUERY: Final = 10_000
-TABLES_AT_ONCE: Final = 4
+PARALLEL_TABLES: Final = 4
 POLL_SECONDS: Final = 1.0
 POLL_SHARE: Final = 10
-"""Looking leaves the fleet so many times as much time for its own work."""
+"""After a poll the fleet has so many times the poll's duration for its own work."""
 JOB_SECONDS: Final = 300.0
 MANY_LETTERS: Final = 1_000_000
 _QUIET_SECONDS = 5.0
-_ASK_SECONDS = 5.0
-
-_AWAY = (GoogleAPICallError, requests.RequestException, OSError)
+_BACKLOG_SECONDS = 5.0
+_UNAVAILABLE = (GoogleAPICallError, requests.RequestException, OSError)
 
 
 class Unreachable(Exception):
-    """A service that the audit must read does not answer; the text says which."""
+    """A service that the audit must read does not answer; the text names it."""
 
 
-class Reader:
-    """Reads one fleet. `close` it. All methods raise Unreachable after some tries."""
+class FleetReader:
+    """Reads one fleet; `close` it. Every method raises Unreachable after `patience` seconds."""
 
     def __init__(self, settings: Settings, patience: float = 20.0) -> None:
         self._settings = settings
@@ -47,61 +46,56 @@ class Reader:
         self._client = clients.warehouse(settings)
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()  # type: ignore[no-untyped-call]
 
     async def settled(self, ids: Iterable[str]) -> dict[Key, list[LedgerRow]]:
         """Return the ledger's rows of some ids, in the order of settling."""
         found: dict[Key, list[LedgerRow]] = {}
-        text = (
+        sql = (
             "SELECT id, sha256, state, reason, settled_at "  # noqa: S608  # the name is a constant
             f"FROM `{self._settings.dataset_path}.{LEDGER_TABLE}` "
             "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids)) ORDER BY settled_at"
         )
         for some in itertools.batched(dict.fromkeys(ids), IDS_A_QUERY, strict=False):
-            for row in await self._try("the ledger", self._query, text, {"ids": json.dumps(some)}):
-                key = row["id"], row["sha256"]
+            parameter = bigquery.ScalarQueryParameter("ids", "STRING", json.dumps(some))
+            for row in await self._retried("the ledger", self._query, sql, [parameter]):
                 settled = LedgerRow(row["state"], row["reason"], row["settled_at"].isoformat())
-                found.setdefault(key, []).append(settled)
+                found.setdefault((row["id"], row["sha256"]), []).append(settled)
         return found
 
     async def backlog(self) -> int:
         """Return how many messages of the subscription are not acknowledged."""
-        found = await self._try("Pub/Sub", backlog.read, self._settings, _ASK_SECONDS)
+        found = await self._retried("Pub/Sub", backlog.read, self._settings, _BACKLOG_SECONDS)
         return int(found.unacked)
 
     async def tables(
         self, expected: Expected
     ) -> tuple[dict[str, dict[str, str]], dict[RowName, list[Row]]]:
-        """Return the types and rows of all tables that the load named, those that are there."""
-        there = await self._try("the tables", self._tables)
+        """Return the types and rows of the existing tables that the load names."""
+        existing = await self._retried("the tables", self._tables)
         types: dict[str, dict[str, str]] = {}
         rows: dict[RowName, list[Row]] = {}
-        slots = asyncio.Semaphore(TABLES_AT_ONCE)
+        slots = asyncio.Semaphore(PARALLEL_TABLES)
 
-        async def one(name: str) -> None:
+        async def read(name: str) -> None:
             async with slots:
                 path = f"{self._settings.dataset_path}.{name}"
-                types[name] = await self._try(name, readback.types_of, self._client, path)
-                columns = {
-                    column: declared
-                    for column, declared in expected.columns.get(name, {}).items()
-                    if column in types[name]
-                }
+                types[name] = await self._retried(name, readback.types_of, self._client, path)
+                columns = expected.columns.get(name, {})
+                columns = {each: columns[each] for each in sorted(columns.keys() & types[name])}
                 if not columns.keys() >= {"stream", "n"}:
                     return
-                names = sorted(columns)
-                for values in await self._try(name, self._rows, path, columns):
-                    row = dict(zip(names, values, strict=True))
+                for values in await self._retried(name, self._rows, path, columns):
+                    row = dict(zip(columns, values, strict=True))
                     rows.setdefault((name, row["stream"] or "", row["n"] or ""), []).append(row)
 
-        await asyncio.gather(*map(one, sorted(expected.named & there)))
+        await asyncio.gather(*map(read, sorted(expected.named & existing)))
         return types, rows
 
     async def letters(self) -> dict[Key, set[str]] | None:
-        """Return the reasons on the dead-letter subscription by transaction, taking nothing away.
+        """Return the reasons on the dead-letter subscription by transaction, and remove nothing.
 
-        None when there are more than can be pulled at once.
+        None when there are more than can be pulled in one go.
         """
         async with opened(self._settings) as queue:
             pulled = await queue.pull(MANY_LETTERS, _QUIET_SECONDS)
@@ -113,8 +107,8 @@ class Reader:
             return letters
 
     async def execute(self, sql: str) -> None:
-        """Run one statement, as someone else would who knows nothing of Gatekeeper."""
-        await self._try("BigQuery", self._query, sql, {})
+        """Run one statement, as someone else would who does not use Gatekeeper."""
+        await self._retried("BigQuery", self._query, sql, [])
 
     def _tables(self) -> set[str]:
         return {each.table_id for each in self._client.list_tables(self._settings.dataset_path)}
@@ -122,84 +116,72 @@ class Reader:
     def _rows(self, path: str, columns: Mapping[str, Any]) -> list[tuple[str | None, ...]]:
         return list(readback.rows(self._client, path, columns))
 
-    def _query(self, sql: str, parameters: Mapping[str, str]) -> list[Any]:
+    def _query(self, sql: str, parameters: list[bigquery.ScalarQueryParameter]) -> list[Any]:
         config = bigquery.QueryJobConfig(
-            default_dataset=self._settings.dataset_path,
-            query_parameters=[
-                bigquery.ScalarQueryParameter(name, "STRING", value)
-                for name, value in parameters.items()
-            ],
+            default_dataset=self._settings.dataset_path, query_parameters=parameters
         )
         job = self._client.query(sql, job_config=config, timeout=JOB_SECONDS)
         return list(job.result(timeout=JOB_SECONDS))
 
-    async def _try(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    async def _retried(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
         give_up = time.monotonic() + self._patience
         while True:
             try:
                 return await asyncio.to_thread(call, *arguments)
             except NotFound as error:
                 raise Unreachable(f"{what}: {error.message}") from error
-            except _AWAY as error:
+            except _UNAVAILABLE as error:
                 if time.monotonic() > give_up:
-                    said = " ".join(str(error).split())[:300]
-                    raise Unreachable(f"{what} cannot be read: {said}") from error
+                    text = " ".join(str(error).split())[:300]
+                    raise Unreachable(f"{what} cannot be read: {text}") from error
             await asyncio.sleep(POLL_SECONDS)
 
 
 async def wait_until_settled(
-    reader: Reader,
+    reader: FleetReader,
     ids: Iterable[str],
     *,
     patience: float,
-    told: Callable[[int, int], None],
-    empty: Callable[[], Awaitable[bool]] | None = None,
+    on_progress: Callable[[int, int], None],
 ) -> None:
     """Return when all ids are in the ledger and the subscription is empty.
 
-    Returns too when nothing has changed for `patience` seconds. `told` hears how many of the ids
-    are in the ledger, and the backlog.
+    Returns too when nothing has changed for `patience` seconds. `on_progress` gets how many of
+    the ids are in the ledger, and the backlog.
     """
     missing = list(dict.fromkeys(ids))
     total = len(missing)
     last: tuple[int, int] | None = None
     changed = time.monotonic()
     while True:
-        asked = time.monotonic()
+        started = time.monotonic()
         some = missing[:IDS_A_QUERY]
         there = {key[0] for key in await reader.settled(some)} if some else set()
-        if there:
-            missing = [each for each in missing if each not in there]
-        waiting = await reader.backlog()
-        told(total - len(missing), waiting)
-        if not missing and not waiting and (empty is None or await empty()):
+        missing = [each for each in missing if each not in there] if there else missing
+        unacked = await reader.backlog()
+        on_progress(total - len(missing), unacked)
+        if not missing and not unacked:
             return
-        if (len(missing), waiting) != last:
-            last, changed = (len(missing), waiting), time.monotonic()
+        if (len(missing), unacked) != last:
+            last, changed = (len(missing), unacked), time.monotonic()
         elif time.monotonic() - changed > patience:
             return
         if len(there) < IDS_A_QUERY:
-            await asyncio.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - asked)))
+            await asyncio.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - started)))
 
 
 async def gather(
-    reader: Reader, history: History, *, with_letters: bool, told: Callable[[str], None]
+    reader: FleetReader, history: History, *, with_letters: bool, on_progress: Callable[[str], None]
 ) -> Evidence:
-    """Read everything that a comparison with this history needs."""
-    told("reading the ledger")
-    ids = [sent.id for sent in history.all()]
-    ledger = await reader.settled(ids)
-    told("replaying the journal")
+    """Read all evidence for a comparison with this history."""
+    on_progress("reading the ledger")
+    ledger = await reader.settled([sent.id for sent in history.all()])
+    on_progress("replaying the journal")
     expected = await asyncio.to_thread(replay, history, outcomes_of(ledger))
-    told("reading the tables")
+    on_progress("reading the tables")
     types, rows = await reader.tables(expected)
     letters = None
     if with_letters:
-        told("reading the dead letters")
+        on_progress("reading the dead letters")
         letters = await reader.letters()
     return Evidence(ledger, types, rows, letters, await reader.backlog())
-
-
-def outcomes_of(ledger: Mapping[Key, list[LedgerRow]]) -> dict[Key, str | None]:
-    """Return each transaction's outcome: the reason of its rejection, None when applied."""
-    return {key: rows[0].reason for key, rows in ledger.items()}

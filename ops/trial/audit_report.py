@@ -1,4 +1,4 @@
-"""The verdict: the counts, and a sentence for each defect that made one of them."""
+"""The result of an audit: counts of transactions, and a sentence for each defect."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 DEFECTS = ("lost", "duplicated", "partial", "out_of_order")
 
 
-class Finding(NamedTuple):
-    """One defect: which count it belongs to, whose it is, and what was seen."""
+class Defect(NamedTuple):
+    """One defect: its kind, the transaction or table that has it, and what was found."""
 
     defect: str
     who: str
@@ -16,32 +16,31 @@ class Finding(NamedTuple):
 
 
 @dataclass
-class Verdict:
-    """Counts of transactions. `rejected` is by reason; the defects are counted by `findings`."""
+class AuditReport:
+    """Counts of transactions; `rejected` is by reason."""
 
     accepted: int = 0
     applied: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     unsettled: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Defect] = field(default_factory=list)
     examined: tuple[str, ...] = ()
-    """What was looked at: the ledger, the tables, the dead letters."""
+    """What was read: the ledger, the tables, the dead letters."""
 
     def find(self, defect: str, who: str, text: str) -> None:
-        """Note a defect; a transaction counts once for each kind of defect."""
-        self.findings.append(Finding(defect, who, text))
+        self.findings.append(Defect(defect, who, text))
 
     def count(self, defect: str) -> int:
-        """Return how many transactions have a defect."""
+        """Return how many transactions have a defect: each counts once."""
         return len({each.who for each in self.findings if each.defect == defect})
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is wrong and nothing is still to come."""
+        """Whether there is no defect and every transaction is settled."""
         return not self.findings and not self.unsettled
 
     def counts(self) -> dict[str, Any]:
-        """Return the counts as JSON has them."""
+        """Return the counts as in the JSON output."""
         return {
             "accepted": self.accepted,
             "applied": self.applied,

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
@@ -49,14 +49,7 @@ class BigQueryProxy(FaultProxy):
     https://cloud.google.com/bigquery/docs/error-messages.
     """
 
-    FAULTS: ClassVar[tuple[str, ...]] = (
-        "delay",
-        "refuse",
-        "reset",
-        *_STATUSES,
-        "conflict",
-        "lose_commit",
-    )
+    FAULTS = ("delay", "refuse", "reset", *_STATUSES, "conflict", "lose_commit")
 
     def __init__(self, listen: str, upstream: str) -> None:
         super().__init__(listen, upstream)

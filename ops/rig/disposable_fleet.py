@@ -1,4 +1,4 @@
-"""A whole fleet to throw away: supervisord.conf in a folder and on ports of its own."""
+"""A whole fleet for a trial, a benchmark or a test, with its own folder and ports."""
 
 import contextlib
 import json

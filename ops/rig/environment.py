@@ -1,4 +1,4 @@
-"""The embedded services and single processes of Gatekeeper, in a folder and on ports of their own.
+"""The embedded services and single processes of Gatekeeper, with their own folder and ports.
 
 No setting of this process's environment or of `.env` reaches them, so that no cloud project and no
 other fleet of the machine is touched.
@@ -145,12 +145,7 @@ class Environment(LocalServices):
             log=self.folder / f"{name}.log",
             cores=cores,
             stdin=listener.fileno() if listener else subprocess.DEVNULL,
-            environ={
-                **os.environ,
-                **self.variables,
-                "SUPERVISOR_PROCESS_NAME": name,
-                **settings,
-            },
+            environ={**os.environ, **self.variables, "SUPERVISOR_PROCESS_NAME": name, **settings},
         )
 
     def start(self, process: Service, address: str = "") -> Service:

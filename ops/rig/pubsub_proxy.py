@@ -7,7 +7,7 @@ requests that contain the ack id of a duplicate.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import grpc
 
@@ -38,10 +38,7 @@ _STATUSES: Final = {
     ),
 }
 _LOST: Final = (grpc.StatusCode.UNAVAILABLE, "Socket closed")
-_LIMITS: Final = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-]
+_LIMITS: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _SERVER_OPTIONS: Final = [
     *_LIMITS,
     ("grpc.so_reuseport", 0),
@@ -60,15 +57,7 @@ _CHANNEL_OPTIONS: Final = [
 class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     """The fault proxy in front of Pub/Sub; `duplicate` and `reorder` hit responses."""
 
-    FAULTS: ClassVar[tuple[str, ...]] = (
-        "delay",
-        "refuse",
-        "reset",
-        *_STATUSES,
-        "lose_answer",
-        "duplicate",
-        "reorder",
-    )
+    FAULTS = ("delay", "refuse", "reset", *_STATUSES, "lose_answer", "duplicate", "reorder")
 
     def __init__(self, listen: str, upstream: str) -> None:
         super().__init__(listen, upstream)

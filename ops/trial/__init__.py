@@ -1,1 +1,4 @@
-"""The audit: a load, faults that strike meanwhile, and a verdict on what became of it."""
+"""`gatekeeper audit`: a trial's load and faults, and the comparison of a fleet with its journal.
+
+Must not know how workers apply transactions: the expected state comes from a model of its own.
+"""

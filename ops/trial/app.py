@@ -162,11 +162,12 @@ async def _compare(
     from ops.trial.comparison import Evidence
     from ops.trial.fleet_reader import FleetReader, gather, wait_until_settled
     from ops.trial.journal import read
-    from ops.trial.progress_bar import ProgressBar
+    from ops.trial.progress_lines import ProgressLines
 
     history = read(journal) if journal else None
     accepted = [key[0] for key in history.accepted()] if history else ids
-    with contextlib.closing(FleetReader(settings)) as reader, ProgressBar() as show:
+    with contextlib.closing(FleetReader(settings)) as reader:
+        show = ProgressLines()
         await wait_until_settled(
             reader,
             accepted,
@@ -211,7 +212,7 @@ def _trial_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
 
 
 async def _try(plan: "TrialPlan", folder: Path) -> "TrialResult":
-    from ops.trial.progress_bar import ProgressBar
+    from ops.trial.progress_lines import ProgressLines
     from ops.trial.trial import Trial
 
     task = asyncio.current_task()
@@ -219,5 +220,4 @@ async def _try(plan: "TrialPlan", folder: Path) -> "TrialResult":
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
-    with ProgressBar() as show:
-        return await Trial(plan, folder, show).run()
+    return await Trial(plan, folder, ProgressLines()).run()

@@ -65,7 +65,7 @@ class FaultSchedule:
                 await asyncio.sleep(self._pause)
 
     def start_due(self, accepted: int) -> None:
-        """Start the faults that are due after so many accepted transactions."""
+        """Start the faults that are due after `accepted` transactions."""
         while self._left and self._left[0].after <= accepted:
             self._queued += 1
             self._tasks.append(asyncio.create_task(self._run(self._left.pop(0))))

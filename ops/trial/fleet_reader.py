@@ -25,7 +25,7 @@ IDS_A_QUERY: Final = 10_000
 PARALLEL_TABLES: Final = 4
 POLL_SECONDS: Final = 1.0
 POLL_SHARE: Final = 10
-"""After a poll the fleet has so many times the poll's duration for its own work."""
+"""The pause after a poll is this multiple of the poll's duration, to leave the fleet its time."""
 JOB_SECONDS: Final = 300.0
 MANY_LETTERS: Final = 1_000_000
 _QUIET_SECONDS = 5.0

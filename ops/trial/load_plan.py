@@ -34,7 +34,7 @@ def setup(seed: int) -> list[Step]:
 
 
 def streams(transactions: int, seed: int) -> list[ClientStream]:
-    """Return the streams that together send so many transactions, and each kind at least once."""
+    """Return the streams; together they send `transactions`, and each kind at least once."""
     count = max(6, min(MOST_STREAMS, transactions // 100))
     kinds: list[list[str]] = [[] for _ in range(count)]
     order = random.Random(f"{seed}/kinds").sample(sorted(KINDS), len(KINDS))  # noqa: S311  # a plan, no secret

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.support.processes import Service, wait_until
+from ops.rig import Service, wait_until
 
 _SCRIPT = """
 import asyncio, pathlib, sys, time

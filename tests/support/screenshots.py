@@ -13,9 +13,9 @@ from typing import Any
 
 import aiohttp
 
+from ops.fleet.config import ROOT
 from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.browser import Browser, BrowserPage
-from tests.support.processes import ROOT
 from tests.support.stream import delete, insert, transaction
 
 SECONDS = 60.0

@@ -1,8 +1,8 @@
-"""A worker that has a copy of what another has.
+"""One of two workers that get the same messages.
 
-`python -m tests.support.twin FOLDER NAME TABLE CLAIMS` settles the same inserts as its twin, at the
-same moment, round after round. Settings come from the environment; CLAIMS is the claims' file, or
-`-` for a worker without.
+`python -m tests.support.twin FOLDER NAME TABLE CLAIMS` applies the same inserts as its twin at the
+same moment, in several rounds. Settings come from the environment; CLAIMS is the file of claims, or
+`-` for a worker without claims.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+from ops.rig import wait_until
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from tests.support.deliveries import entry, insert, number
-from tests.support.processes import wait_until
 from workers.apply import Applier
 from workers.claims import Claims
 from workers.guard_rail import GuardRail
@@ -27,7 +27,7 @@ _SECONDS = 60.0
 
 
 def _meet(folder: Path, name: str, round_: int) -> None:
-    """Wait until both twins have come to this round."""
+    """Wait until both twins have reached this round."""
     (folder / f"{name}-{round_}").touch()
     wait_until(lambda: len(list(folder.glob(f"*-{round_}"))) == 2, _SECONDS)
 

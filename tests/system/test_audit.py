@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from ops.fleet.config import ROOT
 from ops.trial.audit_report import DEFECTS
 from ops.trial.faults import KINDS
 from ops.trial.trial import Trial, TrialPlan, TrialResult
-from tests.support.processes import ROOT
 
 SETTLE_SECONDS = 12.0
 """More than a lease: what a killed worker held comes back by then."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ops.rig import eventually, wait_until
 from ops.rig.disposable_fleet import DisposableFleet
 from ops.runtime import backlog, clients
-from tests.support.processes import eventually, wait_until
 from tests.support.stream import applied, insert, transaction
 
 TARGET_SECONDS = 2.0

@@ -3,8 +3,8 @@ import functools
 import os
 import signal
 
+from ops.rig import eventually
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.processes import eventually
 from tests.support.stream import send, wait_until_applied
 
 

@@ -3,8 +3,8 @@ import itertools
 import sys
 from collections.abc import Iterator
 
+from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.processes import wait_until
 from tests.support.stream import send, wait_until_applied
 
 CLIENTS = 4

@@ -5,8 +5,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.processes import wait_until
 
 
 def post(fleet: DisposableFleet, value: int, key: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@ import json
 import sys
 import time
 
+from ops.fleet.config import ROOT
+from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.processes import ROOT, wait_until
 from tests.support.stream import delete, insert, transaction
 
 

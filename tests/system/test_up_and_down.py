@@ -1,8 +1,9 @@
 import socket
 
+from ops.fleet.config import ROOT
 from ops.fleet.ports import listening
+from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.processes import ROOT, wait_until
 from tests.support.stream import insert, transaction
 
 COUNT = "SELECT COUNT(*) AS n FROM kept"

@@ -13,8 +13,7 @@ from typing import Any, Self
 
 import pytest
 
-from ops.rig import clock
-from tests.support.processes import Service, free_port
+from ops.rig import Service, clock, free_port
 from tests.support.pubsub import Client, texts
 
 PROBE = '''

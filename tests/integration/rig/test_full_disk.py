@@ -19,8 +19,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from ops.rig import full_disk
-from tests.support.processes import Service, eventually, free_port, wait_until
+from ops.rig import Service, eventually, free_port, full_disk, wait_until
 from tests.support.pubsub import Client, local_server, texts
 from workers.errors import Failure, classify
 

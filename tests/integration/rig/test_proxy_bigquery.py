@@ -15,8 +15,8 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from ops.rig import Service, free_port
 from ops.rig.bigquery_proxy import BigQueryProxy
-from tests.support.processes import Service, free_port
 from workers.errors import Failure, classify
 
 TABLE = "gatekeeper-local.gatekeeper.t"

@@ -10,8 +10,8 @@ import pytest
 from google.api_core import exceptions
 from google.pubsub_v1 import types
 
+from ops.rig import eventually, free_port
 from ops.rig.pubsub_proxy import PubSubProxy
-from tests.support.processes import eventually, free_port
 from tests.support.pubsub import Client, Stream, local_server, texts
 
 STATUSES = {

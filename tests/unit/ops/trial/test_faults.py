@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from ops.rig import Service
 from ops.runtime.supervisord import ProcessState, SupervisordUnreachable
 from ops.trial.faults import KINDS, NothingHit
-from tests.support.processes import Service
 
 
 @pytest.mark.parametrize("away_at", [0, 1])

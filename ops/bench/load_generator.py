@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from ops.rig import RunFailed, Service, wait_until
 
@@ -30,8 +30,7 @@ class LoadReport(NamedTuple):
 
     @classmethod
     def read(cls, line: bytes) -> Self:
-        found: dict[str, Any] = json.loads(line)
-        return cls(**{name: found[name] for name in cls._fields})
+        return cls(**json.loads(line))
 
 
 class LoadGenerator(Service):

@@ -27,7 +27,6 @@ from ops.rig.transaction_mix import TABLES, TransactionMix
 _REQUESTS: Final = 4_000  # different ones; then they come again, each with a new id
 _TICK_SECONDS: Final = 0.002
 _OK: Final = b"200"
-_SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p100": 1.0}
 
 
 def requests(count: int, tables: tuple[str, ...], seed: int) -> list[bytes]:
@@ -55,11 +54,10 @@ class Load:
     def __init__(self, pool: list[bytes], limit: int | None) -> None:
         self._pool = pool
         self._next = random.randrange(len(pool))  # noqa: S311  # load, not secrets
-        self.left = limit
+        self._left = limit
         self.rate: float | None = 0.0
         """Requests a second; None: the next request follows each answer."""
         self.idle: deque[Connection] = deque()
-        self.open = 0
         self.mark()
 
     def mark(self) -> None:
@@ -72,10 +70,10 @@ class Load:
 
     def next(self) -> bytes | None:
         """Return the next request; None when there are no more."""
-        if self.left is not None:
-            if self.left <= 0:
+        if self._left is not None:
+            if self._left <= 0:
                 return None
-            self.left -= 1
+            self._left -= 1
         self.sent += 1
         self._next = (self._next + 1) % len(self._pool)
         return self._pool[self._next]
@@ -88,10 +86,9 @@ class Load:
             "sent": self.sent,
             "answered": len(self.latencies),
             "errors": dict(self.errors),
-            "open": self.open,
-            "left": self.left,
             "cpu_seconds": time.process_time() - self._cpu_since,
-            **{name: percentile(ordered, share) for name, share in _SHARES.items()},
+            "p50": percentile(ordered, 0.5),
+            "p99": percentile(ordered, 0.99),
         }
 
     async def pace(self) -> None:
@@ -125,7 +122,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # TCP's is one to write to
-        self._load.open += 1
         self._load.idle.append(self)
 
     def send(self) -> bool:
@@ -167,7 +163,6 @@ class Connection(asyncio.Protocol):
             load.idle.append(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._load.open -= 1
         self._load.errors[f"connection lost: {error}"] += 1
 
 

@@ -6,9 +6,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ops.rig import RunFailed, clock, eventually, full_disk
 from ops.rig.bigquery_proxy import BigQueryProxy
@@ -78,7 +79,7 @@ async def _running(target: FaultTarget, group: str) -> list[ProcessState]:
     return await _waited_for(found, f"a {group} runs")
 
 
-async def _waited_for[T](condition: Callable[[], Awaitable[T]], what: str) -> T:
+async def _waited_for[T](condition: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
     try:
         return await eventually(condition, PATIENCE_SECONDS, what)
     except RunFailed as error:

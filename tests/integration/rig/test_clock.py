@@ -98,10 +98,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     """Our Pub/Sub server under the launcher, and its offset file."""
     directory = tmp_path_factory.mktemp("pubsub")
     port = free_port()
-    command = [sys.executable, "-m", "ops.rig.clock", directory / "offset", "ops.local.pubsub"]
-    address = f"127.0.0.1:{port}"
-    variables = {"PUBSUB_EMULATOR_HOST": address, "STATE_DIR": str(directory / "state")}
-    with Service(command, PROJECT_ID="", **variables) as service:
+    address, offset_file = f"127.0.0.1:{port}", str(directory / "offset")
+    command = [sys.executable, "-m", "ops.rig.clock", offset_file, "ops.local.pubsub"]
+    state = str(directory / "state")
+    with Service(command, PROJECT_ID="", PUBSUB_EMULATOR_HOST=address, STATE_DIR=state) as service:
         service.wait_for_port(address)
         yield address, directory / "offset"
 

@@ -48,7 +48,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
-class Load:
+class PacedLoad:
     """All connections, and the answers to their requests since the last mark."""
 
     def __init__(self, pool: list[bytes], limit: int | None) -> None:
@@ -57,7 +57,7 @@ class Load:
         self._left = limit
         self.rate: float | None = 0.0
         """Requests a second; None: the next request follows each answer."""
-        self.idle: deque[Connection] = deque()
+        self.idle: deque[LoadConnection] = deque()
         self.mark()
 
     def mark(self) -> None:
@@ -109,10 +109,10 @@ class Load:
                 due -= 1
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """One connection with at most one request in flight."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: PacedLoad) -> None:
         self._load = load
         self._missing = 0
         self._head = b""
@@ -170,10 +170,10 @@ async def main(options: argparse.Namespace) -> None:
     """Connect, then follow the lines on standard input."""
     loop = asyncio.get_running_loop()
     pool = requests(_REQUESTS, tuple(options.tables.split(",")), options.seed)
-    load = Load(pool, options.count)
+    load = PacedLoad(pool, options.count)
     host, _, port = options.address.rpartition(":")
     for _ in range(options.connections):
-        await loop.create_connection(lambda: Connection(load), host, int(port))
+        await loop.create_connection(lambda: LoadConnection(load), host, int(port))
     pacing = asyncio.create_task(load.pace())
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)

@@ -19,7 +19,7 @@ from ops.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from ops.trial.audit_report import AuditReport
-    from ops.trial.faults import Fault
+    from ops.trial.fault_kinds import Fault
     from ops.trial.trial import TrialPlan, TrialResult
 
 CANNOT_AUDIT = 2
@@ -120,7 +120,7 @@ def run(
     output: Format = "table",
 ) -> int:
     """Run a trial: a new fleet, load, faults, then the check."""
-    from ops.trial.faults import KINDS
+    from ops.trial.fault_kinds import KINDS
     from ops.trial.trial import TrialPlan
     from ops.trial.trial_output import write_trial
 

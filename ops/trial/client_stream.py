@@ -32,7 +32,7 @@ KEYS = 40
 _SHAPES = (tuple(COLUMNS), tuple(COLUMNS), ("stream", "n", "k", "v"))
 _LONGEST_TEXT = 3_000
 
-type Activity = dict[str, Any]
+type ActivityBody = dict[str, Any]
 
 type Values = dict[str, tuple[str, Any]]
 """Columns with their types and values."""
@@ -57,7 +57,7 @@ class Step(NamedTuple):
     repeats: bool = False
 
 
-def activity(operation: str, table: str, values: Values) -> Activity:
+def activity(operation: str, table: str, values: Values) -> ActivityBody:
     columns = {
         "col_names": list(values),
         "col_types": [declared for declared, _ in values.values()],
@@ -68,7 +68,7 @@ def activity(operation: str, table: str, values: Values) -> Activity:
     return {"operation": operation, "table": table, "value_to_delete": columns}
 
 
-def body(*activities: Activity) -> bytes:
+def body(*activities: ActivityBody) -> bytes:
     return json.dumps({"activities": activities}, ensure_ascii=False).encode()
 
 
@@ -145,7 +145,9 @@ class ClientStream:
         born = self.born[-1:] if self.long else self.born[-3:]
         return self.chance.choice((*self.tables, *born))
 
-    def insert(self, table: str, *, all_columns: bool = False, k: int | None = None) -> Activity:
+    def insert(
+        self, table: str, *, all_columns: bool = False, k: int | None = None
+    ) -> ActivityBody:
         """Insert a new row, which may be deleted later; with this `k`, if given."""
         row = self.row(all_columns=all_columns)
         if k is not None:
@@ -153,11 +155,11 @@ class ClientStream:
         self._recent = [*self._recent[-60:], (table, row)]
         return activity("insert", table, row)
 
-    def unwanted(self, table: str) -> Activity:
+    def unwanted(self, table: str) -> ActivityBody:
         """Insert a row of a transaction that must be rejected."""
         return activity("insert", table, self.row())
 
-    def delete(self, table: str, k: int | None = None) -> Activity:
+    def delete(self, table: str, k: int | None = None) -> ActivityBody:
         """Delete rows that the stream may have inserted; those with this `k`, if given."""
         own = {"stream": (COLUMNS["stream"], self.name)}
         rows = [row for where, row in self._recent if where == table]
@@ -171,7 +173,7 @@ class ClientStream:
         key = self.chance.randrange(KEYS) if k is None else k
         return activity("delete", table, own | {"k": (COLUMNS["k"], key)})
 
-    def any(self, table: str) -> list[Activity]:
+    def any(self, table: str) -> list[ActivityBody]:
         """Return the activities of a usual transaction on one table."""
         way = self.chance.random()
         if way < 0.5:  # noqa: PLR2004
@@ -188,7 +190,7 @@ class ClientStream:
         return name
 
     def step(
-        self, kind: str, activities: list[Activity], *, valid: bool = True, data: bytes = b""
+        self, kind: str, activities: list[ActivityBody], *, valid: bool = True, data: bytes = b""
     ) -> Step:
         """Return a request of one transaction; `data` replaces its body, if given."""
         return self.request(kind, (data or body(*activities),), (valid,))

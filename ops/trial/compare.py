@@ -36,15 +36,15 @@ from collections.abc import Callable, Iterable, Mapping
 from ops.trial import compare_ledger, compare_tables
 from ops.trial.audit_report import AuditReport
 from ops.trial.comparison import Comparison, Evidence, LedgerRow
-from ops.trial.journal import History, Key
+from ops.trial.journal import History, SentKey
 
-type Ledger = Mapping[Key, list[LedgerRow]]
+type Ledger = Mapping[SentKey, list[LedgerRow]]
 
 
 def compare_ids(ids: Iterable[str], evidence: Evidence) -> AuditReport:
     """Compare a list of accepted ids with the ledger and the dead letters."""
     report = AuditReport(examined=("ledger",))
-    by_id: dict[str, dict[Key, list[LedgerRow]]] = {}
+    by_id: dict[str, dict[SentKey, list[LedgerRow]]] = {}
     for key, rows in evidence.ledger.items():
         by_id.setdefault(key[0], {})[key] = rows
     for id_ in dict.fromkeys(ids):
@@ -70,7 +70,7 @@ def compare(history: History, evidence: Evidence) -> AuditReport:
 
 
 def _compare_letters(
-    report: AuditReport, evidence: Evidence, ledger: Ledger, describe: Callable[[Key], str]
+    report: AuditReport, evidence: Evidence, ledger: Ledger, describe: Callable[[SentKey], str]
 ) -> None:
     if evidence.letters is None:
         return

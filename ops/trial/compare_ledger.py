@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ops.trial.audit_report import AuditReport
 from ops.trial.comparison import Comparison, Evidence, LedgerRow, named
-from ops.trial.journal import Key, Sent
+from ops.trial.journal import Sent, SentKey
 
 _BY_ORDER = {"table_missing", "column_missing", "type_conflict", "idempotency_conflict"}
 
@@ -42,7 +42,7 @@ def missing(report: AuditReport, who: str, evidence: Evidence) -> None:
         report.find("lost", who, "accepted, and not in the ledger")
 
 
-def _check_rows(case: Comparison, key: Key, rows: Sequence[LedgerRow]) -> None:
+def _check_rows(case: Comparison, key: SentKey, rows: Sequence[LedgerRow]) -> None:
     count(case.report, rows)
     if len(rows) > 1:
         case.duplicated.add(key)
@@ -51,7 +51,7 @@ def _check_rows(case: Comparison, key: Key, rows: Sequence[LedgerRow]) -> None:
 
 
 def _check_ids(case: Comparison) -> None:
-    applied: dict[str, list[Key]] = {}
+    applied: dict[str, list[SentKey]] = {}
     for key, rows in case.ledger.items():
         if any(row.state == "applied" for row in rows):
             applied.setdefault(key[0], []).append(key)
@@ -61,7 +61,7 @@ def _check_ids(case: Comparison) -> None:
             case.find("duplicated", keys[0], f"{len(keys)} bodies applied under one id")
 
 
-def _check_outcome(case: Comparison, key: Key) -> None:
+def _check_outcome(case: Comparison, key: SentKey) -> None:
     found, due = case.outcomes[key], case.expected.decided[key]
     if found == due:
         return
@@ -75,7 +75,7 @@ def _check_outcome(case: Comparison, key: Key) -> None:
 
 def _check_order(case: Comparison, stream: list[Sent]) -> None:
     latest, before = "", None
-    checked: set[Key] = set()
+    checked: set[SentKey] = set()
     for key in (sent.key for sent in stream):
         rows = case.evidence.ledger.get(key)
         if not rows or key in checked or key in case.duplicated:
@@ -88,7 +88,7 @@ def _check_order(case: Comparison, stream: list[Sent]) -> None:
             latest, before = settled, key
 
 
-def _check_unsettled(case: Comparison, key: Key) -> None:
+def _check_unsettled(case: Comparison, key: SentKey) -> None:
     if there := case.existing(case.inserted.get(key, [])):
         case.find("partial", key, f"{named(there)} is there, its ledger row is not")
     else:

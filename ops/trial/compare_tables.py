@@ -3,8 +3,8 @@
 from ops.trial.client_stream import FOREIGN
 from ops.trial.comparison import Comparison, named
 from ops.trial.expected import Delete, RowName
-from ops.trial.journal import Key
-from ops.trial.model import Row
+from ops.trial.journal import SentKey
+from ops.trial.model import ModelRow
 
 
 def run(case: Comparison) -> None:
@@ -21,12 +21,12 @@ def run(case: Comparison) -> None:
     _check_tables(case)
 
 
-def _check_absent(case: Comparison, key: Key, names: list[RowName], why: str) -> None:
+def _check_absent(case: Comparison, key: SentKey, names: list[RowName], why: str) -> None:
     if there := case.existing(names):
         case.find("partial", key, f"{why}, and {named(there)} is there")
 
 
-def _check_effects(case: Comparison, key: Key, names: list[RowName]) -> None:
+def _check_effects(case: Comparison, key: SentKey, names: list[RowName]) -> None:
     found, present = case.evidence.rows, case.expected.present
     repeated = [name for name in names if len(found.get(name, ())) > 1]
     if repeated:
@@ -46,12 +46,12 @@ def _check_effects(case: Comparison, key: Key, names: list[RowName]) -> None:
         _check_missing(case, key, due)
 
 
-def _whole(case: Comparison, name: RowName) -> Row:
+def _whole(case: Comparison, name: RowName) -> ModelRow:
     row = case.expected.present[name]
     return {column: row.get(column) for column in case.expected.columns[name[0]]}
 
 
-def _check_missing(case: Comparison, key: Key, due: list[RowName]) -> None:
+def _check_missing(case: Comparison, key: SentKey, due: list[RowName]) -> None:
     missing = []
     for name in due:
         if name in case.evidence.rows:
@@ -67,7 +67,7 @@ def _check_missing(case: Comparison, key: Key, due: list[RowName]) -> None:
         case.find(defect, key, f"applied, but {named(missing)} is gone")
 
 
-def _deleted_too_late(case: Comparison, key: Key, name: RowName) -> Key | None:
+def _deleted_too_late(case: Comparison, key: SentKey, name: RowName) -> SentKey | None:
     """Return the transaction that deletes the row, was sent earlier and not settled earlier."""
     row = case.expected.present[name]
     for delete in case.expected.deletes.get(name[1], ()):
@@ -79,7 +79,7 @@ def _deleted_too_late(case: Comparison, key: Key, name: RowName) -> Key | None:
     return None
 
 
-def _left_over(case: Comparison, key: Key, name: RowName) -> None:
+def _left_over(case: Comparison, key: SentKey, name: RowName) -> None:
     deleter = case.expected.deleted_by.get(name)
     if deleter is None:  # a transaction's own delete, which comes after its insert
         case.find("partial", key, f"{named([name])} is there, which it deletes itself")
@@ -94,11 +94,11 @@ def _left_over(case: Comparison, key: Key, name: RowName) -> None:
         case.find("partial" if others else "lost", deleter, text)
 
 
-def _settled(case: Comparison, key: Key) -> str:
+def _settled(case: Comparison, key: SentKey) -> str:
     return case.evidence.ledger[key][0].settled_at
 
 
-def _matches(delete: Delete, table: str, row: Row) -> bool:
+def _matches(delete: Delete, table: str, row: ModelRow) -> bool:
     return delete.table == table and all(
         row.get(name.lower()) == value for name, value in delete.values.items()
     )

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ops.trial.audit_report import AuditReport
 from ops.trial.expected import RowName, replay
-from ops.trial.journal import History, Key, Sent
-from ops.trial.model import Row
+from ops.trial.journal import History, Sent, SentKey
+from ops.trial.model import ModelRow
 
 
 class LedgerRow(NamedTuple):
@@ -22,16 +22,16 @@ class LedgerRow(NamedTuple):
 class Evidence:
     """What was read from a fleet; a table that does not exist is not in `types`."""
 
-    ledger: Mapping[Key, list[LedgerRow]]
+    ledger: Mapping[SentKey, list[LedgerRow]]
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """BigQuery's types by table and lower-case column name."""
-    rows: Mapping[RowName, list[Row]] = field(default_factory=dict)
-    letters: Mapping[Key, set[str]] | None = None
+    rows: Mapping[RowName, list[ModelRow]] = field(default_factory=dict)
+    letters: Mapping[SentKey, set[str]] | None = None
     """Reasons on the dead-letter subscription; None if that was not read."""
     backlog: int = 0
 
 
-def outcomes_of(ledger: Mapping[Key, list[LedgerRow]]) -> dict[Key, str | None]:
+def outcomes_of(ledger: Mapping[SentKey, list[LedgerRow]]) -> dict[SentKey, str | None]:
     """Return each transaction's outcome: the reason of its rejection, None when applied."""
     return {key: rows[0].reason for key, rows in ledger.items()}
 
@@ -54,19 +54,19 @@ class Comparison:
         self.outcomes = outcomes_of(self.ledger)
         self.expected = replay(history, self.outcomes)
         self.report = AuditReport(accepted=len(self.accepted), examined=("ledger", "tables"))
-        self.inserted: dict[Key, list[RowName]] = {}
+        self.inserted: dict[SentKey, list[RowName]] = {}
         for name, key in self.expected.inserted.items():
             self.inserted.setdefault(key, []).append(name)
-        self.duplicated: set[Key] = set()
+        self.duplicated: set[SentKey] = set()
         """Their rows are not checked for other defects."""
-        self.wrong: set[Key] = set()
+        self.wrong: set[SentKey] = set()
         """Settled otherwise than the model does; their rows are not checked either."""
 
-    def describe(self, key: Key) -> str:
+    def describe(self, key: SentKey) -> str:
         sent = self.accepted.get(key)
         return f"{key[0]} ({sent.stream} {sent.number}, {sent.kind})" if sent else key[0]
 
-    def find(self, defect: str, key: Key, text: str) -> None:
+    def find(self, defect: str, key: SentKey, text: str) -> None:
         self.report.find(defect, self.describe(key), text)
 
     def existing(self, names: list[RowName]) -> list[RowName]:
@@ -74,7 +74,7 @@ class Comparison:
         return [name for name in names if name in self.evidence.rows]
 
 
-def _accepted(history: History, evidence: Evidence) -> dict[Key, Sent]:
+def _accepted(history: History, evidence: Evidence) -> dict[SentKey, Sent]:
     found = history.accepted()
     for sent in history.all():
         if sent.status is None and sent.key in evidence.ledger:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ops.trial.journal import ACCEPTED, History, Key, Sent
-from ops.trial.model import Model, ModelDecision, Row, Table
+from ops.trial.journal import ACCEPTED, History, Sent, SentKey
+from ops.trial.model import Model, ModelDecision, ModelRow, Table
 from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body, parse_type
 
 SETUP = "setup"
@@ -22,21 +22,21 @@ class Delete(NamedTuple):
     """A delete of an applied transaction: `at` is the transaction's place in its stream."""
 
     at: int
-    key: Key
+    key: SentKey
     table: str
-    values: Row
+    values: ModelRow
 
 
 @dataclass
 class Expected:
     """The right state. `inserted` has the rows of everything that was sent, applied or not."""
 
-    decided: dict[Key, str | None] = field(default_factory=dict)
+    decided: dict[SentKey, str | None] = field(default_factory=dict)
     """The model's outcome of each transaction: the reason of its rejection, or None."""
-    place: dict[Key, int] = field(default_factory=dict)
-    inserted: dict[RowName, Key] = field(default_factory=dict)
-    present: dict[RowName, Row] = field(default_factory=dict)
-    deleted_by: dict[RowName, Key] = field(default_factory=dict)
+    place: dict[SentKey, int] = field(default_factory=dict)
+    inserted: dict[RowName, SentKey] = field(default_factory=dict)
+    present: dict[RowName, ModelRow] = field(default_factory=dict)
+    deleted_by: dict[RowName, SentKey] = field(default_factory=dict)
     deletes: dict[str, list[Delete]] = field(default_factory=dict)
     """By stream, in order."""
     columns: dict[str, dict[str, ColumnType]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Expected:
     """Tables that someone else created or changed."""
 
 
-def replay(history: History, outcomes: Mapping[Key, str | None]) -> Expected:
+def replay(history: History, outcomes: Mapping[SentKey, str | None]) -> Expected:
     """Replay a history; `outcomes` has the reason, or None for applied, of all that are settled."""
     expected = Expected()
     expected.foreign = {each.table for each in history.foreign}
@@ -79,12 +79,12 @@ def _table(columns: Mapping[str, str]) -> Table:
     return table
 
 
-def _values(activity: Activity) -> Row:
+def _values(activity: Activity) -> ModelRow:
     return dict(zip(activity.names, activity.values, strict=True))
 
 
 def _replay_stream(
-    sent: list[Sent], model: Model, outcomes: Mapping[Key, str | None], expected: Expected
+    sent: list[Sent], model: Model, outcomes: Mapping[SentKey, str | None], expected: Expected
 ) -> None:
     for place, each in enumerate(sent):
         activities = _activities(each.data)
@@ -139,7 +139,7 @@ def _add_deletes(
                 expected.deleted_by[name] = sent.key
 
 
-def _name(table: str, row: Row) -> RowName:
+def _name(table: str, row: ModelRow) -> RowName:
     return table, row.get("stream") or "", row.get("n") or ""
 
 

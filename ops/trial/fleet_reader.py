@@ -17,8 +17,8 @@ from ops.runtime.settings import Settings
 from ops.trial import readback
 from ops.trial.comparison import Evidence, LedgerRow, outcomes_of
 from ops.trial.expected import Expected, RowName, replay
-from ops.trial.journal import History, Key
-from ops.trial.model import Row
+from ops.trial.journal import History, SentKey
+from ops.trial.model import ModelRow
 from schema import LEDGER_TABLE
 
 IDS_A_QUERY: Final = 10_000
@@ -48,9 +48,9 @@ class FleetReader:
     def close(self) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
 
-    async def settled(self, ids: Iterable[str]) -> dict[Key, list[LedgerRow]]:
+    async def settled(self, ids: Iterable[str]) -> dict[SentKey, list[LedgerRow]]:
         """Return the ledger's rows of some ids, in the order of settling."""
-        found: dict[Key, list[LedgerRow]] = {}
+        found: dict[SentKey, list[LedgerRow]] = {}
         sql = (
             "SELECT id, sha256, state, reason, settled_at "  # noqa: S608  # the name is a constant
             f"FROM `{self._settings.dataset_path}.{LEDGER_TABLE}` "
@@ -70,11 +70,11 @@ class FleetReader:
 
     async def tables(
         self, expected: Expected
-    ) -> tuple[dict[str, dict[str, str]], dict[RowName, list[Row]]]:
+    ) -> tuple[dict[str, dict[str, str]], dict[RowName, list[ModelRow]]]:
         """Return the types and rows of the existing tables that the load names."""
         existing = await self._retried("the tables", self._tables)
         types: dict[str, dict[str, str]] = {}
-        rows: dict[RowName, list[Row]] = {}
+        rows: dict[RowName, list[ModelRow]] = {}
         slots = asyncio.Semaphore(PARALLEL_TABLES)
 
         async def read(name: str) -> None:
@@ -92,7 +92,7 @@ class FleetReader:
         await asyncio.gather(*map(read, sorted(expected.named & existing)))
         return types, rows
 
-    async def letters(self) -> dict[Key, set[str]] | None:
+    async def letters(self) -> dict[SentKey, set[str]] | None:
         """Return the reasons on the dead-letter subscription by transaction, and remove nothing.
 
         None when there are more than can be pulled in one go.
@@ -101,7 +101,7 @@ class FleetReader:
             pulled = await queue.pull(MANY_LETTERS, _QUIET_SECONDS)
             if queue.more:
                 return None
-            letters: dict[Key, set[str]] = {}
+            letters: dict[SentKey, set[str]] = {}
             for letter in pulled:
                 letters.setdefault((letter.id, letter.sha256), set()).add(letter.reason)
             return letters

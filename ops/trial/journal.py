@@ -22,7 +22,7 @@ from schema import derive_id
 
 ACCEPTED = 200
 
-type Key = tuple[str, str]
+type SentKey = tuple[str, str]
 """A transaction: its id and the SHA-256 of its body, hexadecimal."""
 
 
@@ -50,7 +50,7 @@ class Sent(NamedTuple):
     status: int | None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> SentKey:
         return self.id, self.sha256
 
 
@@ -101,9 +101,9 @@ class History:
     streams: dict[str, list[Sent]] = field(default_factory=dict)
     foreign: list[Foreign] = field(default_factory=list)
 
-    def accepted(self) -> dict[Key, Sent]:
+    def accepted(self) -> dict[SentKey, Sent]:
         """Return the transactions that were answered 200, each once, as first sent."""
-        found: dict[Key, Sent] = {}
+        found: dict[SentKey, Sent] = {}
         for sent in self.all():
             if sent.status == ACCEPTED:
                 found.setdefault(sent.key, sent)

@@ -13,7 +13,7 @@ from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body
 MAX_TABLES = 99
 """Of one transaction; BigQuery has 100, one of which is the ledger."""
 
-type Row = dict[str, str | None]
+type ModelRow = dict[str, str | None]
 
 
 class _Rejected(Exception):
@@ -25,7 +25,7 @@ class Table:
 
     def __init__(self) -> None:
         self.columns: dict[str, ColumnType] = {}
-        self.rows: list[Row] = []
+        self.rows: list[ModelRow] = []
 
     def copy(self) -> Self:
         """Return a table that can be changed without changing this one."""
@@ -54,7 +54,7 @@ def _apply(activity: Activity, tables: dict[str, Table]) -> None:
             raise _Rejected("table_missing")
         tables[activity.table] = Table()
     table = tables[activity.table]
-    given: Row = {}
+    given: ModelRow = {}
     for name, declared, value in zip(activity.names, activity.types, activity.values, strict=True):
         key = name.lower()
         if key not in table.columns:

@@ -12,7 +12,7 @@ from ops.trial.client_stream import (
     KEYS,
     SHARED,
     STRICT,
-    Activity,
+    ActivityBody,
     ClientStream,
     Step,
     activity,
@@ -28,40 +28,40 @@ type Kind = Callable[[ClientStream, int], Iterable[Step]]
 """Makes requests, given how many transactions the stream has left."""
 
 
-def _one(kind: str, activities: Callable[[ClientStream], list[Activity]]) -> Kind:
+def _one(kind: str, activities: Callable[[ClientStream], list[ActivityBody]]) -> Kind:
     """Return a kind that sends one transaction."""
     return lambda stream, _: [stream.step(kind, activities(stream))]
 
 
-def _update(stream: ClientStream) -> list[Activity]:
+def _update(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
     k = stream.chance.randrange(KEYS)
     return [stream.delete(table, k), stream.insert(table, k=k)]
 
 
-def _many_rows(stream: ClientStream) -> list[Activity]:
+def _many_rows(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
     return [stream.insert(table) for _ in range(stream.chance.randrange(2, MANY_ROWS))]
 
 
-def _several_tables(stream: ClientStream) -> list[Activity]:
+def _several_tables(stream: ClientStream) -> list[ActivityBody]:
     tables = stream.chance.sample(SHARED, stream.chance.randint(2, len(SHARED)))
     return [each for table in tables for each in stream.any(table)]
 
 
-def _wide(stream: ClientStream) -> list[Activity]:
+def _wide(stream: ClientStream) -> list[ActivityBody]:
     row = stream.row()
     for number in range(WIDE_COLUMNS):
         row[f"w{number}"] = ("INTEGER", stream.chance.getrandbits(40))
     return [activity("insert", f"wide_{stream.name}", row)]
 
 
-def _table_missing(stream: ClientStream) -> list[Activity]:
+def _table_missing(stream: ClientStream) -> list[ActivityBody]:
     table = stream.new_name("ghost")
     return [*stream.any(stream.chance.choice(stream.tables)), stream.delete(table)]
 
 
-def _column_missing(stream: ClientStream) -> list[Activity]:
+def _column_missing(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
     bad = stream.delete(table)
     columns = bad["value_to_delete"]
@@ -71,25 +71,25 @@ def _column_missing(stream: ClientStream) -> list[Activity]:
     return [*stream.any(table), bad]
 
 
-def _type_conflict(stream: ClientStream) -> list[Activity]:
+def _type_conflict(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
     bad = stream.unwanted(table)
     bad["col_types"][2], bad["col_values"][2] = "TEXT", "forty-two"
     return [*stream.any(table), bad]
 
 
-def _too_large(stream: ClientStream) -> list[Activity]:
+def _too_large(stream: ClientStream) -> list[ActivityBody]:
     return [stream.insert(stream.new_name("many")) for _ in range(TOO_MANY_TABLES)]
 
 
-def _fresh(stream: ClientStream) -> list[Activity]:
+def _fresh(stream: ClientStream) -> list[ActivityBody]:
     """Make a table that someone else may have made a moment before."""
     table = stream.new_name("fresh")
     stream.born.append(table)
     return [stream.insert(table, all_columns=True)]
 
 
-def _new_column(stream: ClientStream) -> list[Activity]:
+def _new_column(stream: ClientStream) -> list[ActivityBody]:
     row = stream.row()
     row[stream.new_name("extra")] = ("TEXT", "new")
     return [activity("insert", stream.own if stream.alone else f"wide_{stream.name}", row)]

@@ -11,7 +11,7 @@ from typing import Self
 import aiohttp
 
 from ops.trial.client_stream import ClientStream, Step
-from ops.trial.journal import ACCEPTED, Journal, Key, id_of
+from ops.trial.journal import ACCEPTED, Journal, SentKey, id_of
 from ops.trial.load_plan import steps
 
 REQUEST_SECONDS = 5.0
@@ -32,7 +32,7 @@ class LoadCounts:
     """What the clients received. Times are in seconds."""
 
     def __init__(self) -> None:
-        self.accepted: set[Key] = set()
+        self.accepted: set[SentKey] = set()
         self.refused = 0
         self.repeated = 0
         self.errors: Counter[str] = Counter()

@@ -21,8 +21,8 @@ from ops.trial import load_plan
 from ops.trial.audit_report import AuditReport
 from ops.trial.client_stream import SOURCES, STRICT
 from ops.trial.compare import compare
+from ops.trial.fault_kinds import CLOCKED, KINDS, FaultTarget, NothingHit
 from ops.trial.fault_schedule import FaultSchedule, PlannedFault, schedule
-from ops.trial.faults import CLOCKED, KINDS, FaultTarget, NothingHit
 from ops.trial.fleet_reader import FleetReader, gather, wait_until_settled
 from ops.trial.journal import Journal
 from ops.trial.stream_sender import LoadCounts, StreamSender

@@ -13,7 +13,7 @@ import pytest
 
 from ops.fleet.config import ROOT
 from ops.trial.audit_report import DEFECTS
-from ops.trial.faults import KINDS
+from ops.trial.fault_kinds import KINDS
 from ops.trial.trial import Trial, TrialPlan, TrialResult
 
 SETTLE_SECONDS = 12.0

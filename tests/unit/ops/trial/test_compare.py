@@ -11,10 +11,10 @@ from ops.trial.audit_report import DEFECTS
 from ops.trial.compare import compare, compare_ids
 from ops.trial.comparison import Evidence, LedgerRow
 from ops.trial.expected import RowName
-from ops.trial.journal import Foreign, History, Key, Sent
+from ops.trial.journal import Foreign, History, Sent, SentKey
 
 if TYPE_CHECKING:
-    from ops.trial.model import Row
+    from ops.trial.model import ModelRow
 
 STREAM = "s"
 TYPES = {"stream": "STRING", "n": "INT64", "k": "INT64"}
@@ -42,10 +42,10 @@ class State:
 
     def __init__(self) -> None:
         self.history = History({STREAM: []})
-        self.ledger: dict[Key, list[LedgerRow]] = {}
+        self.ledger: dict[SentKey, list[LedgerRow]] = {}
         self.types: dict[str, dict[str, str]] = {}
-        self.rows: dict[RowName, list[Row]] = {}
-        self.letters: dict[Key, set[str]] = {}
+        self.rows: dict[RowName, list[ModelRow]] = {}
+        self.letters: dict[SentKey, set[str]] = {}
         self.backlog = 0
 
     def sent(
@@ -54,7 +54,7 @@ class State:
         reason: str | None = None,
         status: int | None = 200,
         id_: str = "",
-    ) -> Key:
+    ) -> SentKey:
         """Send a transaction, applied unless a reason is given."""
         stream = self.history.streams[STREAM]
         data = json.dumps({"activities": activities}).encode()
@@ -72,7 +72,7 @@ class State:
     def row(self, table: str, n: int, k: int | None = None) -> RowName:
         """Put a row in place."""
         name = table, STREAM, str(n)
-        values: Row = {"stream": STREAM, "n": str(n), "k": None if k is None else str(k)}
+        values: ModelRow = {"stream": STREAM, "n": str(n), "k": None if k is None else str(k)}
         self.rows.setdefault(name, []).append(values)
         self.types.setdefault(table, dict(TYPES))
         return name
@@ -103,7 +103,7 @@ def state() -> State:
     return right
 
 
-def _key(state: State, number: int) -> Key:
+def _key(state: State, number: int) -> SentKey:
     return state.history.streams[STREAM][number].key
 
 

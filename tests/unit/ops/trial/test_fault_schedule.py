@@ -3,8 +3,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from ops.trial.fault_kinds import KINDS
 from ops.trial.fault_schedule import MOST_ACTIVE, FaultSchedule, PlannedFault, schedule
-from ops.trial.faults import KINDS
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,7 +6,7 @@ import pytest
 
 from ops.rig import Service
 from ops.runtime.supervisord import ProcessState, SupervisordUnreachable
-from ops.trial.faults import KINDS, NothingHit
+from ops.trial.fault_kinds import KINDS, NothingHit
 
 
 @pytest.mark.parametrize("away_at", [0, 1])

@@ -50,7 +50,7 @@ app = command_app()
     ),
 )
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="BENCH", help="One of the list above.")],
+    name: Annotated[Bench, typer.Argument(metavar="BENCH", help="One of those above.")],
     *,
     quick: Annotated[
         bool, typer.Option("--quick", help="A small run of seconds; its figures mean nothing.")

@@ -100,6 +100,7 @@ app = typer.Typer(
         "gatekeeper status --watch                   refresh every 5 seconds",
         "gatekeeper --install-completion             complete commands with the Tab key",
     ),
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
 for _name, _command in COMMANDS.items():

@@ -7,7 +7,7 @@ from requests.exceptions import ConnectionError as BigQueryUnreachable
 from ops.commands.failure import CommandFailed
 from ops.runtime.settings import Settings
 
-CALL_ERRORS = (GoogleAPICallError, BigQueryUnreachable)
+CALL_ERRORS = (GoogleAPICallError, BigQueryUnreachable, TimeoutError)
 
 
 def google_failure(error: Exception, settings: Settings) -> CommandFailed:

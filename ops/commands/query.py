@@ -30,7 +30,9 @@ app = command_app()
     )
 )
 def query(
-    sql: Annotated[str, typer.Argument(help="A statement or script; - reads it from stdin.")],
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help="A statement or script; - reads stdin.")
+    ],
     output: Annotated[
         Literal["table", "json", "csv"],
         typer.Option(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CANNOT_AUDIT = 2
 """Exit status when the audit could not be made; 1 is a defect that it found."""
 
-Format = Annotated[Literal["table", "json"], typer.Option("--format")]
+Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
 
 app = command_app()
 
@@ -105,9 +105,13 @@ def audit(
 @app.command()
 def run(
     *,
-    transactions: Annotated[int, typer.Option(min=1, metavar="N")] = 2_000,
-    faults: Annotated[int, typer.Option(min=0, metavar="M")] = 40,
-    seed: Annotated[int, typer.Option(min=0, metavar="S")] = 1,
+    transactions: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many to send.")
+    ] = 2_000,
+    faults: Annotated[int, typer.Option(min=0, metavar="M", help="How many to inject.")] = 40,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="S", help="Determines everything random.")
+    ] = 1,
     kinds: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these faults; `help` lists them.")
     ] = None,

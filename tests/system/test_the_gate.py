@@ -108,7 +108,7 @@ def test_the_status_shows_the_processes_the_backlog_and_the_dead_letters(
         assert name in shown
     assert "backlog: " in shown
     assert "dead letters: " in shown
-    assert "cannot see" not in shown
+    assert "cannot read" not in shown
 
 
 def test_a_wrong_query_is_one_clear_line(fleet: DisposableFleet) -> None:

@@ -32,7 +32,7 @@ app = command_app(
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="1 to 64 letters, digits and . _ -")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits and . _ -")],
 ) -> None:
     """Create a key and print it. It is not shown again."""
     from ops.commands.apikey import keys_file
@@ -54,7 +54,7 @@ def create(
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(show_default=False)]) -> None:
+def revoke(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Revoke a key permanently. Running servers refuse it immediately."""
     from ops.commands.apikey import keys_file
 

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 
 from ops.commands.deadletter import dead_letter_output as output
-from ops.commands.deadletter.dead_letter import DeadLetter
+from ops.commands.deadletter.dead_letter import DeadLetter, Selection
 from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue, opened
 from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
-from ops.commands.deadletter.selection import Selection
 from ops.runtime.settings import Settings
 
 

@@ -6,19 +6,22 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ops.commands.command_app import command_app, examples
-from ops.commands.deadletter.selection import Selection
+from ops.commands.deadletter.dead_letter import Selection
 from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
 from schema.ledger import Reason
 
-Format = Annotated[Literal["text", "json"], typer.Option("--format")]
+Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Pull at most N dead letters.")]
 QuietSeconds = Annotated[
     float, typer.Option(metavar="S", help="Stop pulling when none has arrived for S seconds.")
 ]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", show_default=False)]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of dead letters.")]
 ForReason = Annotated[
-    Reason | None, typer.Option("--reason", help="Only those rejected for this reason.")
+    Reason | None,
+    typer.Option(
+        "--reason", metavar="REASON", help=f"Only those rejected for it: {', '.join(Reason)}."
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would happen.")]
 

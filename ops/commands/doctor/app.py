@@ -28,7 +28,9 @@ app = command_app()
 )
 def doctor(
     *,
-    output: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="How to print.")
+    ] = "text",
     seconds: Annotated[
         float, typer.Option(metavar="S", help="How long to wait for each service.")
     ] = 2.0,

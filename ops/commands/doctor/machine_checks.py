@@ -8,12 +8,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
+from ops.commands.status.process_samples import SpoolBacklog
 from ops.runtime import credentials as google_credentials
 from ops.runtime.settings import Settings
 from server.publish import SpoolFailed
@@ -103,9 +103,7 @@ def spool(settings: Settings, seconds: float) -> str:
             f"{spooled.refused:,} transactions that Pub/Sub refused are kept in {spooled.file}",
             "docs/runbook.md#gatekeeperspoolrefused",
         )
-    if spooled.messages:
-        return f"{spooled.messages:,} transactions ({spooled.bytes / 1e6:,.1f} MB) wait for Pub/Sub"
-    return "empty"
+    return str(SpoolBacklog(spooled.messages, spooled.bytes))
 
 
 def api_keys(settings: Settings, seconds: float) -> str:
@@ -114,7 +112,7 @@ def api_keys(settings: Settings, seconds: float) -> str:
     if file is None:
         raise CheckSkipped("API_KEYS_FILE is not set: clients need no key")
     try:
-        Path(file).read_bytes()
+        file.read_bytes()
     except FileNotFoundError:
         raise CheckFailed(f"{file} does not exist", "gatekeeper apikey create NAME") from None
     except OSError as error:

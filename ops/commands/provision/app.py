@@ -36,7 +36,7 @@ def provision(
     only_local: Annotated[
         bool,
         typer.Option(
-            "--only-local", help="Do nothing in the cloud: a person creates resources there, once."
+            "--only-local", help="Do nothing in the cloud, where a person runs this command."
         ),
     ] = False,
 ) -> None:

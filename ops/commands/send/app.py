@@ -27,7 +27,7 @@ app = command_app()
     )
 )
 def send(
-    file: Annotated[Path, typer.Argument(help="A file with one transaction a line.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One transaction a line.")],
     *,
     url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
     key_file: Annotated[
@@ -86,7 +86,7 @@ def send(
     )
 
     async def send_lines() -> None:
-        with report, file.open("rb") as opened:
+        with report.shown(), file.open("rb") as opened:
             async with session(url, key, concurrency) as http:
                 sender = LineSender(
                     http,

@@ -1,11 +1,12 @@
 """What a run of `gatekeeper send` prints, and the file of rejected lines."""
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -64,18 +65,16 @@ class SendReport:
         self._task = self._progress.add_task("sending", total=size or 1)
         self._end = 0
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-        self._rejected_lines.close(complete=kind is None)
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show progress during the block, and close the file of rejected lines at its end."""
+        complete = False
+        try:
+            with self._progress:
+                yield
+            complete = True
+        finally:
+            self._rejected_lines.close(complete=complete)
 
     def on_verdict(self, line: TransactionLine, verdict: LineVerdict) -> None:
         if verdict.error is None:

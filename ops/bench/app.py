@@ -1,9 +1,9 @@
 """`gatekeeper bench`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
+from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
@@ -50,40 +50,27 @@ app = command_app()
     ),
 )
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="BENCH", help="One of those above.")],
+    name: Bench = Argument(metavar="BENCH", help="One of those above."),
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A small run of seconds; its figures mean nothing.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every measurement to FILE.")
-    ] = None,
-    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write plots as SVG.")] = None,
-    reports: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="locust: keep its CSV and HTML reports.")
-    ] = None,
-    document: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="all: write the report to FILE and its plots next to it."
-        ),
-    ] = DOCUMENT,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="all: keep the results of an interrupted run on this machine and commit.",
-        ),
-    ] = False,
-    rate: Annotated[float | None, typer.Option(help="cost: transactions a second (200).")] = None,
-    workers: Annotated[int | None, typer.Option(help="cost: worker processes (2).")] = None,
-    tables: Annotated[int | None, typer.Option(help="cost: tables written to (20).")] = None,
-    table_gb: Annotated[
-        float | None, typer.Option(help="cost: average size of a table in GB (1).")
-    ] = None,
-    job_seconds: Annotated[
-        float | None, typer.Option(help="cost: duration of a BigQuery job (2.5).")
-    ] = None,
+    quick: bool = Option(False, "--quick", help="A small run of seconds without real figures."),
+    json: Path | None = Option(None, metavar="FILE", help="Write every measurement to FILE."),
+    plots: Path | None = Option(None, metavar="DIR", help="Write plots as SVG."),
+    reports: Path | None = Option(
+        None, metavar="DIR", help="locust: keep its CSV and HTML reports."
+    ),
+    document: Path = Option(
+        DOCUMENT, metavar="FILE", help="all: write the report to FILE, its plots next to it."
+    ),
+    resume: bool = Option(
+        False,
+        "--resume",
+        help="all: keep the results of an interrupted run on this machine and commit.",
+    ),
+    rate: float | None = Option(None, help="cost: transactions a second (200)."),
+    workers: int | None = Option(None, help="cost: worker processes (2)."),
+    tables: int | None = Option(None, help="cost: tables written to (20)."),
+    table_gb: float | None = Option(None, help="cost: average size of a table in GB (1)."),
+    job_seconds: float | None = Option(None, help="cost: duration of a BigQuery job (2.5)."),
 ) -> None:
     from rich.console import Console
 

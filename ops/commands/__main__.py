@@ -8,7 +8,7 @@ import importlib
 import importlib.metadata
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -73,12 +73,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001  # Typer passes it so
 
 def _options(
     *,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Run the operator's tools of Gatekeeper.
 

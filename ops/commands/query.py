@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
 from ops.runtime.process import settings_or_exit
@@ -30,16 +30,12 @@ app = command_app()
     )
 )
 def query(
-    sql: Annotated[
-        str, typer.Argument(metavar="SQL", help="A statement or script; - reads stdin.")
-    ],
-    output: Annotated[
-        Literal["table", "json", "csv"],
-        typer.Option(
-            "--format",
-            help=f"A table of at most {TABLE_ROWS:,} rows, one JSON object a line, or CSV.",
-        ),
-    ] = "table",
+    sql: str = Argument(metavar="SQL", help="A statement or script; - reads stdin."),
+    output: Literal["table", "json", "csv"] = Option(
+        "table",
+        "--format",
+        help=f"A table of at most {TABLE_ROWS:,} rows, one JSON object a line, or CSV.",
+    ),
 ) -> None:
     """Run SQL in BigQuery and print the rows.
 

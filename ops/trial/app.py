@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from typer import BadParameter, Context, Option
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CANNOT_AUDIT = 2
 """Exit status when the audit could not be made; 1 is a defect that it found."""
 
-Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
+Format = Annotated[Literal["table", "json"], Option("--format", help="How to print.")]
 
 app = command_app()
 
@@ -40,28 +40,20 @@ app = command_app()
     ),
 )
 def audit(
-    context: typer.Context,
+    context: Context,
     *,
-    journal: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The journal of a trial.")
-    ] = None,
-    ids: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Accepted ids, one a line.")
-    ] = None,
-    wait: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="A missing transaction counts as lost after this time without any change.",
-        ),
-    ] = 30.0,
-    skip_dead_letters: Annotated[
-        bool,
-        typer.Option(
-            "--skip-dead-letters",
-            help="Do not read the dead letters, because some were replayed or discarded.",
-        ),
-    ] = False,
+    journal: Path | None = Option(None, metavar="FILE", help="The journal of a trial."),
+    ids: Path | None = Option(None, metavar="FILE", help="Accepted ids, one a line."),
+    wait: float = Option(
+        30.0,
+        metavar="SECONDS",
+        help="A missing transaction counts as lost after this time without any change.",
+    ),
+    skip_dead_letters: bool = Option(
+        False,
+        "--skip-dead-letters",
+        help="Do not read the dead letters, because some were replayed or discarded.",
+    ),
     output: Format = "table",
 ) -> int:
     """Check that every accepted transaction was applied once, completely and in order.
@@ -80,7 +72,7 @@ def audit(
         return 0
     settings = settings_or_exit()
     if journal and ids:
-        raise typer.BadParameter("give --journal or --ids, not both")
+        raise BadParameter("give --journal or --ids, not both")
     if not (journal or ids):
         raise CommandFailed(
             "nothing to compare: give --journal FILE or --ids FILE, or use `audit run`",
@@ -105,22 +97,12 @@ def audit(
 @app.command()
 def run(
     *,
-    transactions: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many to send.")
-    ] = 2_000,
-    faults: Annotated[int, typer.Option(min=0, metavar="M", help="How many to inject.")] = 40,
-    seed: Annotated[
-        int, typer.Option(min=0, metavar="S", help="Determines everything random.")
-    ] = 1,
-    kinds: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Only these faults; `help` lists them.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the fleet keeps its files.")
-    ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the folder: logs, journal and state.")
-    ] = False,
+    transactions: int = Option(2_000, min=1, metavar="N", help="How many to send."),
+    faults: int = Option(40, min=0, metavar="M", help="How many to inject."),
+    seed: int = Option(1, min=0, metavar="S", help="Determines everything random."),
+    kinds: str | None = Option(None, metavar="A,B", help="Only these faults; `help` lists them."),
+    folder: Path | None = Option(None, metavar="DIR", help="Where the fleet keeps its files."),
+    keep: bool = Option(False, "--keep", help="Keep the folder: logs, journal and state."),
     output: Format = "table",
 ) -> int:
     """Run a trial: a new fleet, load, faults, then the check."""

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from typer import Argument
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
@@ -32,7 +31,7 @@ app = command_app(
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits and . _ -")],
+    name: str = Argument(metavar="NAME", help="1 to 64 letters, digits and . _ -"),
 ) -> None:
     """Create a key and print it. It is not shown again."""
     from ops.commands.apikey import keys_file
@@ -54,7 +53,7 @@ def create(
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def revoke(name: str = Argument(metavar="NAME")) -> None:
     """Revoke a key permanently. Running servers refuse it immediately."""
     from ops.commands.apikey import keys_file
 

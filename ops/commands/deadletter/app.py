@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.deadletter.dead_letter import Selection
@@ -11,19 +11,17 @@ from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
 from schema.ledger import Reason
 
-Format = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")]
-Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Pull at most N dead letters.")]
+Format = Annotated[Literal["text", "json"], Option("--format", help="How to print.")]
+Limit = Annotated[int, Option(min=1, metavar="N", help="Pull at most N dead letters.")]
 QuietSeconds = Annotated[
-    float, typer.Option(metavar="S", help="Stop pulling when none has arrived for S seconds.")
+    float, Option(metavar="S", help="Stop pulling when none has arrived for S seconds.")
 ]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of dead letters.")]
+Ids = Annotated[list[str] | None, Argument(metavar="ID", help="Ids of dead letters.")]
 ForReason = Annotated[
     Reason | None,
-    typer.Option(
-        "--reason", metavar="REASON", help=f"Only those rejected for it: {', '.join(Reason)}."
-    ),
+    Option("--reason", metavar="REASON", help=f"Only those rejected for it: {', '.join(Reason)}."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would happen.")]
+DryRun = Annotated[bool, Option("--dry-run", help="Only print what would happen.")]
 
 LIMIT = 1_000
 QUIET_SECONDS = 1.0
@@ -55,9 +53,7 @@ app = command_app(
 @app.command("list")
 def list_letters(
     *,
-    newest: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Show the N newest dead letters.")
-    ] = 20,
+    newest: int = Option(20, min=1, metavar="N", help="Show the N newest dead letters."),
     output: Format = "text",
     limit: Limit = LIMIT,
     quiet_seconds: QuietSeconds = QUIET_SECONDS,
@@ -89,10 +85,7 @@ def replay(
     *,
     reason: ForReason = None,
     dry_run: DryRun = False,
-    new_id: Annotated[
-        bool,
-        typer.Option("--new-id", help="Give a new id to those whose id another body uses."),
-    ] = False,
+    new_id: bool = Option(False, "--new-id", help="Give those a new id whose id is taken."),
     output: Format = "text",
     limit: Limit = LIMIT,
     quiet_seconds: QuietSeconds = QUIET_SECONDS,
@@ -109,7 +102,7 @@ def discard(
     ids: Ids = None,
     *,
     reason: ForReason = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    everything: bool = Option(False, "--all", help="Every dead letter."),
     dry_run: DryRun = False,
     output: Format = "text",
     limit: Limit = LIMIT,

@@ -4,9 +4,9 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-import typer
+from typer import Option
 
 from ops.commands.command_app import command_app, examples
 from ops.runtime.process import settings_or_exit
@@ -28,12 +28,8 @@ app = command_app()
 )
 def doctor(
     *,
-    output: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="How to print.")
-    ] = "text",
-    seconds: Annotated[
-        float, typer.Option(metavar="S", help="How long to wait for each service.")
-    ] = 2.0,
+    output: Literal["text", "json"] = Option("text", "--format", help="How to print."),
+    seconds: float = Option(2.0, metavar="S", help="How long to wait for each service."),
 ) -> int:
     """Check everything that the fleet needs, and print a fix for each problem.
 

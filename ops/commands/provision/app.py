@@ -3,9 +3,8 @@
 import asyncio
 import sys
 import time
-from typing import Annotated
 
-import typer
+from typer import Option
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
@@ -26,19 +25,15 @@ app = command_app()
 )
 def provision(
     *,
-    location: Annotated[
-        str | None, typer.Option(help="The location of a new dataset (BigQuery's default is US).")
-    ] = None,
-    wait: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="How long to wait for emulators that still start."),
-    ] = 0,
-    only_local: Annotated[
-        bool,
-        typer.Option(
-            "--only-local", help="Do nothing in the cloud, where a person runs this command."
-        ),
-    ] = False,
+    location: str | None = Option(
+        None, help="The location of a new dataset (BigQuery's default is US)."
+    ),
+    wait: float = Option(
+        0, metavar="SECONDS", help="How long to wait for emulators that still start."
+    ),
+    only_local: bool = Option(
+        False, "--only-local", help="Do nothing in the cloud, where a person runs this command."
+    ),
 ) -> None:
     """Create the topics, subscriptions, dataset and ledger that the fleet needs.
 

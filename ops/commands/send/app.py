@@ -4,9 +4,8 @@ import asyncio
 import os
 import urllib.parse
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
@@ -27,34 +26,25 @@ app = command_app()
     )
 )
 def send(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One transaction a line.")],
+    file: Path = Argument(metavar="FILE", help="One transaction a line."),
     *,
-    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
-    key_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=f"Has the API key. Default: ${_KEY_VARIABLE}."),
-    ] = None,
-    rejected: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Where to write rejected lines. Default: FILE.rejected.ndjson."
-        ),
-    ] = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=256, metavar="N", help="Parallel requests, at most 256.")
-    ] = 16,
-    ordering_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="One ordering key for all lines: keeps their order."),
-    ] = None,
-    run: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The name of the run. Default: the file's SHA-256."),
-    ] = None,
-    patience: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="How long to retry a line before the run stops."),
-    ] = 60.0,
+    url: str = Option("http://127.0.0.1:8080", help="The server."),
+    key_file: Path | None = Option(
+        None, metavar="FILE", help=f"Has the API key (${_KEY_VARIABLE})."
+    ),
+    rejected: Path | None = Option(
+        None, metavar="FILE", help="Where to write rejected lines (FILE.rejected.ndjson)."
+    ),
+    concurrency: int = Option(16, min=1, max=256, metavar="N", help="Parallel requests."),
+    ordering_key: str | None = Option(
+        None, metavar="KEY", help="One ordering key for all lines: keeps their order."
+    ),
+    run: str | None = Option(
+        None, metavar="NAME", help="The name of the run (the file's SHA-256)."
+    ),
+    patience: float = Option(
+        60.0, metavar="SECONDS", help="How long to retry a line before the run stops."
+    ),
 ) -> int:
     """Send a file of transactions, one JSON object a line, to the server.
 

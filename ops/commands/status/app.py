@@ -1,9 +1,9 @@
 """`gatekeeper status`."""
 
 import time
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from typer import Option
 from typer.core import TyperCommand
 
 from ops.commands.command_app import command_app, examples
@@ -24,13 +24,11 @@ class _WatchCommand(TyperCommand):
 
 @app.command(cls=_WatchCommand, epilog=examples("gatekeeper status", "gatekeeper status --watch 5"))
 def status(
-    watch: Annotated[
-        float | None,
-        typer.Option(
-            metavar="[SECONDS]",
-            help=f"Refresh every SECONDS ({WATCH_SECONDS} without a value) until Ctrl-C.",
-        ),
-    ] = None,
+    watch: float | None = Option(
+        None,
+        metavar="[SECONDS]",
+        help=f"Refresh every SECONDS ({WATCH_SECONDS} without a value) until Ctrl-C.",
+    ),
 ) -> int:
     """Show every process with its rate, the backlog, the spool and the dead letters.
 

@@ -34,22 +34,14 @@ logger = log.get(__name__)
 class PublishLimits(NamedTuple):
     """The bounds of a publisher."""
 
-    seconds: float = 10.0
-    """From `enqueue` to the last call's end, retries included. Then comes the spool, or 503."""
-    slots: int = 32
-    """Publish calls in flight. Keys cannot share a call, so this many keys move together."""
-    messages: int = 10_000
-    """Messages that may wait for a call; more are rejected."""
-    bytes: int = 96_000_000
-    """Bytes of messages that wait for a call or are in one."""
-    call_seconds: float = 5.0
-    """The deadline of one call."""
-    call_seconds_with_spool: float = 4.0
-    """The same with a spool, which takes what is not confirmed by then."""
-    unreachable_seconds: float = 0.2
-    """How long to retry a service that cannot be reached, before the spool."""
-    busy_seconds: float = 2.0
-    """How long to retry one that answers and is busy, before the spool."""
+    seconds: float = 10.0  # from `enqueue` to the last call's end, retries included; then 503
+    slots: int = 32  # calls in flight; keys cannot share a call, so this many keys move together
+    messages: int = 10_000  # that may wait for a call; more are rejected
+    bytes: int = 96_000_000  # of messages that wait for a call or are in one
+    call_seconds: float = 5.0  # the deadline of one call
+    call_seconds_with_spool: float = 4.0  # the spool takes what is not confirmed by then
+    unreachable_seconds: float = 0.2  # of retries before the spool, if Pub/Sub cannot be reached
+    busy_seconds: float = 2.0  # of retries before the spool, if Pub/Sub answers and is busy
 
 
 class Destination(Protocol):
@@ -94,12 +86,9 @@ class Publisher:
         self._calls: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._bytes = 0
-        self.confirmed_at = float("-inf")
-        """The loop's time of the last confirmation."""
-        self.failures = 0
-        """Messages that have failed."""
-        self.failed_at = float("-inf")
-        """The loop's time of the last failed call."""
+        self.failures = 0  # messages that have failed
+        self.confirmed_at = float("-inf")  # the loop's time of the last confirmed call
+        self.failed_at = float("-inf")  # the loop's time of the last failed call
 
     def enqueue(self, message: Message) -> asyncio.Future[bool]:
         """Queue a message in the order of these calls; does not block.
@@ -108,10 +97,8 @@ class Publisher:
         its caller is cancelled, the message is published nonetheless.
         """
         encoded = encode(message)
-        size = encoded.ByteSize()
-        entry = QueueEntry(
-            message.ordering_key, encoded, size, self._loop.time(), self._loop.create_future()
-        )
+        key, size = message.ordering_key, encoded.ByteSize()
+        entry = QueueEntry(key, encoded, size, self._loop.time(), self._loop.create_future())
         limits = self._limits
         if self._queue.messages >= limits.messages or self._bytes + size > limits.bytes:
             self.failures += 1

@@ -9,18 +9,12 @@ import grpc
 class CallOutcome(Enum):
     """Why a call failed, as far as it decides what to do next."""
 
-    UNREACHABLE = auto()
-    """Pub/Sub cannot be reached, or is restarting."""
-    UNANSWERED = auto()
-    """No answer came in time: whether the messages were published is unknown."""
-    BUSY = auto()
-    """Pub/Sub answered, and the same call may succeed in a moment."""
-    EXPIRED = auto()
-    """The message's own time was over before the call."""
-    REFUSED = auto()
-    """Pub/Sub refuses the request itself: one of its messages."""
-    PERMANENT = auto()
-    """The same call fails until somebody changes the setup, or it is a bug."""
+    UNREACHABLE = auto()  # Pub/Sub cannot be reached, or is restarting
+    UNANSWERED = auto()  # no answer in time: whether the messages were published is unknown
+    BUSY = auto()  # Pub/Sub answered, and the same call may succeed in a moment
+    EXPIRED = auto()  # the message's own time was over before the call
+    REFUSED = auto()  # Pub/Sub refuses the request itself: one of its messages
+    PERMANENT = auto()  # the same call fails until somebody changes the setup, or it is a bug
 
     @property
     def transient(self) -> bool:

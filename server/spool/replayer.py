@@ -27,9 +27,7 @@ from server.spool.writer import DRAIN_SECONDS
 POLL_SECONDS: Final = 0.25
 ROUND_MESSAGES: Final = 5_000
 ROUND_BYTES: Final = 16_000_000
-SLOTS: Final = 32
-"""Publish calls in flight, as many as the publisher's."""
-
+SLOTS: Final = 32  # publish calls in flight, as many as the publisher's
 CALL_SECONDS: Final = 10.0
 CHECK_SECONDS: Final = 3.0
 _FIRST_WAIT = 0.2
@@ -55,8 +53,7 @@ class _Round:
     def __init__(self) -> None:
         self.confirmed: list[int] = []
         self.refused: list[tuple[int, str]] = []
-        self.error: Exception | None = None
-        """The failure that stopped a key; a permanent one takes precedence."""
+        self.error: Exception | None = None  # what stopped a key; a permanent one has precedence
 
     def stop(self, error: Exception) -> None:
         if self.error is None or classify(self.error).transient:

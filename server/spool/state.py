@@ -1,4 +1,4 @@
-"""What all servers of a machine share beside the database: the spool's flag and the replay lock.
+"""What all servers of a machine share in addition to the database: the flag and the replay lock.
 
 The flag is a byte that is read without a system call. It changes only inside a write transaction
 of the spool (`server.spool.store`), which one process at a time holds; so the process that empties

@@ -17,7 +17,7 @@ from server.spool.database import BUSY_SECONDS, FILE, SpoolDatabase, is_busy
 from server.spool.state import EMPTY, SPOOLING, SpoolFlag
 
 ROW_BYTES: Final = 64
-"""Roughly what a row takes beside its message and key."""
+"""Roughly what a row takes in addition to its message and key."""
 
 RESERVE_BYTES: Final = 64_000_000
 """What appending leaves free on the disk: deleting writes too, before it frees anything."""
@@ -37,22 +37,20 @@ class StoredMessage(NamedTuple):
 
 
 class SpoolTotals(NamedTuple):
-    """What the spool holds, without what Pub/Sub refused."""
+    """What the spool holds, without what Pub/Sub refused; `oldest_at` is in Unix seconds."""
 
     messages: int
     bytes: int
     oldest_at: float | None
-    """When the oldest was stored, in Unix seconds."""
 
 
 class SpoolSummary(NamedTuple):
-    """What a spool holds, for a person; `file` is the database."""
+    """What a spool holds: messages that wait for Pub/Sub, and messages that it refused."""
 
     file: Path
     messages: int
     bytes: int
     refused: int
-    """Messages that Pub/Sub refused."""
 
 
 def read_summary(folder: Path, timeout: float) -> SpoolSummary | None:

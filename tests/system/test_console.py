@@ -17,7 +17,7 @@ HOSTILE = "<img src=x onerror=\"document.title='ran'\"><script>document.title='r
 
 @pytest.fixture
 async def page(fleet: DisposableFleet) -> AsyncIterator[BrowserPage]:
-    """The console, with its first numbers, in a browser of its own."""
+    """The console, with its first numbers, in its own browser."""
     async with Browser() as chromium, chromium.page() as page:
         await page.open(f"http://{fleet.address}/")
         await page.until("document.querySelector('#live').textContent.startsWith('live')")
@@ -163,7 +163,7 @@ async def test_a_hidden_page_asks_for_nothing(page: BrowserPage) -> None:
     )
     await page.until("document.querySelector('#live').textContent === 'paused'")
     asked = len(page.requested)
-    # Longer than the two seconds between two looks: that nothing comes takes its time to show.
+    # Longer than the two seconds between two requests.
     await page.run("new Promise(done => setTimeout(done, 2500))")
     assert len(page.requested) == asked
     await page.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")

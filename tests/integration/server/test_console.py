@@ -84,12 +84,12 @@ async def test_however_many_watch_the_pushgateway_is_queried_once_a_second(
         there = {**NOBODY, "PUSHGATEWAY_PROMETHEUS_HOST": f"127.0.0.1:{port}"}
         async with gate_under_test(topic, **there) as gate:
 
-            async def look() -> None:
+            async def watch() -> None:
                 async with gate.client.get(gate.url + "/console/state") as answer:
                     assert (await answer.json())["processes"][0]["name"] == "server_00"
 
             for _ in range(3):
-                await asyncio.gather(*(look() for _ in range(20)))
+                await asyncio.gather(*(watch() for _ in range(20)))
     finally:
         await runner.cleanup()
     gaps = [later - earlier for earlier, later in itertools.pairwise(queried)]

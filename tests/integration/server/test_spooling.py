@@ -152,7 +152,7 @@ class Load:
             self.sent[f"t{key}"] += 1
 
     async def more(self, count: int = 100) -> None:
-        """Return when so many more have been answered."""
+        """Return when `count` more have been answered."""
         before = self.total
         await eventually(lambda: self.total >= before + count, 20, "the load goes on")
 

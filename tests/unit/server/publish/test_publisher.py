@@ -70,7 +70,7 @@ async def test_keys_go_side_by_side_up_to_the_slots(topic: FakeTopic, publisher:
 async def test_one_keys_messages_keep_their_order_through_failures(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
-    # FakeTopic itself fails when one key is in two calls at once.
+    # FakeTopic itself fails when one key is in two calls at the same time.
     dice = random.Random(5)
     topic.errors = [rpc_error(UNAVAILABLE) for _ in range(3)]
     outcomes = []

@@ -346,7 +346,7 @@ async def test_under_a_steady_load_the_spool_becomes_empty_nonetheless(
 async def test_without_a_usable_store_an_outage_ends_in_time(
     topic: FaultyTopic, server: PublishingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message that waits for a slot meanwhile does not wait for a call of its own."""
+    """A message that waits for a slot meanwhile does not wait for its own call."""
     monkeypatch.setattr(server.spool, "_store", "no permission")
     server = PublishingServer(topic, server.spool, PublishLimits(slots=1, seconds=0.3))
     topic.open.clear()

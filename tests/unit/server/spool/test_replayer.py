@@ -22,23 +22,10 @@ BIG = 100_000_000
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
-    flag = SpoolFlag(tmp_path / "flag")
-    yield flag
-    flag.close()
-
-
-@pytest.fixture
 def store(tmp_path: Path, flag: SpoolFlag) -> Iterator[SpoolStore]:
     store = SpoolStore(tmp_path, flag, BIG)
     yield store
     store.close()
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as executor:
-        yield executor
 
 
 @pytest.fixture

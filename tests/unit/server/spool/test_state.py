@@ -7,13 +7,6 @@ from server.spool.state import ReplayLock, SpoolFlag
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
-    flag = SpoolFlag(tmp_path / "flag")
-    yield flag
-    flag.close()
-
-
-@pytest.fixture
 def locks(tmp_path: Path, flag: SpoolFlag) -> Iterator[tuple[ReplayLock, ReplayLock]]:
     """Two handles, as of two processes."""
     both = (ReplayLock(tmp_path, flag), ReplayLock(tmp_path, flag))

@@ -24,13 +24,6 @@ type Open = Callable[..., SpoolStore]
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
-    flag = SpoolFlag(tmp_path / "flag")
-    yield flag
-    flag.close()
-
-
-@pytest.fixture
 def opened(tmp_path: Path, flag: SpoolFlag) -> Iterator[Open]:
     with contextlib.ExitStack() as stack:
 

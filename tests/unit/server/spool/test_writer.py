@@ -2,7 +2,6 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -36,23 +35,10 @@ def messages(*texts: str) -> list[Any]:
 
 
 @pytest.fixture
-def flag(tmp_path: Path) -> Iterator[SpoolFlag]:
-    flag = SpoolFlag(tmp_path / "flag")
-    yield flag
-    flag.close()
-
-
-@pytest.fixture
 def store() -> Iterator[SlowStore]:
     store = SlowStore()
     yield store
     store.open.set()
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as executor:
-        yield executor
 
 
 @pytest.fixture

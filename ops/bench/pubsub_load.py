@@ -6,15 +6,17 @@ Requests are serialized beforehand and sent over bare gRPC, so the figures are t
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final
 
+import grpc
 import uvloop
 from google.pubsub_v1 import types
 
 import schema
+from ops.rig import RunFailed
 from ops.rig.transaction_mix import TransactionMix
 from ops.runtime import clients
 from ops.runtime.settings import Settings
@@ -22,6 +24,8 @@ from ops.runtime.settings import Settings
 _PUBLISH_CALLS: Final = 8
 """Calls under way."""
 _CALL_SECONDS: Final = 60
+_MIN_RATE: Final = 500
+"""Messages a second; a run below it fails."""
 _BODIES_A_TABLE: Final = 2_000
 """Different bodies; after them the same ones come again, with new ids."""
 _ACKS_A_CALL: Final = 1_000
@@ -85,7 +89,15 @@ def publish_requests(topic: str, count: int, tables: tuple[str, ...], a_call: in
 def publish(settings: Settings, count: int, tables: int = 4, a_call: int = 500) -> float:
     """Publish transactions of two activities and return the seconds until all are confirmed."""
     made = publish_requests(settings.topic_path, count, table_names(tables), a_call)
-    return uvloop.run(_publish(settings, made))
+    return _run(_publish(settings, made), count)
+
+
+def _run(work: Coroutine[Any, Any, float], messages: int) -> float:
+    limit = _CALL_SECONDS + messages / _MIN_RATE
+    try:
+        return uvloop.run(asyncio.wait_for(work, limit))
+    except (TimeoutError, grpc.RpcError, ExceptionGroup) as error:
+        raise RunFailed(f"{messages:,} messages, at most {limit:g} s: {error!r}") from error
 
 
 async def _publish(settings: Settings, requests: list[bytes]) -> float:
@@ -110,7 +122,7 @@ async def _publish(settings: Settings, requests: list[bytes]) -> float:
 
 def pull_and_ack(settings: Settings, count: int) -> float:
     """Pull and ack `count` messages; return the seconds from the first pull to the last ack."""
-    return uvloop.run(_pull_and_ack(settings, count))
+    return _run(_pull_and_ack(settings, count), count)
 
 
 async def _pull_and_ack(settings: Settings, count: int) -> float:

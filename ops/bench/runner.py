@@ -44,16 +44,16 @@ _BUSY: Final = 0.5
 """Processes that want to run, on average over the last minute."""
 
 
-def _measure(name: str, *, quick: bool, reports: Path | None) -> BenchResult:
+def _measure(name: str, bench: Bench, *, quick: bool, reports: Path | None) -> BenchResult:
     began = time.monotonic()
-    result = BENCHES[name](quick, reports)
+    result = bench(quick, reports)
     return replace(result, bench=name, seconds=time.monotonic() - began)
 
 
 def run_one(name: str, *, quick: bool, reports: Path | None) -> BenchResult:
     """Run one benchmark; raises RunFailed if anything in it fails."""
     _warn_if_busy()
-    return _measure(name, quick=quick, reports=reports)
+    return _measure(name, BENCHES[name], quick=quick, reports=reports)
 
 
 def run_cost(load: Mapping[str, Any], settings: Settings) -> BenchResult:
@@ -78,8 +78,14 @@ def keep(
         plots.draw(result.plots, plot_folder)
 
 
-def run(
-    file: Path, console: Console, *, quick: bool, resume: bool, measurements: Path | None
+def run(  # noqa: PLR0913  # the command's options, by keyword
+    file: Path,
+    console: Console,
+    *,
+    quick: bool,
+    resume: bool,
+    measurements: Path | None,
+    benches: Mapping[str, Bench] = BENCHES,
 ) -> None:
     """Run every benchmark and write the document, its plots next to it and the measurements."""
     _warn_if_busy()
@@ -88,12 +94,12 @@ def run(
     described = {**machine.describe(), "size": "small: no figures" if quick else "full"}
     results = read_json(described, measurements) if resume else []
     kept = {result.bench for result in results}
-    for name in BENCHES:
+    for name, bench in benches.items():
         if name in kept:
             show_progress(f"{name}: kept")
             continue
         show_progress(f"{name}:")
-        results.append(_measure(name, quick=quick, reports=folder / "locust"))
+        results.append(_measure(name, bench, quick=quick, reports=folder / "locust"))
         rendering.print_result(results[-1], console)
         # After each benchmark, so that its results are kept if a later one fails.
         write_json(results, described, measurements)

@@ -1,5 +1,5 @@
-"""The parts of `gatekeeper bench`: measures Gatekeeper and compares each figure with its target.
+"""Measures Gatekeeper and compares each figure with its target.
 
-`runner` is the door. It starts disposable services from ops/rig only, and never touches a project
-in the cloud. Nothing else imports this package, except the command that starts it.
+`app` is the door: the command `gatekeeper bench`, started by its name. Nothing else imports this
+package. It starts disposable services from ops/rig and must never touch a project in the cloud.
 """

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, overload
+from typing import IO, Any, Literal, Self, overload
 
 import psutil
 
@@ -32,7 +32,9 @@ def free_port(host: str = "127.0.0.1") -> int:
     return free_ports(1, host)[0]
 
 
-def wait_until[T](condition: Callable[[], T], seconds: float = 10, what: str = "") -> T:
+def wait_until[T](
+    condition: Callable[[], T | Literal[False] | None], seconds: float = 10, what: str = ""
+) -> T:
     """Poll until `condition()` is true and return its value; raises RunFailed when time is up."""
     give_up = time.monotonic() + seconds
     while not (value := condition()):

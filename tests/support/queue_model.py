@@ -1,4 +1,4 @@
-"""A queue and its workers on a clock of their own, ticked into the autoscaler's policy."""
+"""A simulated queue with workers, sampled by the autoscaler's policy."""
 
 import itertools
 from collections import deque
@@ -11,10 +11,14 @@ STEP_SECONDS = 1.0
 START_SECONDS = 3.0
 
 
+def constant(rate: float) -> Callable[[float], float]:
+    return lambda _now: rate
+
+
 class QueueModel:
     """Fluid first-in, first-out: `rate` transactions a second and worker, those that start none.
 
-    What the policy sees is `policy.late_seconds` old.
+    The policy gets samples that are `policy.late_seconds` old.
     """
 
     def __init__(self, policy: AutoscalePolicy, rate: float, workers: int) -> None:

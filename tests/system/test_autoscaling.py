@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.pubsub_v1 import PubsubMessage
 
 from ops.rig import eventually, wait_until
 from ops.rig.disposable_fleet import DisposableFleet
@@ -47,10 +48,10 @@ async def publish(fleet: DisposableFleet, table: str, count: int) -> None:
             numbers = range(which, count, 4)
             for part in itertools.batched(numbers, CALL, strict=False):
                 messages = [
-                    {
-                        "data": json.dumps(transaction(insert(name, n=number))).encode(),
-                        "ordering_key": name,
-                    }
+                    PubsubMessage(
+                        data=json.dumps(transaction(insert(name, n=number))).encode(),
+                        ordering_key=name,
+                    )
                     for number in part
                 ]
                 await publisher.publish(topic=fleet.settings.topic_path, messages=messages)

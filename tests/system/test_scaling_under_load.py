@@ -11,7 +11,7 @@ CLIENTS = 4
 
 
 class Numbers(Iterator[int]):
-    """0, 1, 2, … until told to stop: `given` of them."""
+    """0, 1, 2, … until `stopped`: `given` of them."""
 
     def __init__(self) -> None:
         self._count = itertools.count()

@@ -1,3 +1,5 @@
+from collections.abc import Awaitable, Callable
+
 import pytest
 import tenacity
 
@@ -9,7 +11,9 @@ class Passing(Exception):
     pass
 
 
-def _fails(times: int, error: type[Exception] = Passing) -> tuple[list[int], object]:
+def _fails(
+    times: int, error: type[Exception] = Passing
+) -> tuple[list[int], Callable[[], Awaitable[str]]]:
     calls: list[int] = []
 
     async def call() -> str:
@@ -30,7 +34,7 @@ def _policy(attempts: int) -> tenacity.AsyncRetrying:
 
 
 def _counted() -> float:
-    return metrics.RETRIES.labels(cause="a_test")._value.get()
+    return float(metrics.RETRIES.labels(cause="a_test")._value.get())
 
 
 async def test_a_transient_error_is_tried_again_and_counted() -> None:

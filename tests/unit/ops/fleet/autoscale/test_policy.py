@@ -13,7 +13,7 @@ from ops.fleet.autoscale.policy import (
     ScaleDecision,
     decide,
 )
-from tests.support.queue_model import QueueModel
+from tests.support.queue_model import QueueModel, constant
 
 POLICY = AutoscalePolicy(target_seconds=30, least=1, most=8)
 policies = st.builds(
@@ -188,8 +188,8 @@ def test_bursts_over_a_small_load_turn_the_number_twice_each_at_most(
 ) -> None:
     model = QueueModel(POLICY, 50.0, 1)
     for burst in bursts:
-        model.run(120, lambda _, burst=burst: 50.0 * burst)
-        model.run(3600, lambda _: 50.0 * share)
+        model.run(120, constant(50.0 * burst))
+        model.run(3600, constant(50.0 * share))
         assert model.workers == 1
     assert model.turns <= 2 * len(bursts) - 1
     assert max(model.numbers) <= POLICY.most

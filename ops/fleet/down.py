@@ -9,7 +9,7 @@ import sys
 import time
 
 from ops.fleet.config import FleetConfig
-from ops.fleet.up import say
+from ops.fleet.up import report
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
 
 # Five programs, each with supervisord's stopwaitsecs of 30.
@@ -21,20 +21,20 @@ _STOPPED = {"STOPPED", "EXITED", "FATAL"}
 def stop(supervisord: Supervisord) -> bool:
     """Stop everything and report progress; False when it takes too long."""
     if supervisord.stopping:
-        say("the fleet is already stopping")
+        report("the fleet is already stopping")
     else:
         running = [each.name for each in supervisord.states() if each.state not in _STOPPED]
-        say(f"draining {', '.join(running)}" if running else "stopping supervisord")
+        report(f"draining {', '.join(running)}" if running else "stopping supervisord")
         supervisord.shut_down()
     # While it shuts down, supervisord reports no process states.
-    started = reported = time.monotonic()
+    started = reported_at = time.monotonic()
     while not supervisord.wait_until_gone(0.2):
         now = time.monotonic()
         if now - started > DEADLINE_SECONDS:
             return False
-        if now - reported > REPORT_SECONDS:
-            reported = now
-            say(f"  still draining ({now - started:.0f} s)")
+        if now - reported_at > REPORT_SECONDS:
+            reported_at = now
+            report(f"  still draining ({now - started:.0f} s)")
     return True
 
 
@@ -42,7 +42,7 @@ def main() -> int:
     fleet = FleetConfig.read()
     supervisord = Supervisord(fleet.socket)
     if not supervisord.up:
-        say("the fleet is not running")
+        report("the fleet is not running")
         return 0
     try:
         gone = stop(supervisord)
@@ -54,7 +54,7 @@ def main() -> int:
             f"{fleet.pid_file}, its log is {fleet.log}\n"
         )
         return 1
-    say("the fleet is down; nothing is lost: ops/up continues where it stopped")
+    report("the fleet is down; nothing is lost: ops/up continues where it stopped")
     return 0
 
 

@@ -1,6 +1,5 @@
 """Starts the fleet and waits until a server is ready: the second half of `ops/up`."""
 
-import json
 import os
 import signal
 import subprocess
@@ -16,22 +15,13 @@ from ops.runtime.settings import Settings
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
 
 OLD_FLEET_SECONDS = 40.0  # longer than supervisord's stopwaitsecs
-_FIRST = json.dumps(
-    {
-        "activities": [
-            {
-                "operation": "insert",
-                "table": "greetings",
-                "col_names": ["id", "text"],
-                "col_types": ["INTEGER", "TEXT"],
-                "col_values": [1, "hello"],
-            }
-        ]
-    }
+_FIRST = (
+    '{"activities": [{"operation": "insert", "table": "greetings", "col_names": ["id", "text"], '
+    '"col_types": ["INTEGER", "TEXT"], "col_values": [1, "hello"]}]}'
 )
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Print a line immediately, also into a pipe."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -79,7 +69,9 @@ def check_ports(fleet: FleetConfig, settings: Settings) -> None:
                     f"port {port.number} is in use by {owner}: stop it, or {port.remedy}"
                 )
             if not reported:
-                say("waiting for the processes of an earlier fleet, whose supervisord was killed")
+                report(
+                    "waiting for the processes of an earlier fleet, whose supervisord was killed"
+                )
                 reported = True
             time.sleep(0.2)
 
@@ -98,7 +90,7 @@ def start(fleet: FleetConfig) -> None:
 def _start_stopped(supervisord: Supervisord) -> None:
     for state in supervisord.states():
         if state.group in {"server", "worker"} and state.state in {"STOPPED", "FATAL"}:
-            say(f"starting {state.name}, which was {state.state.lower()}")
+            report(f"starting {state.name}, which was {state.state.lower()}")
             supervisord.call("supervisor.startProcess", f"{state.group}:{state.name}", False)  # noqa: FBT003  # XML-RPC has no keywords
 
 
@@ -106,18 +98,18 @@ def bring_up(fleet: FleetConfig, settings: Settings) -> None:
     """Start what does not run and wait until it is ready; raises `StartFailed`."""
     supervisord = Supervisord(fleet.socket)
     if supervisord.stopping:
-        say("the fleet is stopping; waiting for its end")
+        report("the fleet is stopping; waiting for its end")
         if not supervisord.wait_until_gone(OLD_FLEET_SECONDS * 4):
             raise StartFailed(f"supervisord does not end; its pid is in {fleet.pid_file}")
     if supervisord.up:
-        say("supervisord is already running")
+        report("supervisord is already running")
         _start_stopped(supervisord)
     else:
         check_ports(fleet, settings)
-        say("starting the fleet")
+        report("starting the fleet")
         start(fleet)
     try:
-        StartupMonitor(fleet, supervisord).wait(ReadinessCheck(fleet), say)
+        StartupMonitor(fleet, supervisord).wait(ReadinessCheck(fleet), report)
     except SupervisordUnreachable as error:
         raise StartFailed(
             f"{error}. The end of {relative(fleet.log)}:\n{end_of(fleet.log)}"
@@ -160,7 +152,7 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nops/up: no longer waiting; the fleet continues to start\n")
         return 130
-    say(summary(fleet, settings))
+    report(summary(fleet, settings))
     return 0
 
 

@@ -37,22 +37,16 @@ def _transport_arguments(settings: Settings) -> dict[str, Any]:
 
 def publisher(settings: Settings) -> PublisherAsyncClient:
     from google.pubsub_v1 import PublisherAsyncClient  # noqa: PLC0415
-    from google.pubsub_v1.services.publisher.transports import (  # noqa: PLC0415
-        PublisherGrpcAsyncIOTransport,
-    )
 
-    transport = PublisherGrpcAsyncIOTransport(**_transport_arguments(settings))
-    return PublisherAsyncClient(transport=transport)
+    transport = PublisherAsyncClient.get_transport_class("grpc_asyncio")
+    return PublisherAsyncClient(transport=transport(**_transport_arguments(settings)))
 
 
 def subscriber(settings: Settings) -> SubscriberAsyncClient:
     from google.pubsub_v1 import SubscriberAsyncClient  # noqa: PLC0415
-    from google.pubsub_v1.services.subscriber.transports import (  # noqa: PLC0415
-        SubscriberGrpcAsyncIOTransport,
-    )
 
-    transport = SubscriberGrpcAsyncIOTransport(**_transport_arguments(settings))
-    return SubscriberAsyncClient(transport=transport)
+    transport = SubscriberAsyncClient.get_transport_class("grpc_asyncio")
+    return SubscriberAsyncClient(transport=transport(**_transport_arguments(settings)))
 
 
 async def close(*opened: PublisherAsyncClient | SubscriberAsyncClient) -> None:

@@ -57,9 +57,7 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
                 self._wait_until_ready(each["group"])
             except (xmlrpc.client.Fault, TimeoutError) as error:
                 reason = getattr(error, "faultString", error)
-                return self._failed(
-                    f"roll: {each['name']}: {reason}. The others were not restarted"
-                )
+                return self._failed(f"roll: {each['name']}: {reason}. The rest was not restarted")
             self.ctl.output(f"{each['name']}: restarted")
         return None
 

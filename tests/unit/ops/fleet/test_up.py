@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ops.fleet import ports
 from ops.fleet.config import FleetConfig
 from ops.fleet.ports import free_ports
 from ops.fleet.startup import StartFailed
@@ -52,10 +51,6 @@ def test_a_port_in_use_is_reported_with_its_owner_and_where_to_change_it(tmp_pat
     elsewhere = r"\[fcgi-program:server\] in .*supervisord.conf"
     with socket.create_server(("127.0.0.1", server)), pytest.raises(StartFailed, match=elsewhere):
         check_ports(ours, settings)
-
-
-def test_a_port_whose_owner_is_not_visible_has_no_name() -> None:
-    assert ports.owner(free_ports(1)[0]) == "another process"
 
 
 def test_the_curl_that_is_shown_holds_a_valid_transaction(tmp_path: Path) -> None:

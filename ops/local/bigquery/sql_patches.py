@@ -18,6 +18,7 @@ def apply() -> None:
     keep_bignumeric_digits()
     join_lists()
     report_exact_decimal_types()
+    keep_sizes_of_added_columns()
 
 
 def keep_bignumeric_digits() -> None:
@@ -60,12 +61,11 @@ def join_lists() -> None:
 def report_exact_decimal_types() -> None:
     """Report a decimal column as it was declared, and read all its digits.
 
-    BIGNUMERIC(38,0) came back as NUMERIC, and its longer values could not be read. A column added
-    by ALTER TABLE came back without precision and scale. So did all columns of a table created just
-    before a kill, because the declaration is stored in a second commit.
+    BIGNUMERIC(38,0) came back as NUMERIC, and its longer values could not be read. All columns of a
+    table created just before a kill came back without precision and scale, because the declaration
+    is stored in a second commit.
     """
-    scalar, overlay, alteration = types._scalar, tables._overlay, ddl._alteration  # noqa: SLF001
-    plain_field = types.field
+    scalar, overlay, plain_field = types._scalar, tables._overlay, types.field  # noqa: SLF001
 
     def uncut_scalar(kind: Any) -> tuple[str, str]:
         name, stored = scalar(kind)
@@ -89,6 +89,14 @@ def report_exact_decimal_types() -> None:
             for field in overlay(found, extras, *rest)
         ]
 
+    types._scalar, tables._overlay = uncut_scalar, named_overlay  # noqa: SLF001
+    types.field = sized_field
+
+
+def keep_sizes_of_added_columns() -> None:
+    """Store the declared precision and scale of a column that ALTER TABLE adds: they were lost."""
+    alteration = ddl._alteration  # noqa: SLF001
+
     def declared_alteration(
         stored: Any, action: exp.Expr, reference: tuple[str, str, str], evaluate: Any
     ) -> dict[str, Any]:
@@ -106,8 +114,6 @@ def report_exact_decimal_types() -> None:
         ]
         return {"schema": {"fields": fields}}
 
-    types._scalar, tables._overlay = uncut_scalar, named_overlay  # noqa: SLF001
-    types.field = sized_field
     ddl._alteration = declared_alteration  # noqa: SLF001
 
 

@@ -3,8 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
+from schema import Fault, InvalidSchema, check
 from schema.faults import KEY_ORDER
 
 
@@ -27,6 +29,18 @@ def without(held: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 def transaction(*activities: Any) -> dict[str, Any]:
     return {"activities": list(activities)}
+
+
+def faults(payload: Any) -> list[Fault]:
+    with pytest.raises(InvalidSchema) as caught:
+        check(payload)
+    return caught.value.faults
+
+
+def places(*activities: Any) -> list[tuple[str, str]]:
+    """Return pointer within the activities, and rule, of each fault."""
+    found = faults(transaction(*activities))
+    return [(fault.pointer.removeprefix("/activities/"), fault.rule) for fault in found]
 
 
 _ODD = st.sampled_from(

@@ -248,18 +248,3 @@ def test_a_json_document_keeps_its_value_whatever_the_order_of_its_keys(value: A
     assert text is not None
     assert json.loads(text) == value
     assert canonical(loads(json.dumps(value, sort_keys=True, indent=1).encode()), ctype) == text
-
-
-@given(st.datetimes(), st.timezones())
-def test_equal_moments_have_equal_texts(value: Any, zone: Any) -> None:
-    ctype = parse_type("TIMESTAMP")
-    aware = value.replace(tzinfo=zone)
-    if aware.utcoffset().total_seconds() % 60:
-        return  # local mean times of the 19th century have seconds, which ISO 8601 cannot say
-    try:
-        text = canonical(aware.isoformat(), ctype)
-    except BadValue:
-        assert value.year in (1, 9999)
-        return
-    assert text is not None
-    assert canonical(text.replace("+00:00", "Z").replace(" ", "T"), ctype) == text

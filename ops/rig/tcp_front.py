@@ -58,8 +58,8 @@ class TcpFront:
     def _hold_port(self) -> None:
         """Bind the port without listening, so that nobody else gets it.
 
-        A client that connects to a free port of its own machine may be given that very port as
-        its own end: https://man7.org/linux/man-pages/man7/ip.7.html, ip_local_port_range.
+        A client that connects to a free port of its machine may get that very port as its own end:
+        https://man7.org/linux/man-pages/man7/ip.7.html, ip_local_port_range.
         """
         family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
         self._placeholder = socket.socket(family, socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
 """`gatekeeper audit`: a trial's load and faults, and the comparison of a fleet with its journal.
 
-Must not know how workers apply transactions: the expected state comes from a model of its own.
+Must not know how workers apply transactions: the expected state comes from its own model.
 """

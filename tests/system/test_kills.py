@@ -45,7 +45,7 @@ async def test_workers_killed_in_mid_stream_apply_every_transaction_once(
     assert fleet.query(ledger) == [{"written": 2_000, "ids": 2_000}]
 
 
-async def test_a_killed_supervisord_takes_the_fleet_along_and_nothing_accepted_is_lost(
+async def test_a_killed_supervisord_ends_the_fleet_and_nothing_accepted_is_lost(
     fleet: DisposableFleet,
 ) -> None:
     accepted: set[int] = set()

@@ -23,7 +23,7 @@ def test_a_posted_transaction_is_a_row_within_seconds(fleet: DisposableFleet) ->
     assert wait_until(row, 20, "the row is there") == [{"id": 1, "text": "héllo"}]
 
 
-def test_a_transaction_that_is_rejected_leaves_nothing_and_its_neighbours_are_applied(
+def test_a_rejected_transaction_leaves_nothing_and_its_neighbours_are_applied(
     fleet: DisposableFleet,
 ) -> None:
     key = "neighbours"
@@ -58,7 +58,7 @@ def test_an_invalid_payload_gets_all_its_errors_and_is_not_published(
     assert len(verdict["error"]) >= 2
 
 
-def test_every_process_has_a_group_of_its_own_on_the_pushgateway(fleet: DisposableFleet) -> None:
+def test_every_process_has_its_own_group_on_the_pushgateway(fleet: DisposableFleet) -> None:
     wanted = {
         (f"gatekeeper_{state.group}", state.name)
         for group in ("server", "worker")
@@ -124,7 +124,7 @@ def test_provisioning_again_changes_nothing(fleet: DisposableFleet) -> None:
     assert all(line.endswith("already there") for line in lines), lines
 
 
-def test_without_a_target_the_autoscaler_says_so_once_and_does_nothing(
+def test_without_a_target_the_autoscaler_logs_that_once_and_does_nothing(
     fleet: DisposableFleet,
 ) -> None:
     (state,) = fleet.states("autoscale")

@@ -17,7 +17,7 @@ from ops.rig import Service, clock, free_port
 from tests.support.pubsub import Client, texts
 
 PROBE = '''
-"""Says for each line on stdin what time it is, in every way, and what a call with a deadline did"""
+"""For each line on stdin prints the time from every source, and the result of a gRPC call"""
 import asyncio, datetime, json, sys, threading, time
 from datetime import datetime as early
 from time import time as early_time
@@ -80,17 +80,17 @@ class Probe:
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        said: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return said
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
 
     def off_by(self, offset: float) -> dict[str, Any]:
-        """Ask until every clock is off by so much, for 10 seconds."""
+        """Ask until every clock is off by `offset`, for 10 seconds."""
         give_up = time.monotonic() + 10
         while True:
-            said = self.ask()
-            if all(abs(t - time.time() - offset) < 3 for t in said["times"]):
-                return said
-            assert time.monotonic() < give_up, said
+            answer = self.ask()
+            if all(abs(t - time.time() - offset) < 3 for t in answer["times"]):
+                return answer
+            assert time.monotonic() < give_up, answer
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +114,10 @@ async def test_only_the_time_of_day_jumps_and_comes_back(
         assert first["argv"] == [server[0], "second"]
         for offset in (86_400.0, -3_600.5):
             jumping = asyncio.create_task(clock.jump(probe.offset_file, offset, 60))
-            said = await asyncio.to_thread(probe.off_by, offset)
-            assert abs(said["monotonic"] - time.monotonic()) < 3
-            assert said["waited"] < 3
-            assert said["code"] == "NOT_FOUND"  # the server's own answer, within the deadline
+            answer = await asyncio.to_thread(probe.off_by, offset)
+            assert abs(answer["monotonic"] - time.monotonic()) < 3
+            assert answer["waited"] < 3
+            assert answer["code"] == "NOT_FOUND"  # the server's own answer, within the deadline
             jumping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await jumping
@@ -144,7 +144,7 @@ def test_the_module_is_run_as_python_does(tmp_path: Path) -> None:
     assert "usage" in run().stderr
 
 
-async def test_leases_order_and_messages_outlive_jumps_of_the_pubsub_server(
+async def test_leases_order_and_messages_survive_clock_jumps_of_the_pubsub_server(
     server: tuple[str, Path],
 ) -> None:
     address, offset_file = server

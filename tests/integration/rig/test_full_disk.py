@@ -1,4 +1,4 @@
-"""What the local services do while none of their files can be written, and after."""
+"""The local services while they cannot write to any file, and afterwards."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def limit(pid: int) -> int:
 
 @asynccontextmanager
 async def full(pid: int) -> AsyncIterator[None]:
-    """Have the disk full for the block, as this process sees it."""
+    """Make the disk full for this process for the block."""
     before = limit(pid)
     filling = asyncio.create_task(full_disk.fill([pid], 60))
     await eventually(lambda: limit(pid) == 0)
@@ -79,7 +79,7 @@ async def test_pubsub_confirms_nothing_that_it_cannot_write(tmp_path: Path) -> N
         await client.channel.close()
 
 
-async def test_bigquery_says_that_its_storage_failed_and_commits_again_afterwards(
+async def test_bigquery_reports_that_its_storage_failed_and_commits_again_afterwards(
     tmp_path: Path,
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -99,7 +99,7 @@ async def test_bigquery_says_that_its_storage_failed_and_commits_again_afterward
         sql = f"BEGIN TRANSACTION; INSERT INTO `{TABLE}` (n) VALUES ('{value}'); COMMIT TRANSACTION"
         try:
             run(sql)
-        except Exception as error:  # noqa: BLE001 - the test looks at it
+        except Exception as error:  # noqa: BLE001 - the test checks it
             return error
         return None
 
@@ -145,7 +145,7 @@ async def test_bigquery_says_that_its_storage_failed_and_commits_again_afterward
         assert service.alive
 
 
-async def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+async def test_a_log_that_cannot_be_written_stops_no_process(tmp_path: Path) -> None:
     logging_on = (
         "import time; from ops.runtime import log; from ops.runtime.settings import Settings\n"
         "log.setup('x', Settings.load()); logger = log.get('x')\n"
@@ -168,7 +168,7 @@ async def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "command", [["sleep", "60"], ["prometheus-pushgateway", "--web.listen-address=127.0.0.1:0"]]
 )
-def test_what_would_die_of_it_is_spared(command: list[str]) -> None:
+def test_a_process_that_would_be_killed_is_skipped(command: list[str]) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"there is no {command[0]} on PATH")
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:

@@ -1,4 +1,4 @@
-"""What a BigQuery client sees through the proxy: nothing of it, and each fault as documented."""
+"""A BigQuery client behind the proxy: it does not notice it, and gets each fault as documented."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass
 class Scene:
-    """A client behind the proxy and one before the service."""
+    """A client of the proxy and one of the service."""
 
     proxy: BigQueryProxy
     client: bigquery.Client
@@ -54,7 +54,7 @@ class Scene:
 
     @asynccontextmanager
     async def fault(self, name: str) -> AsyncIterator[None]:
-        """Have the fault on for the block."""
+        """Have the fault active for the block."""
         injecting = asyncio.create_task(self.proxy.inject(name, 30))
         await asyncio.sleep(0)
         try:
@@ -64,7 +64,7 @@ class Scene:
             await asyncio.gather(injecting, return_exceptions=True)
 
     async def insert(self, value: str, job_id: str | None = None) -> bigquery.QueryJob:
-        """Commit a row in a script of its own, sent once."""
+        """Commit a row in one script, sent once."""
 
         def run() -> bigquery.QueryJob:
             job = self.client.query(
@@ -98,7 +98,7 @@ class Scene:
         for attempt in range(50):
             try:
                 await self.insert(value, f"{job_id}-{attempt}")
-            except Exception as error:  # noqa: BLE001 - the test looks at it
+            except Exception as error:  # noqa: BLE001 - the test checks it
                 return error
         raise AssertionError("50 calls passed")
 
@@ -228,7 +228,7 @@ async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: Scene) -> 
 
 
 def _passed(scene: Scene, value: str, job_id: str) -> int:
-    """Return the number of the attempt that was lost: its job is the last there is."""
+    """Return the number of the attempt that was lost: its job is the last one."""
     del value
     attempt = 0
     for attempt in range(50):
@@ -239,7 +239,7 @@ def _passed(scene: Scene, value: str, job_id: str) -> int:
     return attempt
 
 
-async def test_a_delay_is_all_that_a_delay_does(scene: Scene) -> None:
+async def test_a_delay_only_delays(scene: Scene) -> None:
     value = uuid.uuid4().hex
     async with scene.fault("delay"):
         await scene.insert(value)
@@ -258,7 +258,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -
     assert scene.proxy.hits["refuse"] >= 1
 
 
-async def test_a_reset_cuts_a_request_under_way(scene: Scene) -> None:
+async def test_a_reset_ends_a_request_in_flight(scene: Scene) -> None:
     async with scene.fault("reset"):
         error = await scene.fails(uuid.uuid4().hex, "reset")
         assert isinstance(error, LOST)

@@ -1,4 +1,4 @@
-"""What a Pub/Sub client sees through the proxy: nothing of it, and each fault as documented."""
+"""A Pub/Sub client behind the proxy: it does not notice it, and gets each fault as documented."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -32,7 +32,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass
 class Scene:
-    """A client behind the proxy, one before the service, and a subscription of one topic."""
+    """A client of the proxy, one of the service, and a subscription of one topic."""
 
     proxy: PubSubProxy
     client: Client
@@ -42,7 +42,7 @@ class Scene:
 
     @asynccontextmanager
     async def fault(self, name: str, seconds: float = 30) -> AsyncIterator[None]:
-        """Have the fault on for the block."""
+        """Have the fault active for the block."""
         injecting = asyncio.create_task(self.proxy.inject(name, seconds))
         await asyncio.sleep(0)
         try:
@@ -107,7 +107,7 @@ async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: Scene
     assert not scene.proxy.hits
 
 
-async def test_a_refusal_of_the_service_comes_back_as_it_was_said(scene: Scene) -> None:
+async def test_an_error_of_the_service_passes_unchanged(scene: Scene) -> None:
     with pytest.raises(exceptions.NotFound) as through:
         await scene.client.publish("projects/p/topics/none", ["x"])
     with pytest.raises(exceptions.NotFound) as direct:
@@ -152,7 +152,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -
     assert scene.proxy.hits["refuse"] >= 1
 
 
-async def test_connections_are_reset_again_and_again(scene: Scene) -> None:
+async def test_connections_are_reset_repeatedly(scene: Scene) -> None:
     async with scene.fault("reset"):
         for cut in (1, 2):
             async with scene.client.stream(scene.subscription) as stream:
@@ -173,7 +173,7 @@ async def test_a_lost_answer_leaves_its_call_done(scene: Scene) -> None:
     assert len(await scene.direct.pull(scene.subscription, sent)) == sent
 
 
-async def test_a_delay_is_all_that_a_delay_does(scene: Scene) -> None:
+async def test_a_delay_only_delays(scene: Scene) -> None:
     async with scene.fault("delay"), scene.client.stream(scene.subscription) as stream:
         started = asyncio.get_running_loop().time()
         for n in range(5):
@@ -184,7 +184,7 @@ async def test_a_delay_is_all_that_a_delay_does(scene: Scene) -> None:
     assert scene.proxy.hits["delay"] >= 6
 
 
-async def test_a_duplicate_is_a_redelivery_of_its_own_in_order(scene: Scene) -> None:
+async def test_a_duplicate_is_a_redelivery_in_order(scene: Scene) -> None:
     async with scene.fault("duplicate"), scene.client.stream(scene.subscription) as stream:
         sent = 0
         while scene.proxy.hits["duplicate"] == 0:
@@ -211,7 +211,7 @@ def _ids(messages: list[types.ReceivedMessage]) -> set[str]:
     return {m.message.message_id for m in messages}
 
 
-async def test_only_what_has_no_common_key_is_reordered(scene: Scene) -> None:
+async def test_only_messages_without_a_common_key_are_reordered(scene: Scene) -> None:
     plain = [types.PubsubMessage(data=f"- {n}".encode()) for n in range(300)]
     await scene.direct.publish_messages(scene.topic, plain)
     for key in "abc":

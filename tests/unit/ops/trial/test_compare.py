@@ -1,4 +1,4 @@
-"""Each kind of defect, made by hand in an otherwise right state, is counted as what it is."""
+"""Each kind of defect in an otherwise correct state is counted as that kind."""
 
 import json
 from collections.abc import Callable
@@ -112,11 +112,11 @@ def _settled(state: State, number: int, at: str) -> None:
     state.ledger[_key(state, number)] = [row._replace(settled_at=at)]
 
 
-def test_a_right_state_has_no_defect(state: State) -> None:
+def test_a_correct_state_has_no_defect(state: State) -> None:
     assert state.counts() == {}
 
 
-def test_what_is_in_no_ledger_is_lost_or_not_settled_yet(state: State) -> None:
+def test_a_transaction_without_a_ledger_row_is_lost_or_unsettled(state: State) -> None:
     del state.ledger[_key(state, 4)], state.rows["t", STREAM, "5"], state.rows["u", STREAM, "6"]
     del state.types["u"]
     assert state.counts() == {"lost": 1}
@@ -162,7 +162,7 @@ def test_two_bodies_applied_under_one_id_are_a_duplicate(state: State) -> None:
     assert state.counts() == {"duplicated": 1}
 
 
-def test_what_is_applied_and_a_dead_letter_too_is_a_duplicate(state: State) -> None:
+def test_an_applied_transaction_with_a_dead_letter_is_a_duplicate(state: State) -> None:
     state.letters[_key(state, 0)] = {"type_conflict"}
     assert state.counts() == {"duplicated": 1}
 
@@ -193,7 +193,7 @@ def test_a_row_without_its_ledger_row_is_partial(state: State) -> None:
     assert state.counts() == {"partial": 1}
 
 
-def test_a_row_of_what_the_gate_refused_is_partial(state: State) -> None:
+def test_a_row_of_a_refused_transaction_is_partial(state: State) -> None:
     state.sent(insert("t", n=8, k=8), status=400)
     assert state.counts() == {}
     state.row("t", 8, 8)
@@ -201,7 +201,9 @@ def test_a_row_of_what_the_gate_refused_is_partial(state: State) -> None:
 
 
 @pytest.mark.parametrize("there", ["table", "column"])
-def test_what_only_a_rejected_transaction_asked_for_is_partial(state: State, there: str) -> None:
+def test_a_table_or_column_that_only_a_rejected_one_names_is_partial(
+    state: State, there: str
+) -> None:
     if there == "table":
         state.types["ghost"] = dict(TYPES)
     else:
@@ -226,7 +228,7 @@ def test_a_row_that_a_later_one_deleted_in_the_same_batch_is_out_of_order(state:
     assert state.counts() == {"out_of_order": 1}
 
 
-def test_two_updates_the_wrong_way_round_are_out_of_order(state: State) -> None:
+def test_two_updates_in_reverse_order_are_out_of_order(state: State) -> None:
     state.sent(delete("t", k=1), insert("t", n=9, k=1))
     _settled(state, 1, "2026-01-01 00:00:06")  # after the one that was just sent
     assert state.counts()["out_of_order"] >= 2
@@ -246,7 +248,7 @@ def _applied_by_order(state: State) -> None:
 
 
 @pytest.mark.parametrize("change", [_rejected_by_order, _applied_by_order])
-def test_an_outcome_that_only_another_order_explains(
+def test_an_outcome_that_only_another_order_explains_is_out_of_order(
     state: State, change: Callable[[State], None]
 ) -> None:
     change(state)
@@ -261,14 +263,14 @@ def test_a_lost_answer_counts_as_accepted_when_the_ledger_has_it(state: State) -
     assert state.counts() == {}
 
 
-def test_what_someone_else_adds_is_no_defect(state: State) -> None:
+def test_a_column_or_table_of_someone_else_is_no_defect(state: State) -> None:
     state.types["t"]["foreign_1"] = "STRING"
     state.types["made"] = {"stream": "STRING"}
     state.history.foreign.append(Foreign("made", {}, ()))
     assert state.counts() == {}
 
 
-def test_poison_is_rejected_by_the_warehouse_and_nothing_else(state: State) -> None:
+def test_a_null_in_a_required_column_must_be_rejected_by_the_warehouse(state: State) -> None:
     columns = {"stream": "TEXT", "n": "INTEGER", "k": "INTEGER"}
     state.history.foreign.append(Foreign("strict", columns, ("k",)))
     state.types["strict"] = dict(TYPES)
@@ -278,7 +280,7 @@ def test_poison_is_rejected_by_the_warehouse_and_nothing_else(state: State) -> N
     assert state.counts() == {"partial": 1}
 
 
-def test_a_list_of_ids_tells_lost_and_duplicated() -> None:
+def test_a_list_of_ids_finds_lost_and_duplicated_ones() -> None:
     once = LedgerRow("applied", None, "1")
     ledger = {("a", "1"): [once], ("b", "1"): [once, once], ("c", "1"): [once], ("c", "2"): [once]}
     verdict = compare_ids(["a", "b", "c", "d", "a"], Evidence(ledger))
@@ -294,7 +296,7 @@ def test_a_list_of_ids_tells_lost_and_duplicated() -> None:
     }
 
 
-def test_a_list_of_ids_misses_dead_letters_too() -> None:
+def test_a_list_of_ids_finds_missing_dead_letters() -> None:
     ledger = {("a", "1"): [LedgerRow("rejected", "table_missing", "1")]}
     assert compare_ids(["a"], Evidence(ledger, letters={("a", "1"): {"table_missing"}})).clean
     assert compare_ids(["a"], Evidence(ledger, letters={})).count("lost") == 1

@@ -6,7 +6,7 @@ from ops.trial.journal import InvalidJournal, Journal, id_of, read
 from ops.trial.load_plan import setup, steps, streams
 
 
-def test_what_was_written_is_read_in_the_order_of_each_stream(tmp_path: Path) -> None:
+def test_a_journal_is_read_in_the_order_of_each_stream(tmp_path: Path) -> None:
     file = tmp_path / "journal"
     lanes = [list(steps(stream)) for stream in streams(300, 1)]
     with Journal(file) as journal:
@@ -25,7 +25,7 @@ def test_what_was_written_is_read_in_the_order_of_each_stream(tmp_path: Path) ->
         assert [sent.id for sent in history.streams[lane[0].stream]] == ids
 
 
-def test_a_journal_that_breaks_off_still_says_what_was_asked(tmp_path: Path) -> None:
+def test_a_journal_that_was_cut_off_still_has_its_requests(tmp_path: Path) -> None:
     file = tmp_path / "journal"
     first, second, *_ = setup(1)
     with Journal(file) as journal:
@@ -38,7 +38,7 @@ def test_a_journal_that_breaks_off_still_says_what_was_asked(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("line", ["no JSON", "[]", '{"other": 1}', '{"foreign": {}}', "1"])
-def test_anything_else_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+def test_another_file_is_refused_with_the_wrong_line(tmp_path: Path, line: str) -> None:
     file = tmp_path / "journal"
     file.write_text(f"{line}\n")
     with pytest.raises(InvalidJournal, match=":1: no line of a journal"):

@@ -18,12 +18,12 @@ def _accepted(data: bytes) -> bool:
     return True
 
 
-def test_a_seed_says_it_all() -> None:
+def test_the_seed_alone_decides_the_load() -> None:
     assert _load(700, 3) == _load(700, 3)
     assert _load(700, 3) != _load(700, 4)
 
 
-def test_so_many_transactions_are_sent_as_were_asked_for() -> None:
+def test_the_load_has_the_wanted_number_of_transactions() -> None:
     for transactions in (1, 7, 700):
         counted = {
             (step.key, place, body)
@@ -34,7 +34,7 @@ def test_so_many_transactions_are_sent_as_were_asked_for() -> None:
         assert len(counted) == transactions
 
 
-def test_the_gate_takes_just_what_the_load_says_it_takes() -> None:
+def test_exactly_the_bodies_marked_as_valid_are_valid() -> None:
     for step in _load(3_000, 5):
         assert tuple(map(_accepted, step.bodies)) == step.valid, step
 
@@ -49,7 +49,7 @@ def test_every_kind_is_sent_by_several_sources_in_many_streams() -> None:
     assert len({step.stream for step in load}) >= 20
 
 
-def test_no_stream_touches_what_another_makes() -> None:
+def test_no_stream_uses_the_rows_or_tables_of_another() -> None:
     owners: dict[str, set[str]] = {}
     rows: set[tuple[str, str | None, str | None]] = set()
     for step in _load(2_000, 6):
@@ -68,7 +68,7 @@ def test_no_stream_touches_what_another_makes() -> None:
     assert shared <= {*SHARED, STRICT}
 
 
-def test_what_needs_an_order_over_several_tables_names_its_ordering_key() -> None:
+def test_a_stream_over_several_tables_sends_an_ordering_key() -> None:
     for step in _load(2_000, 7):
         tables = {
             activity.table

@@ -1,5 +1,5 @@
-"""The plugins in supervisord (`rpcinterface`) and supervisorctl (`ctl`): `scale` and `roll`.
+"""The plugins of supervisord and of supervisorctl (`scale` and `roll`), each named for its host.
 
-supervisord.conf names both; everything else here is private to them. They run inside supervisord:
-they must not block it, nor import the server or the workers.
+supervisord.conf names both; the rest is private to them. The first runs inside supervisord, so it
+must not block, nor import the server or the workers.
 """

@@ -1,6 +1,6 @@
 """What HTTP needs whatever the API is: connections, limits, bodies, access, the log of requests.
 
-Knows no route and no verdict: it raises Refusal, which RENDER_REFUSAL of the application renders.
+Must not depend on routes or verdicts: it raises Refusal; the application's RENDER_REFUSAL renders.
 """
 
 from server.http import body, cors, refusal

@@ -1,8 +1,8 @@
 """Accepts connections from the listening socket, several in one turn of the event loop.
 
 uvloop accepts one a turn (https://github.com/libuv/libuv/pull/3696). Under load, a turn answers all
-requests that have arrived, a tenth of a second's work, so many new clients would wait for seconds:
-of 512 connections, the last was accepted after four.
+requests that have arrived, a tenth of a second's work, and new clients would wait for
+seconds: of 512 connections, the last was accepted after four.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""Sends hostile bodies to a real server and holds every answer against the rule.
+"""Sends hostile bodies to a real server and checks every answer against the rule.
 
-`python -m tests.support.hostile --count 200000 --seed 1` sends so many; `--only N` shows one.
+`python -m tests.support.hostile --count 200000 --seed 1` sends 200,000; `--only N` shows one.
 """
 
 import argparse
@@ -25,9 +25,9 @@ _ROUTES = ("/api/activities/validate", "/api/activities")
 
 
 def expected(one: Hostile, limit: int = LIMIT) -> set[int]:
-    """Say what the contract answers: 200, 400, 413 or 415. Independent of the server's own code.
+    """Return the statuses that the contract allows: 200, 400, 413 or 415.
 
-    Only a body that is too large and broken as well may be told either.
+    Independent of the server's code. Only a body that is too large and broken may have either.
     """
     if one.encoding not in _WBITS:
         return {415}
@@ -52,7 +52,7 @@ _WBITS: dict[str | None, int] = {None: 0, "gzip": 31, "deflate": 15}
 
 @functools.lru_cache(64)
 def _inflated(wire: bytes, wbits: int, limit: int) -> tuple[bytes, bool]:
-    """Return what comes out, cut some bytes past the limit, and whether the stream is whole."""
+    """Return the decoded bytes, cut after the limit, and whether the stream is complete."""
     inflater = zlib.decompressobj(wbits)
     body = bytearray()
     try:
@@ -75,7 +75,7 @@ class Tally:
 async def send(
     url: str, seed: int, numbers: Iterable[int], tally: Tally, clients: int = 32
 ) -> None:
-    """Send bodies of a seed, each to one of the two routes, and judge every answer."""
+    """Send bodies of a seed, each to one of the two routes, and check every answer."""
     each = iter(numbers)
     timeout = aiohttp.ClientTimeout(total=60)
 
@@ -109,14 +109,14 @@ async def _judged(
         return f"no answer: {type(error).__name__}: {error}"
     tally.slowest = max(tally.slowest, time.monotonic() - began)
     tally.statuses[status] += 1
-    if status == 503:  # deliberate: it says when to come again
+    if status == 503:  # deliberate: it has Retry-After
         return None if "Retry-After" in answer.headers else "503 without Retry-After"
     right = expected(one)
     if status not in right:
         return f"{status}, not {right}: {text[:200]!r}"
     verdict = json.loads(text)
     if verdict["status"] != status:
-        return f"the verdict says {verdict['status']} and HTTP {status}"
+        return f"the verdict has {verdict['status']} and HTTP {status}"
     if status == 200 and one.encoding is None and one.wire.strip() not in text:
         return "the payload is not the body as sent"
     return None

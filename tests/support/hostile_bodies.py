@@ -1,4 +1,4 @@
-"""Hostile bodies, each made from a seed and its number: one that did harm can be sent again."""
+"""Hostile bodies, each made from a seed and a number, so that a harmful one can be sent again."""
 
 import gzip
 import json
@@ -62,7 +62,7 @@ def _odd(rng: random.Random) -> Any:
 
 
 def _reshaped(rng: random.Random) -> str:
-    """Change a valid payload's values, keys and lists, and write it anew."""
+    """Change a valid payload's values, keys and lists, and serialize it again."""
     payload = json.loads(_valid(rng))
     for _ in range(rng.choice((1, 1, 2, 4))):
         held: Any = payload
@@ -96,7 +96,7 @@ def _change(rng: random.Random, held: Any, key: Any) -> None:
 
 
 def _spliced(rng: random.Random) -> str:
-    """Put a number, a text, a type or a name where the rule has its own ideas of them."""
+    """Replace a number, a text, a type or a name by one near the limits of the rule."""
     value, kind, name = "1", "INTEGER", "a"
     match rng.randrange(4):
         case 0:
@@ -148,7 +148,7 @@ def _deep(rng: random.Random) -> str:
 
 
 def _recoded(rng: random.Random) -> bytes:
-    """Write a valid body in another encoding, or with what editors and attackers put around it."""
+    """Write a valid body in another encoding, or with bytes that editors and attackers add."""
     body = _valid(rng)
     match rng.randrange(7):
         case 0:

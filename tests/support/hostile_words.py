@@ -1,4 +1,4 @@
-"""What hostile bodies are put together from: texts, numbers, types, names and bytes."""
+"""The parts of hostile bodies: texts, numbers, types, names and bytes."""
 
 TEXTS = (
     "", " ", "x", "\0", "\x7f", "é", "e\u0301", "ß", "İ", "\u017f", "\u212a", "日本", "😀",

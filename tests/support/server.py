@@ -18,13 +18,13 @@ from tests.support.processes import ROOT, Service
 from tests.support.server_in_process import NOWHERE
 
 LIMIT = 100_000
-"""Bytes of a body, where a test has it small."""
+"""MAX_BODY_BYTES of the tests that need a small one."""
 
 JSON = {"Content-Type": "application/json"}
 
 
 class Server(Service):
-    """`python -m ops.fleet.entrypoint server` on a socket that is open before it starts."""
+    """`python -m ops.fleet.entrypoint server` on a socket that is already open."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._listener = lifecycle.open_listener("127.0.0.1", 0)

@@ -35,7 +35,7 @@ def rpc_error(code: grpc.StatusCode, details: str = "as the test asks") -> grpc.
 
 
 class FakeTopic:
-    """Keeps what is published, call by call; fails and waits as it is told."""
+    """Keeps the published messages, call by call; fails and waits as the test asks."""
 
     def __init__(self) -> None:
         self.calls: list[list[Any]] = []
@@ -56,7 +56,7 @@ class FakeTopic:
         assert len(keys) == 1, "Pub/Sub takes one ordering key in a call"
         assert timeout > 0
         (key,) = keys
-        assert key not in self.under_way, "one key's messages are in two calls at once"
+        assert key not in self.under_way, "one key's messages are in two calls at the same time"
         self.under_way.append(key)
         try:
             await self.open.wait()
@@ -81,7 +81,7 @@ class FakeTopic:
         return [message for call in self.calls for message in call]
 
 
-class GateUnderTest:
+class InProcessServer:
     """A serving application, its address and a client."""
 
     def __init__(self, topic: FakeTopic, listener: socket.socket) -> None:
@@ -131,9 +131,9 @@ class GateUnderTest:
 
 
 @contextlib.asynccontextmanager
-async def gate_under_test(
+async def in_process_server(
     topic: FakeTopic, body_seconds: float = BODY_SECONDS, /, **settings: str
-) -> AsyncIterator[GateUnderTest]:
+) -> AsyncIterator[InProcessServer]:
     """Serve with these settings for the length of the block."""
     folder = tempfile.TemporaryDirectory()
     parsed = Settings.parse(
@@ -145,16 +145,18 @@ async def gate_under_test(
         yield topic
 
     listener = lifecycle.open_listener("127.0.0.1", 0)
-    gate = GateUnderTest(topic, listener)
+    server = InProcessServer(topic, listener)
     app = create_app(parsed, connect, body_seconds=body_seconds)
-    gate.serving = asyncio.create_task(lifecycle.serve(app, listener, gate.stop, idle_grace=0.3))
+    server.serving = asyncio.create_task(
+        lifecycle.serve(app, listener, server.stop, idle_grace=0.3)
+    )
     try:
         # Its socket takes connections before it serves; a test may be quicker than its start.
-        await gate.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        async with aiohttp.ClientSession() as gate.client:
-            yield gate
+        await server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with aiohttp.ClientSession() as server.client:
+            yield server
     finally:
         topic.open.set()
-        gate.stop.set()
-        await gate.serving
+        server.stop.set()
+        await server.serving
         folder.cleanup()

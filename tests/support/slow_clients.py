@@ -20,7 +20,7 @@ from tests.support.server_in_process import VALID
 
 SLOW = 50
 _HEAD = (
-    b"POST /api/activities HTTP/1.1\r\nHost: gate\r\nContent-Type: application/json\r\n"
+    b"POST /api/activities HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n" % len(VALID)
 )
 
@@ -29,12 +29,12 @@ class Times(NamedTuple):
     """A normal client's seconds for each request, without the slow ones and with them."""
 
     alone: list[float]
-    beside: list[float]
+    with_slow: list[float]
 
     @property
     def ratio(self) -> float:
-        """How many times longer the 99th percentile is beside the slow clients."""
-        return p99(self.beside) / p99(self.alone)
+        """The 99th percentile with the slow clients, as a multiple of that alone."""
+        return p99(self.with_slow) / p99(self.alone)
 
 
 def p99(seconds: list[float]) -> float:
@@ -44,17 +44,17 @@ def p99(seconds: list[float]) -> float:
 
 @contextlib.asynccontextmanager
 async def slow_clients(port: int, count: int = SLOW, every: float = 1.0) -> AsyncIterator[None]:
-    """Have so many clients connected that each send a byte of a request every so often."""
+    """Keep `count` clients connected that each send a byte of a request `every` seconds."""
 
     connected = asyncio.Semaphore(0)
 
-    async def drip(at_once: bytes, slowly: bytes) -> None:
+    async def drip(immediately: bytes, slowly: bytes) -> None:
         while True:  # until cancelled
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 connected.release()
                 with contextlib.closing(writer):
-                    writer.write(at_once)
+                    writer.write(immediately)
                     for byte in slowly:
                         await asyncio.sleep(every)
                         writer.write(bytes([byte]))
@@ -75,12 +75,12 @@ async def slow_clients(port: int, count: int = SLOW, every: float = 1.0) -> Asyn
 
 
 async def measured(port: int, rounds: int, requests: int) -> Times:
-    """Time a normal client in turns: a round alone, a round beside the slow clients."""
+    """Time a normal client in turns: a round alone, a round with the slow clients."""
     times = Times([], [])
     for _ in range(rounds):
         times.alone.extend(await _timed(port, requests))
         async with slow_clients(port):
-            times.beside.extend(await _timed(port, requests))
+            times.with_slow.extend(await _timed(port, requests))
     return times
 
 
@@ -115,10 +115,10 @@ def main() -> None:
     for name, seconds in times._asdict().items():
         median = statistics.median(seconds) * 1000
         sys.stdout.write(
-            f"{name:8} {len(seconds):7,} requests  p50 {median:6.2f} ms  p99"
+            f"{name:9} {len(seconds):7,} requests  p50 {median:6.2f} ms  p99"
             f" {p99(seconds) * 1000:6.2f} ms\n"
         )
-    sys.stdout.write(f"p99 beside {SLOW} slow clients: {times.ratio:.2f} times that alone\n")
+    sys.stdout.write(f"p99 with {SLOW} slow clients: {times.ratio:.2f} times that alone\n")
 
 
 if __name__ == "__main__":

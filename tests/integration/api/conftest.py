@@ -1,4 +1,4 @@
-"""The gate as supervisord runs it, with the embedded services behind it."""
+"""The server as supervisord runs it, with the embedded services behind it."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -21,7 +21,7 @@ PATHS = ("/api/activities", "/api/activities/validate")
 def verdict(
     server: Server, path: str, body: bytes, **headers: str
 ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
-    """POST, and return the answer when it is a verdict that says what HTTP says."""
+    """POST, and return the verdict; its status must be that of HTTP."""
     named = {**JSON, **{name.replace("_", "-"): text for name, text in headers.items()}}
     status, answer, got = server.ask(path, body, named)
     assert list(answer) == KEYS
@@ -106,7 +106,7 @@ def key(
     return {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
 
 
-def test_keys_are_taken_up_and_revoked_without_a_restart(
+def test_keys_are_created_and_revoked_without_a_restart(
     guarded: Server, key: dict[str, str]
 ) -> None:
     path = "/api/activities/validate"

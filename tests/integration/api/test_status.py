@@ -1,4 +1,4 @@
-"""`GET /api/activities/{id}`: what the ledger says of a transaction."""
+"""`GET /api/activities/{id}`: a transaction's row of the ledger."""
 
 import json
 import urllib.parse
@@ -13,7 +13,7 @@ from ops.runtime.api_keys import mint
 from ops.runtime.settings import Settings
 from schema import LEDGER_COLUMNS, LEDGER_TABLE
 from tests.support.server import Server
-from tests.support.server_in_process import FakeTopic, gate_under_test
+from tests.support.server_in_process import FakeTopic, in_process_server
 
 COLUMNS = [column.name for column in LEDGER_COLUMNS]
 RECEIVED = "2026-01-01T10:00:00+00:00"
@@ -43,7 +43,7 @@ def settle(around: dict[str, str]) -> Settle:
     return write
 
 
-def test_an_applied_transaction_is_told_with_its_times(server: Server, settle: Settle) -> None:
+def test_an_applied_transaction_has_its_times(server: Server, settle: Settle) -> None:
     settle(id="one", ordering_key="t1")
 
     status, row, _ = server.ask("/api/activities/one")
@@ -67,7 +67,7 @@ def test_an_applied_transaction_is_told_with_its_times(server: Server, settle: S
     }
 
 
-def test_a_rejected_transaction_is_told_with_its_reason(server: Server, settle: Settle) -> None:
+def test_a_rejected_transaction_has_its_reason(server: Server, settle: Settle) -> None:
     settle(id="bad", state="rejected", reason="table_missing", error="there is no table t9")
 
     status, row, _ = server.ask("/api/activities/bad")
@@ -76,7 +76,7 @@ def test_a_rejected_transaction_is_told_with_its_reason(server: Server, settle: 
 
 
 @pytest.mark.parametrize("settled_at", [SETTLED, "2026-01-01T10:00:09+00:00"])
-def test_another_body_under_the_same_id_is_told_as_a_conflict(
+def test_another_body_under_the_same_id_is_a_conflict(
     server: Server, settle: Settle, settled_at: str
 ) -> None:
     name = f"twice {settled_at}"
@@ -95,7 +95,9 @@ def test_another_body_under_the_same_id_is_told_as_a_conflict(
 @pytest.mark.parametrize(
     "name", ["unknown", "é😀", "a/b", "' OR 1=1 --", "x" * 1_024, "x" * 1_025, "a\nb", "a\0b", "%"]
 )
-def test_what_is_not_settled_is_a_404_with_a_clear_message(server: Server, name: str) -> None:
+def test_a_transaction_that_is_not_settled_is_a_404_with_a_clear_message(
+    server: Server, name: str
+) -> None:
     status, answer, _ = server.ask(f"/api/activities/{urllib.parse.quote(name, safe='')}")
 
     assert (status, answer["message"], answer["payload"]) == (404, "Not Found", None)
@@ -112,7 +114,7 @@ def test_an_id_is_found_whatever_characters_it_has(server: Server, settle: Settl
 
 
 @pytest.mark.parametrize("path", ["/api/activities/validate", "/api/activities/batch"])
-def test_the_routes_of_posts_are_no_ids(server: Server, path: str) -> None:
+def test_the_paths_of_post_routes_are_no_ids(server: Server, path: str) -> None:
     status, _, headers = server.ask(path)
     assert (status, headers["Allow"]) == (405, "POST")
 
@@ -133,10 +135,10 @@ def test_a_key_sees_its_own_transactions_alone(
 
 
 async def test_a_warehouse_that_is_away_is_a_503_and_nothing_else_suffers() -> None:
-    async with gate_under_test(FakeTopic(), BIGQUERY_EMULATOR_HOST="127.0.0.1:9") as gate:
-        async with gate.client.get(f"{gate.url}/api/activities/x") as answer:
-            verdict = await gate.verdict(answer)
+    async with in_process_server(FakeTopic(), BIGQUERY_EMULATOR_HOST="127.0.0.1:9") as server:
+        async with server.client.get(f"{server.url}/api/activities/x") as answer:
+            verdict = await server.verdict(answer)
             assert (answer.status, verdict["message"]) == (503, "Unavailable")
             assert int(answer.headers["Retry-After"]) > 0
             assert "127.0.0.1" not in json.dumps(verdict)
-        assert (await gate.get("/readyz"))[0] == 200
+        assert (await server.get("/readyz"))[0] == 200

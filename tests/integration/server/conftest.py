@@ -1,11 +1,11 @@
-"""A gate on a real socket, with a topic that the test commands."""
+"""A server on a real socket, with a topic that the test commands."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from ops.runtime import pushgateway
-from tests.support.server_in_process import FakeTopic, GateUnderTest, gate_under_test
+from tests.support.server_in_process import FakeTopic, InProcessServer, in_process_server
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,6 @@ async def topic() -> FakeTopic:
 
 
 @pytest.fixture
-async def gate(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
-    async with gate_under_test(topic, MAX_BODY_BYTES="10000", MAX_IN_FLIGHT="20") as gate:
-        yield gate
+async def server(topic: FakeTopic) -> AsyncIterator[InProcessServer]:
+    async with in_process_server(topic, MAX_BODY_BYTES="10000", MAX_IN_FLIGHT="20") as server:
+        yield server

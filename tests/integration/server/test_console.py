@@ -12,7 +12,7 @@ from aiohttp import web
 from ops.runtime import api_keys as keys
 from tests.support import browser
 from tests.support.browser import Browser
-from tests.support.server_in_process import NOWHERE, FakeTopic, GateUnderTest, gate_under_test
+from tests.support.server_in_process import NOWHERE, FakeTopic, InProcessServer, in_process_server
 
 NOBODY: dict[str, Any] = {
     "PUBSUB_EMULATOR_HOST": NOWHERE,
@@ -27,13 +27,13 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def gate(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
-    async with gate_under_test(topic, **NOBODY) as gate:
-        yield gate
+async def server(topic: FakeTopic) -> AsyncIterator[InProcessServer]:
+    async with in_process_server(topic, **NOBODY) as server:
+        yield server
 
 
-async def test_the_page_is_html_that_may_run_only_its_own_script(gate: GateUnderTest) -> None:
-    async with gate.client.get(gate.url + "/") as answer:
+async def test_the_page_is_html_that_may_run_only_its_own_script(server: InProcessServer) -> None:
+    async with server.client.get(server.url + "/") as answer:
         assert (answer.status, answer.content_type) == (200, "text/html")
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -41,13 +41,13 @@ async def test_the_page_is_html_that_may_run_only_its_own_script(gate: GateUnder
 
 
 async def test_with_every_source_down_the_state_reports_it_in_time(
-    gate: GateUnderTest,
+    server: InProcessServer,
 ) -> None:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(20):
         while True:
             began = loop.time()
-            async with gate.client.get(gate.url + "/console/state") as answer:
+            async with server.client.get(server.url + "/console/state") as answer:
                 assert answer.status == 200
                 assert answer.headers["Cache-Control"] == "no-store"
                 state = json.loads(await answer.read())
@@ -59,7 +59,7 @@ async def test_with_every_source_down_the_state_reports_it_in_time(
             await asyncio.sleep(0.1)
     assert state["totals"] is None
     assert all(source["fault"] for source in sources.values())
-    assert (await gate.post(b'{"activities": []}'))[0] == 400, "the server still works"
+    assert (await server.post(b'{"activities": []}'))[0] == 400, "the server still works"
 
 
 async def test_however_many_watch_the_pushgateway_is_queried_once_a_second(
@@ -82,10 +82,10 @@ async def test_however_many_watch_the_pushgateway_is_queried_once_a_second(
     port = runner.addresses[0][1]
     try:
         there = {**NOBODY, "PUSHGATEWAY_PROMETHEUS_HOST": f"127.0.0.1:{port}"}
-        async with gate_under_test(topic, **there) as gate:
+        async with in_process_server(topic, **there) as server:
 
             async def watch() -> None:
-                async with gate.client.get(gate.url + "/console/state") as answer:
+                async with server.client.get(server.url + "/console/state") as answer:
                     assert (await answer.json())["processes"][0]["name"] == "server_00"
 
             for _ in range(3):
@@ -102,12 +102,12 @@ async def test_with_api_keys_the_page_is_open_and_its_state_is_not(
     file = tmp_path / "keys"
     text, key = keys.mint("orders", "2024-01-01T00:00:00Z")
     file.write_text(key.line())
-    async with gate_under_test(topic, **NOBODY, API_KEYS_FILE=str(file)) as gate:
-        async with gate.client.get(gate.url + "/") as answer:
+    async with in_process_server(topic, **NOBODY, API_KEYS_FILE=str(file)) as server:
+        async with server.client.get(server.url + "/") as answer:
             assert answer.status == 200
-        assert (await gate.get("/console/state"))[0] == 401
+        assert (await server.get("/console/state"))[0] == 401
         right = {"Authorization": f"Bearer {text}"}
-        async with gate.client.get(gate.url + "/console/state", headers=right) as answer:
+        async with server.client.get(server.url + "/console/state", headers=right) as answer:
             assert answer.status == 200
 
 
@@ -119,11 +119,11 @@ async def test_the_page_asks_for_the_key_uses_it_and_keeps_it_nowhere(
     text, key = keys.mint("orders", "2024-01-01T00:00:00Z")
     file.write_text(key.line())
     async with (
-        gate_under_test(topic, **NOBODY, API_KEYS_FILE=str(file)) as gate,
+        in_process_server(topic, **NOBODY, API_KEYS_FILE=str(file)) as server,
         Browser() as chromium,
         chromium.page() as page,
     ):
-        await page.open(gate.url + "/")
+        await page.open(server.url + "/")
         await page.until("document.querySelector('#live').textContent === 'locked'")
         assert "need an API key" in await page.text("#key-note")
         await page.run("document.querySelector('#key').focus()")
@@ -142,8 +142,11 @@ async def test_the_page_asks_for_the_key_uses_it_and_keeps_it_nowhere(
         assert text not in "".join(page.requested)
 
 
-async def test_a_server_that_drains_queries_no_source(gate: GateUnderTest) -> None:
-    async with aiohttp.ClientSession() as client, client.get(gate.url + "/console/state") as answer:
+async def test_a_server_that_drains_queries_no_source(server: InProcessServer) -> None:
+    async with (
+        aiohttp.ClientSession() as client,
+        client.get(server.url + "/console/state") as answer,
+    ):
         assert answer.status == 200
-    gate.stop.set()
-    await gate.serving
+    server.stop.set()
+    await server.serving

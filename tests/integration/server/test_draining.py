@@ -1,4 +1,4 @@
-"""A server that is told to stop loses no request that a client was right to send."""
+"""A server that stops loses no request that a client could rightly send."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server import lifecycle
 from tests.support.processes import ROOT, Service, eventually, free_port
-from tests.support.server_in_process import NOWHERE, VALID, FakeTopic, GateUnderTest
+from tests.support.server_in_process import NOWHERE, VALID, FakeTopic, InProcessServer
 
 REQUEST = (
     b"POST /api/activities HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(VALID) + VALID
@@ -34,16 +34,16 @@ async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         return head, await reader.readexactly(length)
 
 
-async def test_an_open_connection_is_answered_once_more_and_told_to_close(
-    gate: GateUnderTest,
+async def test_an_open_connection_is_answered_once_more_with_connection_close(
+    server: InProcessServer,
 ) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(REQUEST)
     head, _ = await answer(reader)
     assert b"Connection: close" not in head
 
-    gate.stop.set()
-    await eventually(lambda: _refused(gate.port))
+    server.stop.set()
+    await eventually(lambda: _refused(server.port))
     writer.write(REQUEST)
     head, body = await answer(reader)
 
@@ -52,7 +52,7 @@ async def test_an_open_connection_is_answered_once_more_and_told_to_close(
     assert json.loads(body)["message"] == "Valid Schema"
     assert await reader.read() == b""
     writer.close()
-    await asyncio.wait_for(gate.serving, 10)
+    await asyncio.wait_for(server.serving, 10)
 
 
 async def _refused(port: int) -> bool:
@@ -64,29 +64,29 @@ async def _refused(port: int) -> bool:
     return False
 
 
-async def test_a_request_under_way_is_finished_and_published(gate: GateUnderTest) -> None:
-    gate.topic.open.clear()
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+async def test_a_request_under_way_is_finished_and_published(server: InProcessServer) -> None:
+    server.topic.open.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(REQUEST)
-    await eventually(lambda: gate.topic.under_way)
+    await eventually(lambda: server.topic.under_way)
 
-    gate.stop.set()
-    await eventually(lambda: _refused(gate.port))
-    gate.topic.open.set()
+    server.stop.set()
+    await eventually(lambda: _refused(server.port))
+    server.topic.open.set()
 
     head, _ = await answer(reader)
     assert head.startswith(b"HTTP/1.1 200")
     writer.close()
-    await asyncio.wait_for(gate.serving, 10)
-    assert len(gate.topic.messages) == 1
+    await asyncio.wait_for(server.serving, 10)
+    assert len(server.topic.messages) == 1
 
 
-async def test_a_body_that_still_comes_in_is_waited_for(gate: GateUnderTest) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+async def test_a_body_that_still_comes_in_is_waited_for(server: InProcessServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(REQUEST[:-20])
     await asyncio.sleep(0)
-    await gate.get("/healthz")
-    gate.stop.set()
+    await server.get("/healthz")
+    server.stop.set()
     for byte in REQUEST[-20:]:  # for longer than a silent connection is borne
         await asyncio.sleep(0.03)
         writer.write(bytes([byte]))
@@ -96,19 +96,19 @@ async def test_a_body_that_still_comes_in_is_waited_for(gate: GateUnderTest) -> 
     writer.close()
 
 
-async def test_a_silent_connection_does_not_hold_the_server_up(gate: GateUnderTest) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-    gate.stop.set()
+async def test_a_silent_connection_does_not_hold_the_server_up(server: InProcessServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    server.stop.set()
 
-    await asyncio.wait_for(gate.serving, 5)
+    await asyncio.wait_for(server.serving, 5)
     assert await reader.read() == b""
     writer.close()
 
 
-async def test_not_ready_while_leaving(gate: GateUnderTest) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
-    gate.stop.set()
-    await eventually(lambda: _refused(gate.port))
+async def test_not_ready_while_draining(server: InProcessServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    server.stop.set()
+    await eventually(lambda: _refused(server.port))
     writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
 
     head, _ = await answer(reader)
@@ -117,27 +117,27 @@ async def test_not_ready_while_leaving(gate: GateUnderTest) -> None:
 
 
 async def test_a_client_that_leaves_does_not_take_its_transaction_back(
-    gate: GateUnderTest, topic: FakeTopic
+    server: InProcessServer, topic: FakeTopic
 ) -> None:
     topic.open.clear()
-    _, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(REQUEST)
     await eventually(lambda: topic.under_way)
     writer.transport.abort()
-    await gate.get("/healthz")
+    await server.get("/healthz")
 
     topic.open.set()
     await eventually(lambda: topic.messages)
 
 
-async def test_a_client_that_leaves_in_its_body_disturbs_no_one(gate: GateUnderTest) -> None:
+async def test_a_client_that_leaves_in_its_body_disturbs_no_one(server: InProcessServer) -> None:
     for _ in range(5):
-        _, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(REQUEST[:-5])
-        await gate.get("/healthz")
+        await server.get("/healthz")
         writer.transport.abort()
-    assert (await gate.post(VALID))[0] == 200
-    assert len(gate.topic.messages) == 1
+    assert (await server.post(VALID))[0] == 200
+    assert len(server.topic.messages) == 1
 
 
 class Siblings:
@@ -187,7 +187,7 @@ class Siblings:
 
 @pytest.fixture
 async def pubsub(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
-    """A durable local Pub/Sub with the gate's topic; the settings that lead there."""
+    """A durable local Pub/Sub with the server's topic; the settings that lead there."""
     variables = {
         "PROJECT_ID": "",
         "STATE_DIR": str(tmp_path),

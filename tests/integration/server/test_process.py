@@ -33,7 +33,7 @@ def answers(port: int, message: str = "Alive") -> bool:
         return False
 
 
-def test_a_taken_port_ends_it_with_one_clear_line() -> None:
+def test_a_taken_port_stops_it_with_one_clear_line() -> None:
     with contextlib.closing(lifecycle.open_listener("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with Service.module("server", PORT=str(port), **VARIABLES) as server:
@@ -43,14 +43,14 @@ def test_a_taken_port_ends_it_with_one_clear_line() -> None:
             )
 
 
-def test_wrong_settings_end_it_with_all_of_them_named() -> None:
+def test_wrong_settings_stop_it_and_are_all_listed() -> None:
     with Service.module("server", **VARIABLES, MAX_BODY_BYTES="much", LOG_LEVEL="loud") as server:
         assert server.wait(20) == 78
         assert "MAX_BODY_BYTES='much'" in server.output
         assert "LOG_LEVEL='loud'" in server.output
 
 
-def test_without_pubsub_it_lives_says_that_it_is_not_ready_and_ends_well() -> None:
+def test_without_pubsub_it_is_alive_but_not_ready_and_stops_cleanly() -> None:
     port = free_port()
     with Service.module("server", PORT=str(port), **VARIABLES) as server:
         server.wait_for_port(f"127.0.0.1:{port}")

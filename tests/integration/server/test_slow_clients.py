@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.server_in_process import VALID, FakeTopic, GateUnderTest, gate_under_test
+from tests.support.server_in_process import VALID, FakeTopic, InProcessServer, in_process_server
 
 HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
 @pytest.fixture
-async def impatient(topic: FakeTopic) -> AsyncIterator[GateUnderTest]:
-    async with gate_under_test(topic, 0.3) as gate:
-        yield gate
+async def impatient(topic: FakeTopic) -> AsyncIterator[InProcessServer]:
+    async with in_process_server(topic, 0.3) as server:
+        yield server
 
 
 async def test_a_body_that_does_not_come_is_timed_out_and_the_connection_closed(
-    impatient: GateUnderTest,
+    impatient: InProcessServer,
 ) -> None:
     answer = await impatient.raw(HEAD % (b"/api/activities", len(VALID)) + VALID[:-1])
     head, _, verdict = answer.partition(b"\r\n\r\n")
@@ -29,7 +29,7 @@ async def test_a_body_that_does_not_come_is_timed_out_and_the_connection_closed(
 
 
 async def test_a_line_of_a_batch_that_does_not_come_ends_its_results(
-    impatient: GateUnderTest,
+    impatient: InProcessServer,
 ) -> None:
     answer = await impatient.raw(
         HEAD % (b"/api/activities/batch", 1_000) + VALID + b"\n" + VALID[:9]
@@ -40,12 +40,12 @@ async def test_a_line_of_a_batch_that_does_not_come_ends_its_results(
     assert len(impatient.topic.messages) == 1
 
 
-async def test_many_slow_clients_take_no_place_from_the_others(gate: GateUnderTest) -> None:
-    slow = [await asyncio.open_connection("127.0.0.1", gate.port) for _ in range(60)]
+async def test_many_slow_clients_take_no_place_from_the_others(server: InProcessServer) -> None:
+    slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
     for _, writer in slow:
         writer.write(HEAD % (b"/api/activities", len(VALID)) + VALID[:1])
 
-    assert (await gate.post(VALID))[0] == 200
+    assert (await server.post(VALID))[0] == 200
     for _, writer in slow:
         writer.write(VALID[1:])
     for reader, _ in slow:

@@ -16,8 +16,8 @@ from tests.support.server_in_process import (
     INSERT,
     VALID,
     FakeTopic,
-    GateUnderTest,
-    gate_under_test,
+    InProcessServer,
+    in_process_server,
     rpc_error,
 )
 
@@ -25,16 +25,16 @@ LIMIT = 10_000
 
 
 def padded(size: int) -> bytes:
-    """Return a valid body of just so many bytes."""
+    """Return a valid body of this size."""
     return VALID + b" " * (size - len(VALID))
 
 
 async def test_a_valid_transaction_is_published_before_it_is_answered(
-    gate: GateUnderTest,
+    server: InProcessServer,
 ) -> None:
-    status, verdict = await gate.post(VALID, Content_Type="application/json")
+    status, verdict = await server.post(VALID, Content_Type="application/json")
 
-    (message,) = gate.topic.messages
+    (message,) = server.topic.messages
     assert status == 200
     assert verdict == {
         "status": 200,
@@ -50,42 +50,42 @@ async def test_a_valid_transaction_is_published_before_it_is_answered(
     assert message.attributes["received_at"].endswith("+00:00")
 
 
-async def test_no_answer_comes_before_the_confirmation(gate: GateUnderTest) -> None:
-    gate.topic.open.clear()
-    waiting = asyncio.create_task(gate.post(VALID))
-    await eventually(lambda: gate.topic.under_way)
+async def test_no_answer_comes_before_the_confirmation(server: InProcessServer) -> None:
+    server.topic.open.clear()
+    waiting = asyncio.create_task(server.post(VALID))
+    await eventually(lambda: server.topic.under_way)
 
     assert not waiting.done()
-    gate.topic.open.set()
+    server.topic.open.set()
     assert (await waiting)[0] == 200
 
 
-async def test_the_payload_is_answered_byte_for_byte(gate: GateUnderTest) -> None:
+async def test_the_payload_is_answered_byte_for_byte(server: InProcessServer) -> None:
     body = VALID.replace(b": [", b" :\n\t[").replace(b'"x"', rb'"\u0041\ud83d\ude00 \/"')
 
-    async with gate.client.post(gate.url + "/api/activities", data=body) as answer:
-        # aiohttp's own type for bytes, which the gate does not take
+    async with server.client.post(server.url + "/api/activities", data=body) as answer:
+        # aiohttp's own type for bytes, which the server does not take
         assert answer.status == 415
-    async with gate.client.post(
-        gate.url + "/api/activities", data=body, headers={"Content-Type": "application/json"}
+    async with server.client.post(
+        server.url + "/api/activities", data=body, headers={"Content-Type": "application/json"}
     ) as answer:
         assert body in await answer.read()
 
 
-async def test_validate_answers_the_verdict_and_publishes_nothing(gate: GateUnderTest) -> None:
-    status, verdict = await gate.post(VALID, "/api/activities/validate")
+async def test_validate_answers_the_verdict_and_publishes_nothing(server: InProcessServer) -> None:
+    status, verdict = await server.post(VALID, "/api/activities/validate")
 
     assert (status, verdict["message"], verdict["id"]) == (200, "Valid Schema", None)
     assert verdict["payload"] == json.loads(VALID)
-    assert (await gate.post(b"{}", "/api/activities/validate"))[0] == 400
-    assert gate.topic.messages == []
+    assert (await server.post(b"{}", "/api/activities/validate"))[0] == 400
+    assert server.topic.messages == []
 
 
-async def test_every_fault_is_named_with_its_pointer(gate: GateUnderTest) -> None:
+async def test_every_fault_is_named_with_its_pointer(server: InProcessServer) -> None:
     broken = {**INSERT, "operation": "upsert", "col_types": ["INTEGER", "NOPE"]}
     body = json.dumps({"activities": [broken], "extra": 1}).encode()
 
-    status, verdict = await gate.post(body)
+    status, verdict = await server.post(body)
 
     assert (status, verdict["message"], verdict["id"]) == (400, "Invalid Schema", None)
     assert {(fault["pointer"], fault["rule"]) for fault in verdict["error"]} == {
@@ -95,7 +95,7 @@ async def test_every_fault_is_named_with_its_pointer(gate: GateUnderTest) -> Non
     }
     assert {tuple(fault) for fault in verdict["error"]} == {("pointer", "rule", "message", "got")}
     assert verdict["payload"] == json.loads(body)
-    assert gate.topic.messages == []
+    assert server.topic.messages == []
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,10 @@ async def test_every_fault_is_named_with_its_pointer(gate: GateUnderTest) -> Non
         b"[" * 9_000,
     ],
 )
-async def test_what_is_not_json_is_told_so(gate: GateUnderTest, body: bytes | None) -> None:
-    status, verdict = await gate.post(body)
+async def test_a_body_that_is_not_json_is_invalid_json(
+    server: InProcessServer, body: bytes | None
+) -> None:
+    status, verdict = await server.post(body)
 
     assert (status, verdict["message"], verdict["payload"]) == (400, "Invalid JSON", None)
     assert [fault["rule"] for fault in verdict["error"]] == ["json"]
@@ -126,25 +128,25 @@ async def test_what_is_not_json_is_told_so(gate: GateUnderTest, body: bytes | No
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"]
 )
-async def test_json_by_its_type_is_taken(gate: GateUnderTest, kind: str) -> None:
-    assert (await gate.post(VALID, Content_Type=kind))[0] == 200
+async def test_json_by_its_type_is_taken(server: InProcessServer, kind: str) -> None:
+    assert (await server.post(VALID, Content_Type=kind))[0] == 200
 
 
-async def test_no_content_type_counts_as_json(gate: GateUnderTest) -> None:
-    assert (await gate.post(VALID))[0] == 200
+async def test_no_content_type_counts_as_json(server: InProcessServer) -> None:
+    assert (await server.post(VALID))[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "json", "*/*"])
-async def test_another_type_is_unsupported(gate: GateUnderTest, kind: str) -> None:
-    status, verdict = await gate.post(VALID, Content_Type=kind)
+async def test_another_type_is_unsupported(server: InProcessServer, kind: str) -> None:
+    status, verdict = await server.post(VALID, Content_Type=kind)
 
     assert (status, verdict["message"]) == (415, "Unsupported Media Type")
     assert verdict["error"][0]["rule"] == "media_type"
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "bogus"])
-async def test_an_unknown_encoding_is_unsupported(gate: GateUnderTest, encoding: str) -> None:
-    status, verdict = await gate.post(VALID, Content_Encoding=encoding)
+async def test_an_unknown_encoding_is_unsupported(server: InProcessServer, encoding: str) -> None:
+    status, verdict = await server.post(VALID, Content_Encoding=encoding)
 
     assert (status, verdict["message"]) == (415, "Unsupported Media Type")
     assert verdict["error"][0]["rule"] == "content_encoding"
@@ -161,10 +163,10 @@ async def test_an_unknown_encoding_is_unsupported(gate: GateUnderTest, encoding:
     ],
 )
 async def test_a_compressed_body_is_published_as_it_was_before(
-    gate: GateUnderTest, encoding: str, body: bytes
+    server: InProcessServer, encoding: str, body: bytes
 ) -> None:
-    assert (await gate.post(body, Content_Encoding=encoding))[0] == 200
-    assert gate.topic.messages[0].data == VALID
+    assert (await server.post(body, Content_Encoding=encoding))[0] == 200
+    assert server.topic.messages[0].data == VALID
 
 
 @pytest.mark.parametrize(
@@ -177,60 +179,62 @@ async def test_a_compressed_body_is_published_as_it_was_before(
         gzip.compress(VALID)[:-8] + b"\0" * 8,
     ],
 )
-async def test_a_broken_compressed_body_is_no_json(gate: GateUnderTest, body: bytes) -> None:
-    status, verdict = await gate.post(body, Content_Encoding="gzip")
+async def test_a_broken_compressed_body_is_no_json(server: InProcessServer, body: bytes) -> None:
+    status, verdict = await server.post(body, Content_Encoding="gzip")
 
     assert (status, verdict["message"], verdict["payload"]) == (400, "Invalid JSON", None)
 
 
-async def test_the_size_limit_is_exact(gate: GateUnderTest) -> None:
-    assert (await gate.post(padded(LIMIT)))[0] == 200
-    status, verdict = await gate.post(padded(LIMIT + 1))
+async def test_the_size_limit_is_exact(server: InProcessServer) -> None:
+    assert (await server.post(padded(LIMIT)))[0] == 200
+    status, verdict = await server.post(padded(LIMIT + 1))
     assert (status, verdict["message"]) == (413, "Payload Too Large")
 
 
-async def test_the_size_limit_holds_after_decompression(gate: GateUnderTest) -> None:
+async def test_the_size_limit_holds_after_decompression(server: InProcessServer) -> None:
     async def post(size: int) -> int:
         body = gzip.compress(padded(size))
-        return (await gate.post(body, Content_Encoding="gzip"))[0]
+        return (await server.post(body, Content_Encoding="gzip"))[0]
 
     assert await post(LIMIT) == 200
     assert await post(LIMIT + 1) == 413
 
 
-async def test_the_size_limit_holds_for_a_body_of_unknown_length(gate: GateUnderTest) -> None:
+async def test_the_size_limit_holds_for_a_body_of_unknown_length(server: InProcessServer) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    answer = await gate.raw(
+    answer = await server.raw(
         b"POST /api/activities HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n"
     )
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-async def test_a_client_that_asks_first_is_told_before_it_sends(gate: GateUnderTest) -> None:
+async def test_a_client_that_expects_100_continue_gets_it_before_it_sends(
+    server: InProcessServer,
+) -> None:
     head = b"POST /api/activities HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     asked = head + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
 
-    refused = await gate.raw(asked % 1_000_000)
+    refused = await server.raw(asked % 1_000_000)
     assert refused.startswith(b"HTTP/1.1 413")
 
-    taken = await gate.raw(asked % len(VALID) + VALID)
+    taken = await server.raw(asked % len(VALID) + VALID)
     assert b" 200 OK" in taken
 
 
-async def test_the_same_idempotency_key_gives_the_same_id(gate: GateUnderTest) -> None:
-    first = (await gate.post(VALID, Idempotency_Key="order 17"))[1]
-    again = (await gate.post(VALID, Idempotency_Key="order 17"))[1]
-    other = (await gate.post(VALID, Idempotency_Key="order 18"))[1]
+async def test_the_same_idempotency_key_gives_the_same_id(server: InProcessServer) -> None:
+    first = (await server.post(VALID, Idempotency_Key="order 17"))[1]
+    again = (await server.post(VALID, Idempotency_Key="order 17"))[1]
+    other = (await server.post(VALID, Idempotency_Key="order 18"))[1]
 
     assert first["id"] == again["id"] == schema.derive_id("", "order 17")
     assert other["id"] != first["id"]
-    assert (await gate.post(VALID))[1]["id"] != (await gate.post(VALID))[1]["id"]
+    assert (await server.post(VALID))[1]["id"] != (await server.post(VALID))[1]["id"]
 
 
-async def test_an_ordering_key_overrides_the_table(gate: GateUnderTest) -> None:
-    await gate.post(VALID, Ordering_Key="customer 9 \u00e9")
-    assert gate.topic.messages[0].ordering_key == "customer 9 \u00e9"
+async def test_an_ordering_key_overrides_the_table(server: InProcessServer) -> None:
+    await server.post(VALID, Ordering_Key="customer 9 \u00e9")
+    assert server.topic.messages[0].ordering_key == "customer 9 \u00e9"
 
 
 @pytest.mark.parametrize(
@@ -246,22 +250,24 @@ async def test_an_ordering_key_overrides_the_table(gate: GateUnderTest) -> None:
     ],
 )
 async def test_a_key_that_does_not_fit_is_a_fault_like_any_other(
-    gate: GateUnderTest, headers: dict[str, str], rules: list[str]
+    server: InProcessServer, headers: dict[str, str], rules: list[str]
 ) -> None:
-    status, verdict = await gate.post(VALID, **headers)
+    status, verdict = await server.post(VALID, **headers)
     assert (status, verdict["message"]) == (400, "Invalid Schema")
     assert [fault["rule"] for fault in verdict["error"]] == rules
 
-    _, verdict = await gate.post(b"{}", **headers)
+    _, verdict = await server.post(b"{}", **headers)
     assert [fault["rule"] for fault in verdict["error"]] == [*rules, "required"]
-    assert gate.topic.messages == []
+    assert server.topic.messages == []
 
 
 @pytest.mark.parametrize(
     "line", [b"Idempotency-Key: b\r\nIdempotency-Key: a", b"Ordering-Key: \xff"]
 )
-async def test_a_key_that_cannot_be_understood_is_a_fault(gate: GateUnderTest, line: bytes) -> None:
-    answer = await gate.raw(
+async def test_a_repeated_or_undecodable_key_is_a_fault(
+    server: InProcessServer, line: bytes
+) -> None:
+    answer = await server.raw(
         b"POST /api/activities HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         + line
         + b"\r\nContent-Length: %d\r\n\r\n" % len(VALID)
@@ -270,47 +276,53 @@ async def test_a_key_that_cannot_be_understood_is_a_fault(gate: GateUnderTest, l
     assert b"Invalid Schema" in answer
 
 
-async def test_keys_of_the_greatest_length_are_taken(gate: GateUnderTest) -> None:
+async def test_keys_of_the_greatest_length_are_taken(server: InProcessServer) -> None:
     headers = {"Idempotency_Key": "\u00e9" * 255, "Ordering_Key": "\u00e9" * 512}
-    assert (await gate.post(VALID, **headers))[0] == 200
+    assert (await server.post(VALID, **headers))[0] == 200
 
 
-async def test_a_transaction_that_pubsub_does_not_take_is_unavailable(gate: GateUnderTest) -> None:
-    gate.topic.errors = [rpc_error(grpc.StatusCode.PERMISSION_DENIED)]
+async def test_a_transaction_that_pubsub_does_not_take_is_unavailable(
+    server: InProcessServer,
+) -> None:
+    server.topic.errors = [rpc_error(grpc.StatusCode.PERMISSION_DENIED)]
 
-    async with gate.client.post(
-        gate.url + "/api/activities", data=VALID, headers={"Content-Type": "application/json"}
+    async with server.client.post(
+        server.url + "/api/activities", data=VALID, headers={"Content-Type": "application/json"}
     ) as answer:
-        verdict = await gate.verdict(answer)
+        verdict = await server.verdict(answer)
 
     assert (verdict["status"], verdict["message"], verdict["id"]) == (503, "Unavailable", None)
     assert int(answer.headers["Retry-After"]) > 0
     assert "as the test asks" not in json.dumps(verdict)
-    assert (await gate.post(VALID))[0] == 200
+    assert (await server.post(VALID))[0] == 200
 
 
-async def test_past_the_places_requests_are_shed_and_then_taken_again(gate: GateUnderTest) -> None:
-    gate.topic.open.clear()
-    waiting = [asyncio.create_task(gate.post(VALID)) for _ in range(20)]
-    await eventually(lambda: gate.topic.under_way)
+async def test_too_many_requests_are_refused_and_later_ones_accepted(
+    server: InProcessServer,
+) -> None:
+    server.topic.open.clear()
+    waiting = [asyncio.create_task(server.post(VALID)) for _ in range(20)]
+    await eventually(lambda: server.topic.under_way)
 
     async def shed() -> bool:
-        return (await gate.post(VALID, "/api/activities/validate"))[0] == 503
+        return (await server.post(VALID, "/api/activities/validate"))[0] == 503
 
     await eventually(shed)
-    assert (await gate.get("/healthz"))[0] == 200
+    assert (await server.get("/healthz"))[0] == 200
 
-    gate.topic.open.set()
+    server.topic.open.set()
     assert {status for status, _ in await asyncio.gather(*waiting)} == {200}
-    assert (await gate.post(VALID))[0] == 200
+    assert (await server.post(VALID))[0] == 200
 
 
-async def test_an_unknown_route_and_a_wrong_method_are_verdicts_too(gate: GateUnderTest) -> None:
-    status, verdict = await gate.get("/nowhere")
+async def test_an_unknown_route_and_a_wrong_method_are_verdicts_too(
+    server: InProcessServer,
+) -> None:
+    status, verdict = await server.get("/nowhere")
     assert (status, verdict["message"]) == (404, "Not Found")
 
-    async with gate.client.delete(gate.url + "/api/activities") as answer:
-        verdict = await gate.verdict(answer)
+    async with server.client.delete(server.url + "/api/activities") as answer:
+        verdict = await server.verdict(answer)
     assert (answer.status, verdict["message"]) == (405, "Method Not Allowed")
     assert answer.headers["Allow"] == "POST"
 
@@ -325,66 +337,68 @@ async def test_an_unknown_route_and_a_wrong_method_are_verdicts_too(gate: GateUn
     ],
 )
 async def test_broken_http_is_answered_with_a_verdict_and_closed(
-    gate: GateUnderTest, text: bytes
+    server: InProcessServer, text: bytes
 ) -> None:
-    head, _, body = (await gate.raw(text)).partition(b"\r\n\r\n")
+    head, _, body = (await server.raw(text)).partition(b"\r\n\r\n")
 
     assert head.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert json.loads(body)["status"] == 400
 
 
-async def test_a_failure_of_ours_is_told_without_its_insides(
-    gate: GateUnderTest, monkeypatch: pytest.MonkeyPatch
+async def test_an_internal_error_reveals_no_details(
+    server: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: bytes) -> schema.Transaction:
         raise RuntimeError("secret insides")
 
     monkeypatch.setattr(schema, "check_body", broken)
-    status, verdict = await gate.post(VALID)
+    status, verdict = await server.post(VALID)
 
     assert (status, verdict["message"]) == (500, "Internal Server Error")
     assert "secret" not in json.dumps(verdict)
 
 
-async def test_a_large_body_is_judged_without_holding_up_the_others(topic: FakeTopic) -> None:
+async def test_the_validation_of_a_large_body_does_not_block_the_others(topic: FakeTopic) -> None:
     large = json.dumps({"activities": [{**INSERT, "operation": "?"}] * 5_000}).encode()
-    async with gate_under_test(topic, MAX_BODY_BYTES="5000000") as gate:
-        heavy = asyncio.create_task(gate.post(large, "/api/activities/validate"))
+    async with in_process_server(topic, MAX_BODY_BYTES="5000000") as server:
+        heavy = asyncio.create_task(server.post(large, "/api/activities/validate"))
         answered = 0
         while not heavy.done():
-            assert (await gate.get("/healthz"))[0] == 200
+            assert (await server.get("/healthz"))[0] == 200
             answered += 1
         status, verdict = await heavy
     assert answered > 2
     assert (status, len(verdict["error"])) == (400, 5_000)
 
 
-async def test_alive_and_ready_are_verdicts(gate: GateUnderTest) -> None:
-    assert await gate.get("/healthz") == (
+async def test_alive_and_ready_are_verdicts(server: InProcessServer) -> None:
+    assert await server.get("/healthz") == (
         200,
         {"status": 200, "message": "Alive", "error": None, "id": None, "payload": None},
     )
-    assert (await gate.get("/readyz"))[0] == 200
+    assert (await server.get("/readyz"))[0] == 200
 
 
-async def test_many_questions_of_readiness_are_one_question_to_pubsub(gate: GateUnderTest) -> None:
-    answers = await asyncio.gather(*(gate.get("/readyz") for _ in range(20)))
+async def test_parallel_readiness_requests_share_one_check_of_pubsub(
+    server: InProcessServer,
+) -> None:
+    answers = await asyncio.gather(*(server.get("/readyz") for _ in range(20)))
     assert {status for status, _ in answers} == {200}
-    assert gate.topic.checks == 1
+    assert server.topic.checks == 1
 
 
-async def test_not_ready_says_why(gate: GateUnderTest) -> None:
-    gate.topic.check_error = rpc_error(grpc.StatusCode.NOT_FOUND, "no such topic")
-    status, verdict = await gate.get("/readyz")
+async def test_not_ready_gives_the_reason(server: InProcessServer) -> None:
+    server.topic.check_error = rpc_error(grpc.StatusCode.NOT_FOUND, "no such topic")
+    status, verdict = await server.get("/readyz")
 
     assert (status, verdict["message"]) == (503, "Unavailable")
     assert "NOT_FOUND: no such topic" in verdict["error"][0]["message"]
 
 
-async def test_a_confirmed_publish_is_proof_enough(gate: GateUnderTest) -> None:
-    await gate.post(VALID)
-    assert (await gate.get("/readyz"))[0] == 200
-    assert gate.topic.checks == 0
+async def test_a_confirmed_publish_is_proof_enough(server: InProcessServer) -> None:
+    await server.post(VALID)
+    assert (await server.get("/readyz"))[0] == 200
+    assert server.topic.checks == 0
 
 
 def test_the_settings_bound_the_requests_in_flight() -> None:

@@ -63,6 +63,12 @@ def json_schemas(ref: str) -> dict[str, Any]:
             value_to_delete={"$ref": f"{ref}Columns"},
         ),
         "Columns": _object("Columns and the values to match.", **lists),
+        **_single_values(),
+    }
+
+
+def _single_values() -> dict[str, Any]:
+    return {
         "TableName": {
             "type": "string",
             "pattern": _whole(validators.TABLE_NAME.pattern),

@@ -1,21 +1,28 @@
 """API keys: their file, how they are made, and the keys in force.
 
-The file holds salted hashes only, one JSON object a line: `{"name", "salt", "hash", "created"}`.
-A key is 256 random bits, so one round of BLAKE2b is enough: nobody can try a list of likely keys.
+The file holds salted hashes only, one JSON object a line: the fields of `ApiKey`. Lines of older
+versions end with `created`. A key is 256 random bits, so one round of BLAKE2b is enough: nobody can
+try a list of likely keys.
 """
 
 import hashlib
 import hmac
 import json
+import math
 import os
 import secrets
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from ops.runtime import log
 
 PREFIX: Final = "gk_"
 """Every key starts with it, so that a search finds a key that leaked into a text."""
+
+Role = Literal["send", "operate"]
+"""What a key may do: send transactions, or also see the whole fleet."""
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 _SALT_BYTES = 16  # BLAKE2b's maximum
 _HASH_BYTES = 32
@@ -28,23 +35,34 @@ class InvalidKeys(ValueError):
 
 
 class ApiKey(NamedTuple):
-    """One line of the file; `created` is RFC 3339."""
+    """One line of the file; `created` is RFC 3339.
+
+    `tables` are patterns of the table names that the key may write. `rate` is in transactions a
+    second, None for no limit; `burst` transactions may come at the same instant.
+    """
 
     name: str
     salt: bytes
     hash: bytes
     created: str
+    role: Role = "send"
+    tables: tuple[str, ...] = ("*",)
+    rate: float | None = None
+    burst: int = 1
 
     def line(self) -> str:
         fields = {**self._asdict(), "salt": self.salt.hex(), "hash": self.hash.hex()}
         return json.dumps(fields) + "\n"
 
 
-def mint(name: str, created: str) -> tuple[str, ApiKey]:
-    """Make a key: return its text, which is shown to the client once, and its line of the file."""
+def mint(name: str, created: str, **limits: Any) -> tuple[str, ApiKey]:
+    """Make a key: return its text, which is shown to the client once, and its line of the file.
+
+    `limits` are the fields of ApiKey from `role` on.
+    """
     text = PREFIX + secrets.token_urlsafe(32)
     salt = secrets.token_bytes(_SALT_BYTES)
-    return text, ApiKey(name, salt, _hashed(text, salt), created)
+    return text, ApiKey(name, salt, _hashed(text, salt), created, **limits)
 
 
 def _hashed(text: str, salt: bytes) -> bytes:
@@ -72,12 +90,30 @@ def _parse_line(number: int, line: str) -> ApiKey:
     try:
         fields = json.loads(line)
         salt, digest = bytes.fromhex(fields["salt"]), bytes.fromhex(fields["hash"])
-        key = ApiKey(str(fields["name"]), salt, digest, str(fields["created"]))
+        key = ApiKey(str(fields["name"]), salt, digest, str(fields["created"]), **_limits(fields))
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidKeys(f"line {number}: {type(error).__name__}: {error}") from None
     if not key.name or len(salt) != _SALT_BYTES or len(digest) != _HASH_BYTES:
         raise InvalidKeys(f"line {number}: a name, a salt or a hash has the wrong length")
     return key
+
+
+def _limits(fields: dict[str, Any]) -> dict[str, Any]:
+    """Read what a key may do. Raises ValueError or TypeError: a key is never wider than written."""
+    limits: dict[str, Any] = {}
+    if "role" in fields:
+        if fields["role"] not in ROLES:
+            raise ValueError(f"a role is {' or '.join(ROLES)}")
+        limits["role"] = fields["role"]
+    if "tables" in fields:
+        if not isinstance(fields["tables"], list):
+            raise TypeError("tables is a list of patterns")
+        limits["tables"] = tuple(map(str, fields["tables"]))
+    if fields.get("rate") is not None:
+        limits["rate"], limits["burst"] = float(fields["rate"]), int(fields.get("burst", 1))
+        if not (0 < limits["rate"] < math.inf and limits["burst"] >= 1):
+            raise ValueError("a rate is above 0, and a burst 1 or more")
+    return limits
 
 
 class KeyRing:
@@ -88,8 +124,8 @@ class KeyRing:
         self._version = self._stat()
         self._keys = read(path)
 
-    def owner(self, text: str) -> str | None:
-        """Return the name that a key belongs to, or None.
+    def find(self, text: str) -> ApiKey | None:
+        """Return the line of the file that a key's text belongs to, or None.
 
         Compares every key in constant time, so that the duration reveals nothing about the keys.
         """
@@ -97,7 +133,7 @@ class KeyRing:
         found = None
         for key in self._keys:
             if hmac.compare_digest(_hashed(text, key.salt), key.hash):
-                found = key.name
+                found = key
         return found
 
     def _refresh(self) -> None:

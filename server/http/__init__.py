@@ -5,7 +5,7 @@ Must not depend on routes or verdicts: it raises Refusal; the application's REND
 
 from server.http import body, cors, refusal
 from server.http.acceptor import Acceptor
-from server.http.auth import KEYS, OPEN_ROUTES, SOURCE, authenticate
+from server.http.auth import API_KEY, KEYS, OPEN_ROUTES, SOURCE, authenticate
 from server.http.body import BODY_LIMITS, BODY_SECONDS, BodyLimits, defer_100_continue
 from server.http.connection import Connection
 from server.http.limits import IN_FLIGHT, InFlight
@@ -13,6 +13,7 @@ from server.http.middleware import LOG_FIELDS, request_middleware
 from server.http.refusal import RENDER_REFUSAL, Refusal, RequestFault, ResponseKind
 
 __all__ = [
+    "API_KEY",
     "BODY_LIMITS",
     "BODY_SECONDS",
     "IN_FLIGHT",

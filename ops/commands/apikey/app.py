@@ -1,19 +1,23 @@
 """`gatekeeper apikey`."""
 
+import math
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from typer import Argument
+from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min)")
+_PERIODS = {"s": 1, "min": 60}
 
 app = command_app(
     help="""Create, list or revoke API keys.
@@ -23,6 +27,7 @@ app = command_app(
     immediately.""",
     epilog=examples(
         "gatekeeper apikey create billing",
+        "gatekeeper apikey create orders --rate 200/s --burst 400",
         "gatekeeper apikey list",
         "gatekeeper apikey revoke billing",
     ),
@@ -32,6 +37,12 @@ app = command_app(
 @app.command()
 def create(
     name: str = Argument(metavar="NAME", help="1 to 64 letters, digits and . _ -"),
+    rate: str = Option(
+        "", metavar="N/s|N/min", help="The most transactions; more get 429. No limit by default."
+    ),
+    burst: int = Option(
+        0, min=0, help="How many may come at the same instant. By default those of one second."
+    ),
 ) -> None:
     """Create a key and print it. It is not shown again."""
     from ops.commands.apikey import keys_file
@@ -42,7 +53,8 @@ def create(
             raise CommandFailed(
                 "a name has 1 to 64 letters, digits and . _ -, and starts with a letter or digit"
             )
-        text, key = mint(name, datetime.now(UTC).isoformat(timespec="seconds"))
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        text, key = mint(name, created, **_rate_limit(rate, burst))
         with keys_file.changing(path) as keys:
             if any(each.name == name for each in keys):
                 raise CommandFailed(f"{name} already has a key: revoke it or choose another name")
@@ -50,6 +62,18 @@ def create(
     # Standard output has only the key, for scripts.
     sys.stderr.write(f"the key of {name}; it is not shown again:\n")
     sys.stdout.write(f"{text}\n")
+
+
+def _rate_limit(rate: str, burst: int) -> dict[str, Any]:
+    if not rate:
+        if burst:
+            raise CommandFailed("--burst needs --rate")
+        return {}
+    match = _RATE.fullmatch(rate)
+    if match is None or not float(match[1]):
+        raise CommandFailed(f"--rate {rate}: send a number above 0 and a period: 200/s or 30/min")
+    each_second = float(match[1]) / _PERIODS[match[2]]
+    return {"rate": each_second, "burst": burst or max(1, math.ceil(each_second))}
 
 
 @app.command()
@@ -67,7 +91,7 @@ def revoke(name: str = Argument(metavar="NAME")) -> None:
 
 @app.command("list")
 def list_keys() -> None:
-    """List the names of the keys and when each was created."""
+    """List the names of the keys, when each was created, and its rate."""
     from rich.console import Console
     from rich.table import Table
 
@@ -75,9 +99,10 @@ def list_keys() -> None:
 
     with _keys_path() as path:
         keys = read(path)
-    table = Table("name", "created", header_style="bold")
+    table = Table("name", "created", "rate", "burst", header_style="bold")
     for key in keys:
-        table.add_row(key.name, key.created)
+        limit = ("", "") if key.rate is None else (f"{key.rate:g}/s", f"{key.burst:,}")
+        table.add_row(key.name, key.created, *limit)
     Console().print(table if keys else f"no keys in {path}: every request gets 401")
 
 

@@ -26,7 +26,9 @@ def test_a_created_key_is_printed_once_and_is_valid(
     assert main(["apikey", "create", "billing"]) == 0
 
     text = capsys.readouterr().out.strip()
-    assert KeyRing(file).owner(text) == "billing"
+    key = KeyRing(file).find(text)
+    assert key is not None
+    assert (key.name, key.rate) == ("billing", None)
     assert text not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [each.name for each in file.parent.iterdir()] == ["api-keys"]
@@ -49,8 +51,8 @@ def test_a_revoked_key_is_invalid_and_the_others_are_valid(
 
     assert main(["apikey", "revoke", "billing"]) == 0
 
-    assert ring.owner(texts["billing"]) is None
-    assert ring.owner(texts["orders"]) == "orders"
+    assert ring.find(texts["billing"]) is None
+    assert ring.find(texts["orders"]) is not None
     assert main(["apikey", "revoke", "billing"]) == 1
     assert "no key of billing" in capsys.readouterr().err
 
@@ -61,6 +63,34 @@ def test_a_name_is_given_once(file: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["apikey", "create", "billing"]) == 1
     assert "already has a key" in capsys.readouterr().err
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "rate", "burst"),
+    [
+        (["--rate", "200/s", "--burst", "400"], 200, 400),
+        (["--rate", "30/min"], 0.5, 1),
+        (["--rate", "2.5/s"], 2.5, 3),
+    ],
+)
+def test_a_key_may_have_a_rate(
+    file: Path, options: list[str], rate: float, burst: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apikey", "create", "billing", *options]) == 0
+    key = KeyRing(file).find(capsys.readouterr().out.strip())
+    assert key is not None
+    assert (key.rate, key.burst) == (rate, burst)
+    main(["apikey", "list"])
+    assert f"{rate:g}/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["--rate", "200"], ["--rate", "0/s"], ["--burst", "4"]])
+def test_a_wrong_rate_makes_no_key(
+    file: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["apikey", "create", "billing", *options]) == 1
+    assert "--rate" in capsys.readouterr().err
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a\n", "é", "x" * 65, '"', "../x"])

@@ -79,7 +79,8 @@ def _options(
 ) -> None:
     """Run the operator's tools of Gatekeeper.
 
-    Settings come from the environment and from .env in the working directory; see .env.example.
+    Settings come from the environment and from .env, in the working directory or else next to
+    supervisord.conf; see .env.example.
     `gatekeeper COMMAND --help` shows a command's options and examples.
     """
 

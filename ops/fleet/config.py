@@ -1,11 +1,12 @@
 """Reads supervisord.conf, with the parser of supervisord itself."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from supervisor.options import EventListenerConfig, ServerOptions
+
+from ops.runtime.fleet_files import supervisord_conf
 
 ROOT = Path(__file__).resolve().parents[2]
 # The kernel's limit is 107 bytes; supervisord binds `<file>.<pid>` first, then links it.
@@ -55,8 +56,7 @@ class FleetConfig(NamedTuple):
 
         Ends the process with supervisor's own message if it cannot be read.
         """
-        file = file or Path(os.environ.get("SUPERVISORD_CONF") or ROOT / "supervisord.conf")
-        file = file.resolve()
+        file = (file or supervisord_conf()).resolve()
         options = ServerOptions()
         options.progname = "supervisord"
         options.realize(["-c", str(file)])

@@ -11,14 +11,16 @@ own `*_EMULATOR_HOST` variables is set.
 # ruff: noqa: RUF009  # `_setting` returns a dataclasses.field
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import voluptuous as vol
-from dotenv import dotenv_values
 
+from ops.runtime.fleet_files import find_dotenv
+from ops.runtime.given_settings import read_given
 from ops.runtime.setting_rules import (
     address,
     existing_file,
@@ -52,6 +54,10 @@ class Declaration(NamedTuple):
     example: str = ""
     """What `.env.example` shows where there is no default."""
     section: str = ""
+
+    @property
+    def is_path(self) -> bool:
+        return self.parse in {Path, existing_file}
 
 
 def _setting(parse: Callable[[str], Any], meaning: str, **options: Any) -> Any:
@@ -204,20 +210,27 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
-        """Read the environment over `.env` (by default the working directory's).
+        """Read the environment over `.env` (ops.runtime.fleet_files finds it).
 
         Raises `InvalidSettings`, which lists every fault.
         """
-        file = dotenv_values(dotenv or Path(".env"))
-        given = {**file, **(os.environ if environ is None else environ)}
-        return cls.parse({name: given[name] or "" for name in DECLARATIONS if name in given})
+        environ = os.environ if environ is None else environ
+        return cls.parse(*read_given(DECLARATIONS, environ, dotenv or find_dotenv(environ)))
 
     @classmethod
-    def parse(cls, given: Mapping[str, str]) -> Self:
-        """Make settings from a mapping; an empty text is the same as no text."""
+    def parse(
+        cls,
+        given: Mapping[str, str],
+        places: Mapping[str, str] = MappingProxyType({}),
+        found: Sequence[str] = (),
+    ) -> Self:
+        """Make settings from a mapping; an empty text is the same as no text.
+
+        `places` has the start of a fault's text by name; `found` are faults found before.
+        """
         texts = {name: text.strip() for name, text in given.items() if text.strip()}
         local = "PROJECT_ID" not in texts
-        faults: list[str] = []
+        faults = list(found)
         values: dict[str, Any] = {}
         for name, each in DECLARATIONS.items():
             default = each.local_default if local and each.local_default else each.default
@@ -225,7 +238,7 @@ class Settings:
             try:
                 values[name.lower()] = None if text is None else each.parse(text)
             except vol.Invalid as fault:
-                faults.append(f"{name}={text!r}: expected {fault.msg}")
+                faults.append(f"{places.get(name, '')}{name}={text!r}: expected {fault.msg}")
             if text is None and each.required_in_cloud:
                 faults.append(f"{name} is not set: it is needed when PROJECT_ID is")
         least, most = values.get("autoscale_min"), values.get("autoscale_max")

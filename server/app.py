@@ -37,6 +37,8 @@ def create_app(
 ) -> web.Application:
     """Put a server together; nothing connects before it starts."""
     app = web.Application(middlewares=[http.request_middleware])
+    if settings.api_keys_file is None:
+        app.middlewares.append(http.local_access.guard(settings))
     if settings.cors_origins:
         http.cors.allow_origins(app, settings.cors_origins)
     if settings.api_keys_file is not None:

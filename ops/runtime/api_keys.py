@@ -11,6 +11,9 @@ import json
 import math
 import os
 import secrets
+import time
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -24,6 +27,11 @@ Role = Literal["send", "operate"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
+GRACE_SECONDS: Final = 0.5
+"""How long the keys in force outlive a change of the file that cannot be read."""
+
+_REREAD_SECONDS = 0.25  # while a further change may not show in the file's times
+_COARSE_CLOCK_SECONDS = 2.0  # the coarsest clock of a file system
 _SALT_BYTES = 16  # BLAKE2b's maximum
 _HASH_BYTES = 32
 
@@ -49,6 +57,9 @@ class ApiKey(NamedTuple):
     tables: tuple[str, ...] = ("*",)
     rate: float | None = None
     burst: int = 1
+
+    def may_write(self, table: str) -> bool:
+        return any(fnmatchcase(table, pattern) for pattern in self.tables)
 
     def line(self) -> str:
         fields = {**self._asdict(), "salt": self.salt.hex(), "hash": self.hash.hex()}
@@ -116,16 +127,47 @@ def _limits(fields: dict[str, Any]) -> dict[str, Any]:
     return limits
 
 
-class KeyRing:
-    """The keys of a file, read again when the file changes. Raises InvalidKeys when it is made."""
+class KeysUnreadable(Exception):
+    """The keys in force are unknown: their file changed, and cannot be read."""
 
-    def __init__(self, path: Path) -> None:
+
+class _Version(NamedTuple):
+    """What changes with a file, and for how long it has not changed."""
+
+    identity: tuple[int, ...]
+    age_seconds: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether a further change must show in the file's times."""
+        return self.age_seconds > _COARSE_CLOCK_SECONDS
+
+
+class KeyRing:
+    """The keys of a file, read again when the file changes. Raises InvalidKeys when it is made.
+
+    While a changed file cannot be read, the keys in force stay for GRACE_SECONDS: it may be
+    half-written. After that none is known to be valid, and every question raises KeysUnreadable.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
-        self._version = self._stat()
-        self._keys = read(path)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._identity: tuple[int, ...] = ()
+        self._settled = False
+        self._keys: list[ApiKey] = []
+        self._read_at = float("-inf")
+        self._failing_since: float | None = None
+        self._read()
 
     def find(self, text: str) -> ApiKey | None:
-        """Return the line of the file that a key's text belongs to, or None.
+        """Return the line of the file that a key's text belongs to, or None. Raises KeysUnreadable.
 
         Compares every key in constant time, so that the duration reveals nothing about the keys.
         """
@@ -137,20 +179,35 @@ class KeyRing:
         return found
 
     def _refresh(self) -> None:
-        version = self._stat()
-        if version == self._version:
+        version = self._version()
+        now = self._clock()
+        same = version.identity == self._identity
+        if same and (self._settled or now - self._read_at < _REREAD_SECONDS):
             return
-        self._version = version
         try:
-            self._keys = read(self._path)
-        except InvalidKeys:  # an editor's half-written file: the keys in force remain
-            logger.exception("api_keys_unreadable", file=self._path)
-        else:
-            logger.info("api_keys_read", file=self._path, keys=len(self._keys))
+            self._read()
+        except InvalidKeys as error:
+            if self._failing_since is None:
+                self._failing_since = now
+                logger.error("api_keys_unreadable", file=self._path, error=str(error))  # noqa: TRY400
+            if max(version.age_seconds, now - self._failing_since) >= GRACE_SECONDS:
+                raise KeysUnreadable(str(error)) from None
 
-    def _stat(self) -> tuple[int, int, int] | None:
+    def _read(self) -> None:
+        """Read the file; remember its version only when that has succeeded."""
+        version = self._version()
+        keys = read(self._path)
+        if keys != self._keys:
+            logger.info("api_keys_read", file=self._path, keys=len(keys))
+        self._keys = keys
+        self._identity, self._settled = version.identity, version.settled
+        self._read_at = self._clock()
+        self._failing_since = None
+
+    def _version(self) -> _Version:
         try:
             found = os.stat(self._path)  # noqa: PTH116  # twice as fast, and for every request
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        except OSError as error:
+            return _Version((error.errno or 0,), float("inf"))
+        identity = (found.st_ctime_ns, found.st_size, found.st_ino)
+        return _Version(identity, self._wall_clock() - found.st_ctime)

@@ -12,7 +12,7 @@ import schema
 from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Route, request_body
-from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys, validate
+from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys, validate
 from server.http import IN_FLIGHT, SOURCE, body, refusal
 from server.publish import Publisher, PublishFailed
 
@@ -87,6 +87,7 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
     payload, keys = await _read(request)
     with request.app[IN_FLIGHT].requests:
         transaction = await ingest.validate(payload, keys)
+        check_tables(request, transaction)
         outcome = ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
         return (await confirmed(payload, *outcome)).response()
 
@@ -95,7 +96,7 @@ async def validate_activity(request: web.Request) -> web.StreamResponse:
     """Answer the verdict that POST /api/activities would, without an id; publish nothing."""
     payload, keys = await _read(request)
     with request.app[IN_FLIGHT].requests:
-        await request.app[INGEST].validate(payload, keys)
+        check_tables(request, await request.app[INGEST].validate(payload, keys))
     return responses.valid(payload, None).response()
 
 

@@ -11,17 +11,27 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Final, NamedTuple, Self
 
 from aiohttp import web
 
 from ops.runtime import log
 from server.api import responses
-from server.api.activities import INGEST, Ingest, confirmed
+from server.api.activities import INGEST, confirmed
 from server.api.responses import HEADERS, Verdict
 from server.api.route import RESULT, Route, closed_object, request_body
-from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys
-from server.http import BODY_LIMITS, IN_FLIGHT, SOURCE, BodyLimits, Refusal, body, refusal
+from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys
+from server.http import (
+    BODY_LIMITS,
+    IN_FLIGHT,
+    SOURCE,
+    BodyLimits,
+    Refusal,
+    body,
+    check_key_again,
+    refusal,
+)
 
 MEDIA_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
@@ -44,7 +54,7 @@ async def post_batch(request: web.Request) -> web.StreamResponse:
         raise Refusal(responses.INVALID_SCHEMA, *keys.faults)
     limits = request.app[BODY_LIMITS]
     with request.app[IN_FLIGHT].batches, _Results() as results:
-        lines = _Lines(request.app[INGEST], keys, request.get(SOURCE, ""), results)
+        lines = _Lines(request, keys, results)
         await _read_all(request, lines, limits)
         await lines.finish()
         return await _answer(request, results)
@@ -60,6 +70,7 @@ async def _read_all(request: web.Request, lines: "_Lines", limits: BodyLimits) -
             aclosing(split_lines(parts, limits.max_bytes)) as each,
         ):
             async for line in each:
+                check_key_again(request)
                 await lines.add(line, limits.max_bytes)
                 timeout.reschedule(loop.time() + limits.seconds)
     except TimeoutError:
@@ -158,12 +169,13 @@ class _Queued(NamedTuple):
 class _Lines:
     """The lines of one body, in order, from their arrival to their verdicts."""
 
-    def __init__(self, ingest: Ingest, keys: RequestKeys, source: str, results: _Results) -> None:
+    def __init__(self, request: web.Request, keys: RequestKeys, results: _Results) -> None:
         self.count = 0
         """Lines that have arrived."""
-        self._ingest = ingest
+        self._ingest = ingest = request.app[INGEST]
+        self._check = partial(check_tables, request)
         self._keys = keys
-        self._source = source
+        self._source = request.get(SOURCE, "")
         self._results = results
         self._pending: deque[Verdict | _Queued] = deque()
         self._pending_bytes = 0
@@ -195,6 +207,7 @@ class _Lines:
             # The batch's key identifies the file, the number its line: sent again, they match.
             keys = keys._replace(idempotency=f"{keys.idempotency}/{self.count}")
         transaction = await self._ingest.validate(line, keys)
+        self._check(transaction)
         if self._stopped or self._has_failed():
             self._stopped = True
             raise refusal.unavailable("not tried: an earlier line was not accepted", 5)

@@ -14,7 +14,7 @@ from server.api.responses import HEADERS, RULES
 from server.api.route import RESULT, SCHEMAS, JsonObject, Route, closed_object
 from server.http import OPEN_ROUTES, ResponseKind, refusal
 
-EVERYWHERE: Final = (refusal.BAD_REQUEST, refusal.INTERNAL)
+EVERYWHERE: Final = (refusal.BAD_REQUEST, refusal.FORBIDDEN, refusal.INTERNAL)
 
 DOCUMENT: Final = web.AppKey("openapi", bytes)
 

@@ -1,14 +1,16 @@
 """Validates a transaction and the headers that belong to it. Pure except for the counters."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from aiohttp import web
 from multidict import CIMultiDictProxy
 
 import schema
 from ops.runtime import metrics
 from server.api.responses import INVALID_SCHEMA
 from server.api.route import JsonObject
-from server.http import Refusal, RequestFault, refusal
+from server.http import API_KEY, Refusal, RequestFault, refusal
 
 MAX_IDEMPOTENCY_KEY: Final = 255
 """Characters."""
@@ -16,6 +18,9 @@ MAX_IDEMPOTENCY_KEY: Final = 255
 MAX_ORDERING_KEY: Final = 1_024
 """Bytes of UTF-8: https://cloud.google.com/pubsub/quotas#resource_limits."""
 
+
+MAX_FORBIDDEN: Final = 100
+"""Faults of one answer."""
 
 KEY_PARAMETERS: Final[tuple[JsonObject, ...]] = (
     {
@@ -93,6 +98,25 @@ def validate(body: bytes, keys: RequestKeys) -> schema.Transaction:
         raise Refusal(INVALID_SCHEMA, *faults, payload=body)
     metrics.VALID.inc()
     return transaction
+
+
+def check_tables(request: web.Request, transaction: schema.Transaction) -> None:
+    """Raise Refusal, 403, if the request's API key may not write one of the tables."""
+    key = request.get(API_KEY)
+    if key is None:
+        return
+    faults = [
+        RequestFault("table", f"the key {key.name} may not write this table", table, pointer)
+        for pointer, table in _tables(transaction)
+        if not key.may_write(table)
+    ]
+    if faults:
+        raise Refusal(refusal.FORBIDDEN, *faults[:MAX_FORBIDDEN])
+
+
+def _tables(transaction: schema.Transaction) -> Iterator[tuple[str, str]]:
+    for place, activity in enumerate(transaction.activities):
+        yield f"/activities/{place}/table", activity.table
 
 
 def _count_invalid(*rules: str) -> None:

@@ -3,9 +3,16 @@
 Must not depend on routes or verdicts: it raises Refusal; the application's RENDER_REFUSAL renders.
 """
 
-from server.http import body, cors, refusal
+from server.http import body, cors, local_access, refusal
 from server.http.acceptor import Acceptor
-from server.http.auth import API_KEY, KEYS, OPEN_ROUTES, SOURCE, authenticate
+from server.http.auth import (
+    API_KEY,
+    KEYS,
+    OPEN_ROUTES,
+    SOURCE,
+    authenticate,
+    check_key_again,
+)
 from server.http.body import BODY_LIMITS, BODY_SECONDS, BodyLimits, defer_100_continue
 from server.http.connection import Connection
 from server.http.limits import IN_FLIGHT, InFlight
@@ -31,8 +38,10 @@ __all__ = [
     "ResponseKind",
     "authenticate",
     "body",
+    "check_key_again",
     "cors",
     "defer_100_continue",
+    "local_access",
     "refusal",
     "request_middleware",
 ]

@@ -43,11 +43,9 @@ BODY_LIMITS: Final = web.AppKey("body_limits", BodyLimits)
 def check_type(request: web.Request, *accepted: str) -> None:
     """Refuse a Content-Type that is none of `accepted`; without `accepted`, one that is not JSON.
 
-    No Content-Type is accepted: clients of the first Gatekeeper may send none.
+    It must be named: a page of any site can make a browser POST without it, or with a form's types.
     """
-    given = request.headers.get("Content-Type")
-    if not given:
-        return
+    given = request.headers.get("Content-Type", "")
     media_type = given.partition(";")[0].strip().lower()
     if media_type in accepted if accepted else _is_json(media_type):
         return

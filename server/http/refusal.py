@@ -22,7 +22,9 @@ BAD_REQUEST: Final = ResponseKind(400, "Bad Request", "The request is not valid 
 UNAUTHORIZED: Final = ResponseKind(
     401, "Unauthorized", "The API key is missing or wrong.", ("WWW-Authenticate",)
 )
-FORBIDDEN: Final = ResponseKind(403, "Forbidden", "Scripts of this origin have no access.")
+FORBIDDEN: Final = ResponseKind(
+    403, "Forbidden", "The API key may not do this, or the Host or the origin is foreign."
+)
 NOT_FOUND: Final = ResponseKind(404, "Not Found", "It does not exist, or not yet.")
 METHOD_NOT_ALLOWED: Final = ResponseKind(
     405, "Method Not Allowed", "The route takes other methods.", ("Allow",)

@@ -25,6 +25,9 @@ INSERT: dict[str, Any] = {
     "col_values": [1, "x"],
 }
 VALID = b'{"activities": [%b]}' % json.dumps(INSERT).encode()
+RAW_POST = b"POST /api/activities HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+"""The head of a request, to be continued."""
+
 NOWHERE = "127.0.0.1:9"  # the discard port: nothing here listens on it
 
 
@@ -95,9 +98,16 @@ class InProcessServer:
     async def post(
         self, body: bytes | None, path: str = "/api/activities", **headers: str
     ) -> tuple[int, dict[str, Any]]:
-        """POST a body; `Content_Type` and the like are headers. Return status and verdict."""
+        """POST a body as JSON; `Content_Type` and the like are headers, an empty type is left out.
+
+        Return status and verdict.
+        """
+        headers = {"Content_Type": "application/json", **headers}
         named = {name.replace("_", "-"): text for name, text in headers.items()}
-        skipped = set() if "Content-Type" in named else {"Content-Type"}
+        skipped = set()
+        if not named["Content-Type"]:
+            skipped.add("Content-Type")
+            del named["Content-Type"]
         async with self.client.post(
             self.url + path, data=body, headers=named, skip_auto_headers=skipped
         ) as answer:
@@ -152,7 +162,7 @@ async def in_process_server(
     )
     try:
         # Its socket takes connections before it serves; a test may be quicker than its start.
-        await server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await server.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         async with aiohttp.ClientSession() as server.client:
             yield server
     finally:

@@ -20,7 +20,7 @@ from tests.support.server_in_process import VALID
 
 SLOW = 50
 _HEAD = (
-    b"POST /api/activities HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /api/activities HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n" % len(VALID)
 )
 

@@ -17,6 +17,7 @@ from ops.runtime.process import settings_or_exit
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min)")
+_PATTERN = re.compile(r"[A-Za-z*][A-Za-z0-9_*]{0,1023}")
 _PERIODS = {"s": 1, "min": 60}
 
 app = command_app(
@@ -27,7 +28,8 @@ app = command_app(
     immediately.""",
     epilog=examples(
         "gatekeeper apikey create billing",
-        "gatekeeper apikey create orders --rate 200/s --burst 400",
+        "gatekeeper apikey create orders --rate 200/s --burst 400 --tables 'orders_*,payments'",
+        "gatekeeper apikey create alice --role operate",
         "gatekeeper apikey list",
         "gatekeeper apikey revoke billing",
     ),
@@ -43,18 +45,27 @@ def create(
     burst: int = Option(
         0, min=0, help="How many may come at the same instant. By default those of one second."
     ),
+    role: str = Option(
+        "send", metavar="send|operate", help="`operate` also sees the console: the whole fleet."
+    ),
+    tables: str = Option(
+        "*", metavar="PATTERN,…", help="The tables that it may write; `*` is any text."
+    ),
 ) -> None:
     """Create a key and print it. It is not shown again."""
     from ops.commands.apikey import keys_file
-    from ops.runtime.api_keys import mint
+    from ops.runtime.api_keys import ROLES, mint
 
     with _keys_path() as path:
         if not NAME.fullmatch(name):
             raise CommandFailed(
                 "a name has 1 to 64 letters, digits and . _ -, and starts with a letter or digit"
             )
+        if role not in ROLES:
+            raise CommandFailed(f"--role {role}: expected {' or '.join(ROLES)}")
+        allowed = {"role": role, "tables": _patterns(tables), **_rate_limit(rate, burst)}
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        text, key = mint(name, created, **_rate_limit(rate, burst))
+        text, key = mint(name, created, **allowed)
         with keys_file.changing(path) as keys:
             if any(each.name == name for each in keys):
                 raise CommandFailed(f"{name} already has a key: revoke it or choose another name")
@@ -62,6 +73,14 @@ def create(
     # Standard output has only the key, for scripts.
     sys.stderr.write(f"the key of {name}; it is not shown again:\n")
     sys.stdout.write(f"{text}\n")
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = tuple(pattern.strip() for pattern in text.split(","))
+    for pattern in patterns:
+        if not _PATTERN.fullmatch(pattern):
+            raise CommandFailed(f"--tables: {pattern!r} has other characters than a table, or *")
+    return patterns
 
 
 def _rate_limit(rate: str, burst: int) -> dict[str, Any]:
@@ -91,7 +110,7 @@ def revoke(name: str = Argument(metavar="NAME")) -> None:
 
 @app.command("list")
 def list_keys() -> None:
-    """List the names of the keys, when each was created, and its rate."""
+    """List the names of the keys, what each may do, when it was created, and its rate."""
     from rich.console import Console
     from rich.table import Table
 
@@ -99,10 +118,10 @@ def list_keys() -> None:
 
     with _keys_path() as path:
         keys = read(path)
-    table = Table("name", "created", "rate", "burst", header_style="bold")
+    table = Table("name", "role", "tables", "created", "rate", "burst", header_style="bold")
     for key in keys:
         limit = ("", "") if key.rate is None else (f"{key.rate:g}/s", f"{key.burst:,}")
-        table.add_row(key.name, key.created, *limit)
+        table.add_row(key.name, key.role, ",".join(key.tables), key.created, *limit)
     Console().print(table if keys else f"no keys in {path}: every request gets 401")
 
 

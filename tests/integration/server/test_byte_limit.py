@@ -4,7 +4,7 @@ import asyncio
 import gzip
 
 from tests.support.processes import eventually
-from tests.support.server_in_process import VALID, FakeTopic, in_process_server
+from tests.support.server_in_process import RAW_POST, VALID, FakeTopic, in_process_server
 
 BODY = VALID + b" " * (2_000_000 - len(VALID))
 ZIPPED = gzip.compress(BODY)
@@ -38,7 +38,7 @@ async def test_a_client_that_leaves_gives_its_bytes_back(topic: FakeTopic) -> No
     async with in_process_server(topic, **LIMITS) as server:
         for _ in range(4):
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            head = b"POST /api/activities HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"
+            head = RAW_POST + b"Content-Length: 2000000\r\n\r\n"
             writer.write(head + BODY[:-1])
             await writer.drain()
             writer.transport.abort()

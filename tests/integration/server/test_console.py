@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -96,34 +97,59 @@ async def test_however_many_watch_the_pushgateway_is_queried_once_a_second(
     assert all(gap > 0.9 for gap in gaps), gaps
 
 
-async def test_with_api_keys_the_page_is_open_and_its_state_is_not(
+def operator(file: Path) -> str:
+    """Write a key that may see the console; return its text."""
+    text, key = keys.mint("orders", "2024-01-01T00:00:00Z", role="operate")
+    file.write_text(key.line())
+    return text
+
+
+def basic(text: str) -> dict[str, str]:
+    """Return the header in which a browser sends a key."""
+    return {"Authorization": f"Basic {base64.b64encode(f'any:{text}'.encode()).decode()}"}
+
+
+async def test_with_api_keys_only_an_operator_sees_the_console(
     topic: FakeTopic, tmp_path: Path
 ) -> None:
     file = tmp_path / "keys"
-    text, key = keys.mint("orders", "2024-01-01T00:00:00Z")
-    file.write_text(key.line())
+    text = operator(file)
+    sender, key = keys.mint("payments", "2024-01-01T00:00:00Z")
+    file.write_text(file.read_text() + key.line())
     async with in_process_server(topic, **NOBODY, API_KEYS_FILE=str(file)) as server:
-        async with server.client.get(server.url + "/") as answer:
-            assert answer.status == 200
-        assert (await server.get("/console/state"))[0] == 401
-        right = {"Authorization": f"Bearer {text}"}
-        async with server.client.get(server.url + "/console/state", headers=right) as answer:
-            assert answer.status == 200
+        for path, challenge in (("/", "Basic"), ("/console/state", "Bearer")):
+            url = server.url + path
+            for headers, status in (
+                ({}, 401),
+                (basic("gk_wrong"), 401),
+                ({"Authorization": "Basic ?"}, 401),
+                ({"Authorization": f"Bearer {sender}"}, 403),
+                (basic(sender), 403),
+                ({**basic(text), "Sec-Fetch-Site": "cross-site"}, 403),
+                ({**basic(text), "Sec-Fetch-Site": "same-origin"}, 200),
+                ({"Authorization": f"Bearer {text}"}, 200),
+            ):
+                async with server.client.get(url, headers=headers) as answer:
+                    assert answer.status == status, (path, headers)
+                    if status == 401:
+                        assert answer.headers["WWW-Authenticate"].startswith(challenge)
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)
 async def test_the_page_asks_for_the_key_uses_it_and_keeps_it_nowhere(
     topic: FakeTopic, tmp_path: Path
 ) -> None:
-    file = tmp_path / "keys"
-    text, key = keys.mint("orders", "2024-01-01T00:00:00Z")
-    file.write_text(key.line())
+    text = operator(tmp_path / "keys")
     async with (
-        in_process_server(topic, **NOBODY, API_KEYS_FILE=str(file)) as server,
+        in_process_server(topic, **NOBODY, API_KEYS_FILE=str(tmp_path / "keys")) as server,
         Browser() as chromium,
         chromium.page() as page,
     ):
+        await page.call("Network.enable")
+        await page.call("Network.setExtraHTTPHeaders", headers=basic(text))
         await page.open(server.url + "/")
+        await page.until("document.querySelector('#live').textContent.startsWith('live')")
+        await page.call("Network.setExtraHTTPHeaders", headers={})
         await page.until("document.querySelector('#live').textContent === 'locked'")
         assert "need an API key" in await page.text("#key-note")
         await page.run("document.querySelector('#key').focus()")

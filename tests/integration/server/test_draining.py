@@ -18,11 +18,9 @@ from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server import lifecycle
 from tests.support.processes import ROOT, Service, eventually, free_port
-from tests.support.server_in_process import NOWHERE, VALID, FakeTopic, InProcessServer
+from tests.support.server_in_process import NOWHERE, RAW_POST, VALID, FakeTopic, InProcessServer
 
-REQUEST = (
-    b"POST /api/activities HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(VALID) + VALID
-)
+REQUEST = RAW_POST + b"Content-Length: %d\r\n\r\n" % len(VALID) + VALID
 CLIENTS = 16
 
 
@@ -109,7 +107,7 @@ async def test_not_ready_while_draining(server: InProcessServer) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     server.stop.set()
     await eventually(lambda: _refused(server.port))
-    writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     head, _ = await answer(reader)
     assert head.startswith(b"HTTP/1.1 503")

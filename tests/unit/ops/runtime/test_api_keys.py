@@ -1,10 +1,18 @@
+import errno
 import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ops.runtime.api_keys import ApiKey, InvalidKeys, KeyRing, mint, parse
+from ops.runtime.api_keys import ApiKey, InvalidKeys, KeyRing, KeysUnreadable, mint, parse
 
 CREATED = "2026-01-01T00:00:00+00:00"
 
@@ -60,13 +68,118 @@ def test_a_new_and_a_revoked_key_take_effect_with_the_next_request(tmp_path: Pat
     assert ring.find(second) is None
 
 
-def test_a_broken_file_leaves_the_keys_in_force(tmp_path: Path) -> None:
-    file = tmp_path / "keys"
+class Clock:
+    """A clock that the test moves, in step with the file system's."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def wall(self) -> float:
+        return time.time() + self.ahead
+
+
+BREAKING: list[Callable[[Path], object]] = [
+    lambda file: file.write_text(file.read_text() + '{"name": "two"'),
+    lambda file: file.write_bytes(b"\xff"),
+    lambda file: (file.unlink(), file.mkdir()),
+    lambda file: (file.unlink(), file.symlink_to(file)),
+]
+
+
+@pytest.mark.parametrize("break_", BREAKING)
+def test_keys_outlive_an_unreadable_file_for_a_moment_only(
+    tmp_path: Path, break_: Callable[[Path], object]
+) -> None:
+    file, clock = tmp_path / "keys", Clock()
     text, kept = mint("one", CREATED)
     file.write_text(kept.line())
-    ring = KeyRing(file)
-    file.write_text(kept.line() + '{"name": "two"')
-    assert _name(ring, text) == "one"
+    ring = KeyRing(file, clock.monotonic, clock.wall)
+    break_(file)
+    if file.exists():
+        assert _name(ring, text) == "one"
+    clock.ahead += 1
+    with pytest.raises(KeysUnreadable):
+        _name(ring, text)
+
+    file.rmdir() if file.is_dir() else file.unlink()
+    file.write_text("")
+    assert _name(ring, text) is None
+
+
+def test_a_key_revoked_while_no_file_could_be_opened_is_refused_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, clock = tmp_path / "keys", Clock()
+    text, kept = mint("one", CREATED)
+    file.write_text(kept.line())
+    ring = KeyRing(file, clock.monotonic, clock.wall)
+    file.write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", Mock(side_effect=OSError(errno.EMFILE, "too many")))
+        clock.ahead += 1
+        with pytest.raises(KeysUnreadable):
+            _name(ring, text)
+    assert _name(ring, text) is None
+
+
+def test_a_change_that_leaves_the_files_times_and_size_is_noticed(tmp_path: Path) -> None:
+    file, clock = tmp_path / "keys", Clock()
+    first, one = mint("one", CREATED)
+    _, two = mint("two", CREATED)
+    file.write_text(one.line())
+    ring = KeyRing(file, clock.monotonic, clock.wall)
+    ring._identity = ()
+    assert _name(ring, first) == "one"
+
+    found = file.stat()
+    file.write_text(two.line())
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    ring._identity = (file.stat().st_ctime_ns, found.st_size, found.st_ino)  # a coarse clock
+    clock.ahead += 0.3
+    assert _name(ring, first) is None
+
+
+_CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["create", "revoke", "break", "unreadable", "repair"]),
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([0.0, 0.1, 1.0, 5.0]),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(_CHANGES)
+def test_no_revoked_key_is_ever_valid_a_second_later(changes: list[tuple[str, str, float]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file, clock = Path(folder, "keys"), Clock()
+        minted = {name: mint(name, CREATED) for name in ("a", "b", "c")}
+        file.write_text("")
+        ring = KeyRing(file, clock.monotonic, clock.wall)
+        present: set[str] = set()
+        for change, name, seconds in changes:
+            present = present | {name} if change == "create" else present - {name}
+            lines = "".join(minted[each][1].line() for each in sorted(present))
+            file.unlink()
+            if change == "unreadable":
+                file.symlink_to(file)
+            else:
+                file.write_text(lines + ("{" if change == "break" else ""))
+            time.sleep(0.011)  # longer than a tick of the file system's clock
+            clock.ahead += seconds
+            for each, (text, _) in minted.items():
+                try:
+                    owner = _name(ring, text)
+                except KeysUnreadable:
+                    assert change in {"break", "unreadable"}
+                    continue
+                assert owner in {each, None}
+                if seconds >= 1 or change not in {"break", "unreadable"}:
+                    assert (owner == each) == (each in present)
 
 
 @pytest.mark.parametrize(

@@ -13,24 +13,25 @@ def check(content_type: str | None, *accepted: str) -> None:
 @pytest.mark.parametrize(
     "content_type",
     [
-        None,
         "application/json",
         "Application/JSON; charset=utf-8",
         "text/json",
         "application/a+json",
     ],
 )
-def test_json_and_no_type_are_accepted(content_type: str | None) -> None:
+def test_json_is_accepted(content_type: str) -> None:
     check(content_type)
 
 
-@pytest.mark.parametrize("content_type", ["text/xml", "application/octet-stream", "json", "a+json"])
-def test_other_types_are_refused_with_what_is_accepted(content_type: str) -> None:
+@pytest.mark.parametrize(
+    "content_type", [None, "text/xml", "application/octet-stream", "json", "a+json"]
+)
+def test_other_types_and_none_are_refused_with_what_is_accepted(content_type: str | None) -> None:
     with pytest.raises(Refusal) as refused:
         check(content_type)
     assert refused.value.kind == UNSUPPORTED
     (fault,) = refused.value.faults
-    assert (fault.rule, fault.got) == ("media_type", content_type)
+    assert (fault.rule, fault.got) == ("media_type", content_type or "")
     assert "application/json" in fault.message
 
 

@@ -138,3 +138,25 @@ def test_a_linked_file_stays_linked(file: Path, tmp_path: Path) -> None:
     assert main(["apikey", "create", "billing"]) == 0
     assert file.is_symlink()
     assert real.read_text().count("\n") == 1
+
+
+def test_a_key_has_the_role_and_the_tables_that_it_was_made_with(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--role", "operate", "--tables", "orders_*, payments"]
+    assert main(["apikey", "create", "billing", *options]) == 0
+    key = KeyRing(file).find(capsys.readouterr().out.strip())
+    assert key is not None
+    assert (key.role, key.tables) == ("operate", ("orders_*", "payments"))
+    assert [key.may_write(table) for table in ("orders_1", "payments", "Payments", "x")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("options", [["--role", "admin"], ["--tables", "a,"], ["--tables", "a-b"]])
+def test_a_key_with_another_role_or_pattern_is_not_made(file: Path, options: list[str]) -> None:
+    assert main(["apikey", "create", "billing", *options]) == 1
+    assert not file.exists() or not file.read_text()

@@ -9,6 +9,7 @@ from aiohttp import web
 from ops.runtime import log, process
 from ops.runtime.api_keys import InvalidKeys
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error
 from server import lifecycle
 from server.app import create_app
 
@@ -49,10 +50,10 @@ def run() -> int:
         lifecycle.check_exposure(settings, listener)
         app = create_app(settings)
     except lifecycle.CannotListen as error:
-        sys.stderr.write(f"server: {error}\n")
+        write_error(f"server: {error}")
         return 1
     except (lifecycle.Exposed, InvalidKeys) as error:
-        sys.stderr.write(f"server: {error}\n")
+        write_error(f"server: {error}")
         return process.EXIT_SETTINGS
     return process.run(lambda: main(settings, app, listener))
 

@@ -72,13 +72,12 @@ def bench(
     table_gb: float | None = Option(None, help="cost: average size of a table in GB (1)."),
     job_seconds: float | None = Option(None, help="cost: duration of a BigQuery job (2.5)."),
 ) -> None:
-    from rich.console import Console
-
     from ops.bench import runner
+    from ops.commands.console import PlainConsole
     from ops.rig.processes import RunFailed
 
     settings = settings_or_exit()
-    console = Console(highlight=False)
+    console = PlainConsole()
     load = {
         "rate": rate,
         "workers": workers,

@@ -1,8 +1,9 @@
 """Progress lines on standard error; standard output is for the results."""
 
-import sys
 import time
 from collections.abc import Iterator
+
+from ops.runtime.terminal import write_error
 
 _BEGAN = time.monotonic()
 
@@ -10,8 +11,7 @@ _BEGAN = time.monotonic()
 def show_progress(text: str) -> None:
     """Print a line with the minutes and seconds since the start."""
     minutes, seconds = divmod(int(time.monotonic() - _BEGAN), 60)
-    sys.stderr.write(f"[{minutes:02}:{seconds:02}] {text}\n")
-    sys.stderr.flush()
+    write_error(f"[{minutes:02}:{seconds:02}] {text}")
 
 
 def rounds(count: int, text: str) -> Iterator[int]:

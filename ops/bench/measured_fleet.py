@@ -1,7 +1,6 @@
 """A whole fleet with default settings, and the totals of the metrics that its processes push."""
 
 import contextlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,6 +11,7 @@ from ops.rig import RunFailed, cpu_seconds, wait_until
 from ops.rig.disposable_fleet import DisposableFleet
 from ops.rig.transaction_mix import TransactionMix
 from ops.runtime.pushed_metrics import Buckets, PushedGroup, add_buckets
+from ops.runtime.terminal import write_error
 
 _ACCEPTED: Final = 200
 _PUSH_SECONDS: Final = 20.0
@@ -130,7 +130,7 @@ def measured_fleet() -> Iterator[MeasuredFleet]:
             fleet.make_tables()
             yield fleet
         except RunFailed:
-            sys.stderr.write(f"the end of the fleet's logs:\n{fleet.logs()}\n")
+            write_error(f"the end of the fleet's logs:\n{fleet.logs()}", keep="\n")
             raise
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
 from rich.markdown import Markdown
 
 from ops.bench.results import BenchResult, ResultTable, TargetCheck
+from ops.commands.console import PlainConsole
 
 _HEAD = """\
 # Performance
@@ -17,7 +17,7 @@ their target come from `ops/bench/targets.py`.
 """
 
 
-def print_result(result: BenchResult, console: Console) -> None:
+def print_result(result: BenchResult, console: PlainConsole) -> None:
     parts = [f"## {result.title}\n"]
     if result.checks:
         parts.append(_target_table(result.checks))

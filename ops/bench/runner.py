@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from rich.console import Console
 
 from ops.bench import (
     apply_stages,
@@ -25,6 +24,7 @@ from ops.bench import (
 from ops.bench.bench_progress import show_progress
 from ops.bench.capacity import AssumedLoad
 from ops.bench.results import BenchResult, read_json, write_json
+from ops.commands.console import PlainConsole
 from ops.runtime.settings import Settings
 
 type Bench = Callable[[bool, Path | None], BenchResult]
@@ -68,7 +68,11 @@ def run_cost(load: Mapping[str, Any], settings: Settings) -> BenchResult:
 
 
 def keep(
-    result: BenchResult, console: Console, *, measurements: Path | None, plot_folder: Path | None
+    result: BenchResult,
+    console: PlainConsole,
+    *,
+    measurements: Path | None,
+    plot_folder: Path | None,
 ) -> None:
     """Print a result, and write the measurements and the plots if a place is given."""
     rendering.print_result(result, console)
@@ -80,7 +84,7 @@ def keep(
 
 def run(  # noqa: PLR0913  # the command's options, by keyword
     file: Path,
-    console: Console,
+    console: PlainConsole,
     *,
     quick: bool,
     resume: bool,

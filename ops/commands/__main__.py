@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from ops.commands.command_app import examples
 from ops.commands.failure import CommandFailed
+from ops.runtime.terminal import write_error, write_line
 
 
 class Command(NamedTuple):
@@ -61,13 +62,13 @@ class LazyGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader has closed the pipe: `gatekeeper query … | head`
-            sys.stderr.close()
+            sys.stderr.close()  # noqa: TID251  # nothing is printed
             return 0
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # Typer passes it so
     if wanted:
-        sys.stdout.write(f"gatekeeper {importlib.metadata.version('gatekeeper')}\n")
+        write_line(f"gatekeeper {importlib.metadata.version('gatekeeper')}")
         raise typer.Exit
 
 
@@ -111,13 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return get_command(app)(given, prog_name="gatekeeper", standalone_mode=False) or 0
     except CommandFailed as failure:
-        sys.stderr.write(f"gatekeeper: {failure}\n")
+        write_error(f"gatekeeper: {failure}", keep="\n")
         return failure.exit_status
     except typer.TyperException as misuse:
         context = getattr(misuse, "ctx", None)
         command = context.command_path if context else "gatekeeper"
         message = " ".join(misuse.format_message().replace("Value error, ", "").split())
-        sys.stderr.write(f"gatekeeper: {message} (`{command} --help` shows the usage)\n")
+        write_error(f"gatekeeper: {message} (`{command} --help` shows the usage)")
         return misuse.exit_code
 
 

@@ -14,6 +14,7 @@ from typer import Argument, Option
 from ops.commands.command_app import command_app, examples
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import DataOutput, write_json
 
 TABLE_ROWS = 1_000
 TIMEOUT_SECONDS = 300.0
@@ -88,24 +89,29 @@ def _text(value: Any) -> str:
 
 
 def _write_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console()
+    from ops.commands.console import PlainConsole, styled
+
+    console = PlainConsole()
     if not names:
         console.print("done: the statement returns no rows")
         return
     table = Table(header_style="bold")
     for name in names:
-        table.add_column(Text(name), overflow="fold")
+        table.add_column(styled(name), overflow="fold")
     shown = more = 0
     for row in rows:
         if shown == TABLE_ROWS:
             more += 1
             continue
         shown += 1
-        table.add_row(*(Text("NULL", "dim") if each is None else Text(_text(each)) for each in row))
+        table.add_row(
+            *(
+                styled("NULL", "dim") if each is None else styled(_text(each), keep="\n")
+                for each in row
+            )
+        )
     console.print(table)
     count = "1 row" if shown == 1 else f"{shown:,} rows"
     console.print(f"{count} shown, {more:,} more: use --format csv" if more else count)
@@ -114,11 +120,11 @@ def _write_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 def _write_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         values = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
-        sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+        write_json(values)
 
 
 def _write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(DataOutput())
     if names:
         writer.writerow(names)
     for row in rows:

@@ -11,10 +11,3 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes}m"
     return f"{minutes}m {rest}s" if minutes else f"{rest}s"
-
-
-def printable(text: str) -> str:
-    """Escape control characters, so that the text cannot control the terminal."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-    )

@@ -9,8 +9,8 @@ import sys
 import time
 
 from ops.fleet.config import FleetConfig
-from ops.fleet.up import report
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
+from ops.runtime.terminal import write_error, write_line
 
 # Five programs, each with supervisord's stopwaitsecs of 30.
 DEADLINE_SECONDS = 160.0
@@ -21,10 +21,10 @@ _STOPPED = {"STOPPED", "EXITED", "FATAL"}
 def stop(supervisord: Supervisord) -> bool:
     """Stop everything and report progress; False when it takes too long."""
     if supervisord.stopping:
-        report("the fleet is already stopping")
+        write_line("the fleet is already stopping")
     else:
         running = [each.name for each in supervisord.states() if each.state not in _STOPPED]
-        report(f"draining {', '.join(running)}" if running else "stopping supervisord")
+        write_line(f"draining {', '.join(running)}" if running else "stopping supervisord")
         supervisord.shut_down()
     # While it shuts down, supervisord reports no process states.
     started = reported_at = time.monotonic()
@@ -34,7 +34,7 @@ def stop(supervisord: Supervisord) -> bool:
             return False
         if now - reported_at > REPORT_SECONDS:
             reported_at = now
-            report(f"  still draining ({now - started:.0f} s)")
+            write_line(f"  still draining ({now - started:.0f} s)")
     return True
 
 
@@ -42,19 +42,19 @@ def main() -> int:
     fleet = FleetConfig.read()
     supervisord = Supervisord(fleet.socket)
     if not supervisord.up:
-        report("the fleet is not running")
+        write_line("the fleet is not running")
         return 0
     try:
         gone = stop(supervisord)
     except SupervisordUnreachable:  # it ended between two calls
         gone = supervisord.wait_until_gone(DEADLINE_SECONDS)
     if not gone:
-        sys.stderr.write(
+        write_error(
             f"ops/down: supervisord still runs after {DEADLINE_SECONDS:g} s; its pid is in "
-            f"{fleet.pid_file}, its log is {fleet.log}\n"
+            f"{fleet.pid_file}, its log is {fleet.log}"
         )
         return 1
-    report("the fleet is down; nothing is lost: ops/up continues where it stopped")
+    write_line("the fleet is down; nothing is lost: ops/up continues where it stopped")
     return 0
 
 

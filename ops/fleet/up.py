@@ -13,18 +13,13 @@ from ops.fleet.startup import ReadinessCheck, StartFailed, StartupMonitor, end_o
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
+from ops.runtime.terminal import write_error, write_line
 
 OLD_FLEET_SECONDS = 40.0  # longer than supervisord's stopwaitsecs
 _FIRST = (
     '{"activities": [{"operation": "insert", "table": "greetings", "col_names": ["id", "text"], '
     '"col_types": ["INTEGER", "TEXT"], "col_values": [1, "hello"]}]}'
 )
-
-
-def report(text: str) -> None:
-    """Print a line immediately, also into a pipe."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 class RequiredPort(NamedTuple):
@@ -69,7 +64,7 @@ def check_ports(fleet: FleetConfig, settings: Settings) -> None:
                     f"port {port.number} is in use by {owner}: stop it, or {port.remedy}"
                 )
             if not reported:
-                report(
+                write_line(
                     "waiting for the processes of an earlier fleet, whose supervisord was killed"
                 )
                 reported = True
@@ -90,7 +85,7 @@ def start(fleet: FleetConfig) -> None:
 def _start_stopped(supervisord: Supervisord) -> None:
     for state in supervisord.states():
         if state.group in {"server", "worker"} and state.state in {"STOPPED", "FATAL"}:
-            report(f"starting {state.name}, which was {state.state.lower()}")
+            write_line(f"starting {state.name}, which was {state.state.lower()}")
             supervisord.call("supervisor.startProcess", f"{state.group}:{state.name}", False)  # noqa: FBT003  # XML-RPC has no keywords
 
 
@@ -98,18 +93,18 @@ def bring_up(fleet: FleetConfig, settings: Settings) -> None:
     """Start what does not run and wait until it is ready; raises `StartFailed`."""
     supervisord = Supervisord(fleet.socket)
     if supervisord.stopping:
-        report("the fleet is stopping; waiting for its end")
+        write_line("the fleet is stopping; waiting for its end")
         if not supervisord.wait_until_gone(OLD_FLEET_SECONDS * 4):
             raise StartFailed(f"supervisord does not end; its pid is in {fleet.pid_file}")
     if supervisord.up:
-        report("supervisord is already running")
+        write_line("supervisord is already running")
         _start_stopped(supervisord)
     else:
         check_ports(fleet, settings)
-        report("starting the fleet")
+        write_line("starting the fleet")
         start(fleet)
     try:
-        StartupMonitor(fleet, supervisord).wait(ReadinessCheck(fleet), report)
+        StartupMonitor(fleet, supervisord).wait(ReadinessCheck(fleet), write_line)
     except SupervisordUnreachable as error:
         raise StartFailed(
             f"{error}. The end of {relative(fleet.log)}:\n{end_of(fleet.log)}"
@@ -147,12 +142,12 @@ def main() -> int:
     try:
         bring_up(fleet, settings)
     except StartFailed as reason:
-        sys.stderr.write(f"ops/up: {reason}\n")
+        write_error(f"ops/up: {reason}", keep="\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nops/up: no longer waiting; the fleet continues to start\n")
+        write_error("\nops/up: no longer waiting; the fleet continues to start", keep="\n")
         return 130
-    report(summary(fleet, settings))
+    write_line(summary(fleet, settings), keep="\n")
     return 0
 
 

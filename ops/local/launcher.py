@@ -1,11 +1,11 @@
 """The start of a local service: only in local mode, with one line of error if its port is taken."""
 
 import socket
-import sys
 from collections.abc import Callable
 
 from ops.runtime import log, process
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error, write_line
 
 
 def launch(
@@ -17,7 +17,7 @@ def launch(
     """
     settings = process.settings_or_exit()
     if not settings.local:
-        sys.stdout.write(f"{title} is not needed: PROJECT_ID is set\n")
+        write_line(f"{title} is not needed: PROJECT_ID is set")
         return 0
     log.setup(process.name(name), settings)
     address = str(getattr(settings, address_setting.lower()))
@@ -25,7 +25,7 @@ def launch(
         listener = _bind(address)
     except OSError as error:
         reason = f"{title} cannot listen on {address} ({address_setting}): {error.strerror}"
-        sys.stderr.write(f"{reason}\n")
+        write_error(reason)
         return 1
     return run(settings, listener)
 

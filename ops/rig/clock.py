@@ -24,6 +24,8 @@ from typing import Final
 
 import time_machine
 
+from ops.runtime.terminal import write_error
+
 POLL_SECONDS: Final = 0.05
 # The modules of gRPC that exchange absolute deadlines with its core.
 _EXCHANGE_DEADLINES: Final = (
@@ -101,7 +103,7 @@ def main() -> None:
     try:
         _, offset_file, module, *arguments = sys.argv
     except ValueError:
-        sys.stderr.write("usage: python -m ops.rig.clock OFFSET_FILE MODULE [ARG...]\n")
+        write_error("usage: python -m ops.rig.clock OFFSET_FILE MODULE [ARG...]")
         sys.exit(2)
     follower = _Follower(Path(offset_file))
     _leave_grpc_the_real_time()

@@ -12,17 +12,20 @@ import json
 import logging
 import sys
 import threading
+import traceback
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import orjson
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
+from ops.runtime.terminal import printable, printable_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+    from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
 
     from ops.runtime.settings import Settings
 
@@ -127,9 +130,10 @@ def _line(process: str, level: str, name: str, **fields: object) -> EventDict:
 
 def _json_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
     try:
-        return orjson.dumps(fields, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
+        text = orjson.dumps(fields, default=str).decode()
     except TypeError:  # half a surrogate pair, or a whole number of more than 64 bits
-        return json.dumps(fields, default=str) + "\n"
+        text = json.dumps(fields, default=str)
+    return (text if text.isprintable() else printable_json(text)) + "\n"
 
 
 _JSON: Sequence[Processor] = (structlog.processors.format_exc_info, _json_line)
@@ -142,15 +146,23 @@ def _console(*, colors: bool) -> Sequence[Processor]:
         pad_event_to=0,
         event_key="action",
         timestamp_key="time",
-        exception_formatter=structlog.dev.plain_traceback,
+        exception_formatter=_write_traceback,
     )
 
     def text(logger: WrappedLogger, method: str, fields: EventDict) -> str:
         fields["level"] = fields["level"].lower()
-        fields.setdefault("action", fields.pop("message", ""))
+        fields["action"] = printable(fields.get("action") or fields.pop("message", ""))
+        for name, each in fields.items():
+            if isinstance(each, str):
+                fields[name] = printable(each, keep="\n")  # the console quotes line breaks
         return f"{console(logger, method, fields)}\n"
 
     return (text,)
+
+
+def _write_traceback(file: TextIO, error: ExcInfo) -> None:
+    text = "".join(traceback.format_exception(*error)).rstrip()
+    file.write("\n" + printable(text, keep="\n"))
 
 
 # Before `setup`, as in a command: warnings alone, and nothing on standard output.

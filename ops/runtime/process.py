@@ -4,12 +4,12 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 
 import uvloop
 
 from ops.runtime.settings import InvalidSettings, Settings
+from ops.runtime.terminal import write_error
 
 EXIT_SETTINGS = 78  # sysexits.h: EX_CONFIG
 _COLLECT_AFTER = 20_000
@@ -26,7 +26,8 @@ def settings_or_exit() -> Settings:
     try:
         return Settings.load()
     except InvalidSettings as faults:
-        sys.stderr.write(f"gatekeeper: the settings are wrong (environment or .env):\n{faults}\n")
+        title = "gatekeeper: the settings are wrong (environment or .env):"
+        write_error(f"{title}\n{faults}", keep="\n")
         raise SystemExit(EXIT_SETTINGS) from None
 
 

@@ -1,17 +1,31 @@
-"""Reads what every process last pushed to the Pushgateway, one group for each process."""
+"""Reads what every process last pushed to the Pushgateway, one group for each process.
 
+Any program on the network can push to it. What no process of Gatekeeper would push is left out, so
+that sums are finite and every text is short and printable.
+"""
+
+import math
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
-
-from prometheus_client.parser import text_string_to_metric_families
 
 TIMEOUT_SECONDS: Final = 3.0
 
 _STARTED = "process_start_time_seconds"
 _PUSHED = "push_time_seconds"
 _MAX_PAGE_BYTES = 32_000_000
+_MAX_VALUE = 2.0**53
+"""Above it a count is no longer exact; the sum of all values on a page is finite."""
+_MAX_LINE = 2_000
+_MAX_GROUPS = 1_000
+"""Only those that pushed last are kept: the console answers them all."""
+
+# https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"', re.ASCII)
+_LINE = re.compile(r'(\w+)\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\} (\S+)', re.ASCII)
+_ESCAPE = re.compile(r"\\(.)")
 
 type Buckets = dict[float, float]
 """A histogram: upper bounds in seconds, rising to infinity, each with the count up to it."""
@@ -47,8 +61,7 @@ class PushedGroup(NamedTuple):
 
     def buckets(self, name: str) -> Buckets:
         """Return a histogram by the name of its `..._bucket` samples; label sets are summed."""
-        bounds = [{float(each.labels["le"]): each.value} for each in self.samples.get(name, ())]
-        return add_buckets(bounds)
+        return add_buckets({_bound(each): each.value} for each in self.samples.get(name, ()))
 
 
 def read_pushed(
@@ -60,7 +73,7 @@ def read_pushed(
     """
     try:
         with urllib.request.urlopen(f"http://{gateway}/metrics", timeout=timeout) as answer:
-            return parse_pushed(answer.read(_MAX_PAGE_BYTES).decode(), names)
+            return parse_pushed(answer.read(_MAX_PAGE_BYTES).decode(errors="replace"), names)
     except urllib.error.URLError as error:
         why = getattr(error.reason, "strerror", None) or error.reason
         raise ConnectionError(f"no answer at {gateway}: {why}") from error
@@ -71,19 +84,56 @@ def parse_pushed(page: str, names: Collection[str]) -> list[PushedGroup]:
 
     Groups of other jobs than `gatekeeper_...`, and groups without a push time, are left out.
     """
-    # A process pushes hundreds of lines; parsing those that nobody reads would cost most.
     prefixes = (*names, _STARTED, _PUSHED)
-    wanted = "".join(f"{line}\n" for line in page.splitlines() if line.startswith(prefixes))
     groups: dict[tuple[str, str], PushedGroup] = {}
-    for family in text_string_to_metric_families(wanted):
-        for sample in family.samples:
-            key = (sample.labels.get("job", ""), sample.labels.get("instance", ""))
-            if not key[0].startswith("gatekeeper_"):
-                continue
-            group = groups.setdefault(key, PushedGroup(*key, {}))
-            value = LabelledValue(sample.labels, sample.value)
-            group.samples.setdefault(sample.name, []).append(value)
-    return [group for _, group in sorted(groups.items()) if _PUSHED in group.samples]
+    for line in page.split("\n"):
+        if not line.startswith(prefixes) or (sample := _parse_line(line)) is None:
+            continue
+        name, value = sample
+        key = (value.labels["job"], value.labels["instance"])
+        groups.setdefault(key, PushedGroup(*key, {})).samples.setdefault(name, []).append(value)
+    pushed = [group for group in groups.values() if _PUSHED in group.samples]
+    newest = sorted(pushed, key=lambda group: group.pushed_at)[-_MAX_GROUPS:]
+    return sorted(newest, key=lambda group: (group.job, group.instance))
+
+
+def _parse_line(line: str) -> tuple[str, LabelledValue] | None:
+    """Return a sample's name and value; None for a line that Gatekeeper does not push."""
+    if len(line) > _MAX_LINE or not (parts := _LINE.fullmatch(line)):
+        return None
+    name, labels, text = parts.groups()
+    pairs = {key: _ESCAPE.sub(_unescape, value) for key, value in _LABEL.findall(labels)}
+    sample = LabelledValue(pairs, _number(text))
+    return (name, sample) if _plausible(name, sample) else None
+
+
+def _plausible(name: str, sample: LabelledValue) -> bool:
+    labels = sample.labels
+    return (
+        labels.get("job", "").startswith("gatekeeper_")
+        and "instance" in labels
+        and all(map(str.isprintable, labels.values()))
+        and 0 <= sample.value <= _MAX_VALUE  # not NaN either
+        # A push's time has the labels of its group: those of a foreign one are others.
+        and (name not in {_STARTED, _PUSHED} or len(labels) == len(("job", "instance")))
+        and (not name.endswith("_bucket") or _bound(sample) >= 0)
+    )
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    return {"n": "\n"}.get(escape[1], escape[1])
+
+
+def _bound(sample: LabelledValue) -> float:
+    """Return a bucket's upper bound, in seconds; NaN if it has none."""
+    return _number(sample.labels.get("le", ""))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def add_buckets(histograms: Iterable[Buckets]) -> Buckets:

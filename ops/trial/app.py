@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error, write_line
 
 if TYPE_CHECKING:
     from ops.trial.audit_report import AuditReport
@@ -112,7 +112,7 @@ def run(
 
     settings_or_exit()
     if kinds == "help":
-        sys.stdout.write("\n".join(KINDS) + "\n")
+        write_line("\n".join(KINDS), keep="\n")
         return 0
     plan = TrialPlan(transactions, faults, seed, _chosen(kinds, KINDS))
     with _trial_folder(folder, keep=keep) as where, _reported():
@@ -192,7 +192,7 @@ def _trial_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
         yield where
     finally:
         if keep:
-            sys.stderr.write(f"kept: {where}\n")
+            write_error(f"kept: {where}")
         else:
             shutil.rmtree(where, ignore_errors=True)
 

@@ -1,7 +1,8 @@
 """A trial's progress on standard error: a line when it begins something, then from time to time."""
 
-import sys
 import time
+
+from ops.runtime.terminal import write_error
 
 _LINE_SECONDS = 5.0
 
@@ -17,4 +18,4 @@ class ProgressLines:
         last, at = self._last
         if name != last or now - at >= _LINE_SECONDS:
             self._last = name, now
-            sys.stderr.write(f"{what}: {done:,}/{total:,}\n" if total else f"{what}\n")
+            write_error(f"{what}: {done:,}/{total:,}" if total else what)

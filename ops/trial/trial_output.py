@@ -1,14 +1,12 @@
 """Prints an audit and a trial: tables for people, JSON for programs."""
 
-import json
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from ops.commands.text_format import duration, printable
+from ops.commands.console import PlainConsole, styled
+from ops.commands.text_format import duration
+from ops.runtime.terminal import write_json
 from ops.trial.audit_report import DEFECTS, AuditReport
 from ops.trial.trial import TrialResult
 
@@ -19,29 +17,21 @@ FINDINGS = 20
 def write_report(report: AuditReport, form: str) -> None:
     """Print an audit."""
     if form == "json":
-        _write_json(_report_fields(report))
+        write_json(_report_fields(report), indent=2)
     else:
-        _print_report(_console(), report)
+        _print_report(PlainConsole(), report)
 
 
 def write_trial(result: TrialResult, form: str) -> None:
     """Print a trial's faults, its load and its audit."""
     if form == "json":
-        _write_json({**_report_fields(result.report), **_trial_fields(result)})
+        write_json({**_report_fields(result.report), **_trial_fields(result)}, indent=2)
         return
-    console = _console()
+    console = PlainConsole()
     if result.faults:
         console.print(_fault_table(result))
     _print_load(console, result)
     _print_report(console, result.report)
-
-
-def _console() -> Console:
-    return Console(highlight=False)
-
-
-def _write_json(fields: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(fields, ensure_ascii=False, indent=2) + "\n")
 
 
 def _report_fields(report: AuditReport) -> dict[str, Any]:
@@ -77,13 +67,13 @@ def _fault_table(result: TrialResult) -> Table:
         table.add_column(name, justify="right")
     table.add_column("what it hit", overflow="fold")
     for fault in sorted(result.faults, key=lambda each: each.at):
-        what = Text(printable(fault.what), "yellow" if fault.missed else "")
+        what = styled(fault.what, "yellow" if fault.missed else "")
         times = f"{fault.at:.1f} s", f"{fault.seconds:.1f} s"
         table.add_row(fault.kind, f"{fault.after:,}", *times, what)
     return table
 
 
-def _print_load(console: Console, result: TrialResult) -> None:
+def _print_load(console: PlainConsole, result: TrialResult) -> None:
     load, accepted = result.load, len(result.load.accepted)
     missed = sum(fault.missed for fault in result.faults)
     rate = accepted / max(result.load_seconds, 0.001)
@@ -99,23 +89,23 @@ def _print_load(console: Console, result: TrialResult) -> None:
         f"{result.tables:,} tables with {result.rows:,} rows"
     )
     for surprise in load.surprises[:FINDINGS]:
-        console.print(Text(f"unexpected answer: {printable(surprise)}", "red"))
+        console.print(styled(f"unexpected answer: {surprise}", "red"))
 
 
-def _print_report(console: Console, report: AuditReport) -> None:
+def _print_report(console: PlainConsole, report: AuditReport) -> None:
     table = Table("count", header_style="bold")
     table.add_column("transactions", justify="right")
     table.add_row("accepted", f"{report.accepted:,}")
     table.add_row("applied", f"{report.applied:,}")
     for reason, count in sorted(report.rejected.items()):
-        table.add_row(f"rejected: {printable(reason)}", f"{count:,}")
+        table.add_row(styled(f"rejected: {reason}"), f"{count:,}")
     for name in ("unsettled", *DEFECTS):
         count = report.unsettled if name == "unsettled" else report.count(name)
         style = "bold red" if count else "green"
-        table.add_row(name.replace("_", " "), Text(f"{count:,}", style))
+        table.add_row(name.replace("_", " "), styled(f"{count:,}", style))
     console.print(table)
     for finding in report.findings[:FINDINGS]:
-        console.print(Text(printable(f"{finding.defect}: {finding.who}: {finding.text}"), "red"))
+        console.print(styled(f"{finding.defect}: {finding.who}: {finding.text}", "red"))
     if len(report.findings) > FINDINGS:
         console.print(f"and {len(report.findings) - FINDINGS:,} more: --format json has all")
     console.print(f"examined: {', '.join(report.examined)}")

@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typer import Argument, Option
 from ops.commands.command_app import command_app, examples
 from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
+from ops.runtime.terminal import write_error, write_line
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min)")
@@ -71,8 +71,8 @@ def create(
                 raise CommandFailed(f"{name} already has a key: revoke it or choose another name")
             keys.append(key)
     # Standard output has only the key, for scripts.
-    sys.stderr.write(f"the key of {name}; it is not shown again:\n")
-    sys.stdout.write(f"{text}\n")
+    write_error(f"the key of {name}; it is not shown again:")
+    write_line(text)
 
 
 def _patterns(text: str) -> tuple[str, ...]:
@@ -105,15 +105,15 @@ def revoke(name: str = Argument(metavar="NAME")) -> None:
         if len(kept) == len(keys):
             raise CommandFailed(f"there is no key of {name}: gatekeeper apikey list")
         keys[:] = kept
-    sys.stdout.write(f"revoked: {name}\n")
+    write_line(f"revoked: {name}")
 
 
 @app.command("list")
 def list_keys() -> None:
     """List the names of the keys, what each may do, when it was created, and its rate."""
-    from rich.console import Console
     from rich.table import Table
 
+    from ops.commands.console import PlainConsole
     from ops.runtime.api_keys import read
 
     with _keys_path() as path:
@@ -122,7 +122,7 @@ def list_keys() -> None:
     for key in keys:
         limit = ("", "") if key.rate is None else (f"{key.rate:g}/s", f"{key.burst:,}")
         table.add_row(key.name, key.role, ",".join(key.tables), key.created, *limit)
-    Console().print(table if keys else f"no keys in {path}: every request gets 401")
+    PlainConsole().print(table if keys else f"no keys in {path}: every request gets 401")
 
 
 @contextmanager

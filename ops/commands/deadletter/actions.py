@@ -1,7 +1,6 @@
 """What the four verbs of `gatekeeper deadletter` do. Each returns an exit status."""
 
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 
@@ -10,6 +9,7 @@ from ops.commands.deadletter.dead_letter import DeadLetter, Selection
 from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue, opened
 from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error
 
 
 @contextlib.asynccontextmanager
@@ -20,7 +20,7 @@ async def _pulled(
         letters = await queue.pull(selection.limit, selection.quiet_seconds)
         yield queue, letters
         if queue.more:
-            sys.stderr.write(f"stopped at {len(letters):,}: there may be more (--limit N)\n")
+            write_error(f"stopped at {len(letters):,}: there may be more (--limit N)")
 
 
 async def list_newest(
@@ -89,9 +89,9 @@ def _report_missing(chosen: list[DeadLetter], selection: Selection, *, more: boo
     missing = [each for each in selection.ids if each not in found]
     among = f" among the first {selection.limit:,}" if more else ""
     for each in missing:
-        sys.stderr.write(f"gatekeeper: there is no dead letter {each}{among}\n")
+        write_error(f"gatekeeper: there is no dead letter {each}{among}")
     if not chosen and not missing:
-        sys.stderr.write("there are no such dead letters\n")
+        write_error("there are no such dead letters")
     return bool(missing)
 
 

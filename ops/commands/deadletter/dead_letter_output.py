@@ -1,20 +1,18 @@
 """Prints dead letters: tables for people, JSON for programs."""
 
 import base64
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from ops.commands.console import PlainConsole, styled
 from ops.commands.deadletter.dead_letter import DeadLetter
 from ops.commands.deadletter.replay import ReplayAction, ReplayDecision
-from ops.commands.text_format import duration, printable
+from ops.commands.text_format import duration
+from ops.runtime.terminal import write_json, write_line
 
 _NO_TABLE = "(none)"
 
@@ -29,14 +27,14 @@ def counts(letters: Iterable[DeadLetter]) -> list[tuple[str, str, int]]:
 
 
 def print_list(letters: Sequence[DeadLetter], newest: int, now: datetime) -> None:
-    out = Console(highlight=False)
+    out = PlainConsole()
     if not letters:
         out.print("no dead letters")
         return
     summary = Table("reason", "table", header_style="bold")
     summary.add_column("dead letters", justify="right")
     for reason, table, count in counts(letters):
-        summary.add_row(Text(printable(reason)), Text(printable(table)), f"{count:,}")
+        summary.add_row(styled(reason), styled(table), f"{count:,}")
     out.print(summary)
     entries = Table(header_style="bold")
     for name in ("id", "reason", "error", "tables"):
@@ -44,9 +42,7 @@ def print_list(letters: Sequence[DeadLetter], newest: int, now: datetime) -> Non
     entries.add_column("age", justify="right", no_wrap=True)
     for letter in letters[::-1][:newest]:
         texts = (letter.id, letter.reason, letter.error, ", ".join(letter.tables))
-        entries.add_row(
-            *(Text(printable(text)) for text in texts), duration(letter.age_seconds(now))
-        )
+        entries.add_row(*map(styled, texts), duration(letter.age_seconds(now)))
     out.print(entries)
     shown = min(newest, len(letters))
     out.print(f"{len(letters):,} dead letters, the newest {shown:,} shown: --newest N shows more")
@@ -67,7 +63,7 @@ def print_list_json(
         ],
         "newest": [described(letter, now) for letter in letters[::-1][:newest]],
     }
-    print_json(document)
+    write_json(document)
 
 
 def described(letter: DeadLetter, now: datetime) -> dict[str, Any]:
@@ -90,8 +86,8 @@ def print_letter(letter: DeadLetter, now: datetime) -> None:
     facts = described(letter, now)
     facts |= {"tables": ", ".join(letter.tables), "age": duration(facts.pop("age_seconds"))}
     for name, value in facts.items():
-        sys.stdout.write(f"{name:13} {printable(str(value))}\n")
-    sys.stdout.write(f"\n{printable(letter.data.decode(errors='backslashreplace'))}\n")
+        write_line(f"{name:13} {value}")
+    write_line("\n" + letter.data.decode(errors="backslashreplace"), keep="\n")
 
 
 def print_letter_json(letter: DeadLetter, now: datetime) -> None:
@@ -101,7 +97,7 @@ def print_letter_json(letter: DeadLetter, now: datetime) -> None:
         body = {"body": letter.data.decode()}
     except UnicodeDecodeError:
         body = {"body": None, "body_base64": base64.b64encode(letter.data).decode()}
-    print_json({**described(letter, now), **body})
+    write_json({**described(letter, now), **body})
 
 
 _DONE = {
@@ -114,7 +110,7 @@ _DONE = {
 def print_decision(decision: ReplayDecision, *, done: bool, as_json: bool) -> None:
     letter = decision.letter
     if as_json:
-        print_json(
+        write_json(
             {
                 "id": letter.id,
                 "sha256": letter.sha256,
@@ -128,15 +124,11 @@ def print_decision(decision: ReplayDecision, *, done: bool, as_json: bool) -> No
         return
     verb = _DONE[decision.action][0 if done else 1]
     detail = f": {decision.detail}" if decision.detail else ""
-    sys.stdout.write(f"{printable(f'{letter.id} ({letter.reason}): {verb}{detail}')}\n")
+    write_line(f"{letter.id} ({letter.reason}): {verb}{detail}")
 
 
 def print_discarded(letter: DeadLetter, now: datetime, verb: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({**described(letter, now), "action": "discard"})
+        write_json({**described(letter, now), "action": "discard"})
     else:
-        sys.stdout.write(f"{printable(f'{letter.id} ({letter.reason}): {verb}')}\n")
-
-
-def print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        write_line(f"{letter.id} ({letter.reason}): {verb}")

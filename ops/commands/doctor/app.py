@@ -1,8 +1,6 @@
 """`gatekeeper doctor`."""
 
 import asyncio
-import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +8,7 @@ from typer import Option
 
 from ops.commands.command_app import command_app, examples
 from ops.runtime.process import settings_or_exit
+from ops.runtime.terminal import write_json
 
 if TYPE_CHECKING:
     from ops.commands.doctor.check_result import CheckResult
@@ -44,19 +43,18 @@ def doctor(
     healthy = all(each.state != "wrong" for each in results)
     if output == "json":
         document = {"well": healthy, "checks": [asdict(each) for each in results]}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        write_json(document)
     else:
         _print(results)
     return 0 if healthy else 1
 
 
 def _print(results: list["CheckResult"]) -> None:
-    from rich.console import Console
-    from rich.text import Text
+    from ops.commands.console import PlainConsole, styled
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     for each in results:
-        state = Text(f"{each.state:8}", _COLOURS[each.state])
-        console.print(state, f"{each.check:25}", Text(each.detail))
+        state = styled(f"{each.state:8}", _COLOURS[each.state])
+        console.print(state, f"{each.check:25}", styled(each.detail))
         if each.remedy:
-            console.print(Text(f"{'':8} {'':25} → {each.remedy}", "yellow"))
+            console.print(styled(f"{'':8} {'':25} → {each.remedy}", "yellow"))

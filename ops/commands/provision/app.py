@@ -1,7 +1,6 @@
 """`gatekeeper provision`."""
 
 import asyncio
-import sys
 import time
 
 from typer import Option
@@ -11,6 +10,7 @@ from ops.commands.failure import CommandFailed
 from ops.fleet.ports import listening
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_line
 
 _POLL_SECONDS = 0.1
 
@@ -45,14 +45,14 @@ def provision(
 
     settings = settings_or_exit()
     if only_local and not settings.local:
-        sys.stdout.write("cloud mode: run `gatekeeper provision` yourself, once\n")
+        write_line("cloud mode: run `gatekeeper provision` yourself, once")
         return
     _wait_for_emulators(settings, wait)
     try:
         for change in asyncio.run(subscriptions.ensure(settings)):
-            sys.stdout.write(f"{change}\n")
+            write_line(str(change))
         for change in dataset.ensure(settings, location):
-            sys.stdout.write(f"{change}\n")
+            write_line(str(change))
     except CALL_ERRORS as error:
         raise google_failure(error, settings) from error
 

@@ -2,18 +2,18 @@
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ops.commands.console import PlainConsole
 from ops.commands.send.line_sender import LineVerdict
 from ops.commands.send.transaction_lines import TransactionLine
+from ops.runtime.terminal import write_error, write_line
 
 PLAIN_SECONDS = 5.0
 """How often progress is printed if standard error is not a terminal."""
@@ -52,7 +52,7 @@ class SendReport:
         self._size = size
         self._rejected_lines = rejected_lines
         self._started = self._printed = time.monotonic()
-        console = Console(stderr=True, highlight=False)
+        console = PlainConsole(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -96,7 +96,7 @@ class SendReport:
         now = time.monotonic()
         if self._progress.disable and now - self._printed > PLAIN_SECONDS:
             self._printed = now
-            sys.stderr.write(f"{text}, {100 * self._end / self._size:.0f} %\n")
+            write_error(f"{text}, {100 * self._end / self._size:.0f} %")
 
     def _rate(self) -> float:
         return (self.accepted + self.rejected) / max(time.monotonic() - self._started, 1e-9)
@@ -113,6 +113,6 @@ class SendReport:
         for name in numbers:
             table.add_column(name, justify="right")
         table.add_row(*numbers.values())
-        Console(highlight=False).print(table)
+        PlainConsole().print(table)
         if self.rejected:
-            sys.stdout.write(f"the rejected lines and their errors: {self._rejected_lines.path}\n")
+            write_line(f"the rejected lines and their errors: {self._rejected_lines.path}")

@@ -36,14 +36,14 @@ def status(
     come from the Pushgateway and are as old as the column "pushed" shows. The exit status is 1 if
     supervisord does not answer or a process is not healthy.
     """
-    from rich.console import Console
     from rich.live import Live
 
+    from ops.commands.console import PlainConsole
     from ops.commands.status.fleet_page import FleetPage
     from ops.fleet.config import FleetConfig
 
     page = FleetPage(FleetConfig.read(), settings_or_exit())
-    console = Console(highlight=False)
+    console = PlainConsole()
     if watch is None:
         console.print(page.refresh())
         return 0 if page.healthy else 1

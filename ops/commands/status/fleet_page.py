@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from ops.commands.console import styled
 from ops.commands.status import process_samples, rejection_counts
 from ops.commands.status.process_samples import ProcessSample
 from ops.commands.text_format import duration
@@ -42,7 +43,7 @@ class FleetPage:
             _line("backlog", answers.get("backlog")),
             _line("dead letters", answers.get("dead letters")),
             _line("spool", None if groups is None else process_samples.spool(groups)),
-            *(Text(f"cannot read {error}", "yellow") for error in errors),
+            *(styled(f"cannot read {error}", "yellow") for error in errors),
         )
         self._samples |= samples
         return page
@@ -80,7 +81,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _line(name: str, value: object) -> Text:
-    return Text.assemble((f"{name}: ", "bold"), "unknown" if value is None else str(value))
+    return Text.assemble((f"{name}: ", "bold"), styled("unknown" if value is None else str(value)))
 
 
 def _healthy(state: ProcessState) -> bool:
@@ -96,13 +97,13 @@ def _processes(
     for state in states:
         sample = samples.get(state.name)
         table.add_row(
-            state.name,
-            Text(_state(state), _COLOURS.get(state.state, "red")),
+            styled(state.name),
+            styled(_state(state), _COLOURS.get(state.state, "red")),
             duration(state.uptime_seconds) if state.uptime_seconds else "",
             *(_numbers(sample, earlier.get(state.name)) if sample else ()),
         )
     for name in sorted(samples.keys() - {state.name for state in states}):
-        table.add_row(name, Text("only on the Pushgateway", "yellow"))
+        table.add_row(styled(name), styled("only on the Pushgateway", "yellow"))
     return table
 
 

@@ -8,6 +8,7 @@ import duckdb
 from ops.local.bigquery import extensions, service
 from ops.local.launcher import launch
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
         extensions.install(directory)
         service.run(listener, directory, dataset, settings.ledger_days)
     except (OSError, duckdb.IOException) as error:
-        sys.stderr.write(f"local BigQuery cannot use {directory}: {str(error).splitlines()[0]}\n")
+        write_error(f"local BigQuery cannot use {directory}: {str(error).splitlines()[0]}")
         return 1
     return 0
 

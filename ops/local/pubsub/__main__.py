@@ -9,6 +9,7 @@ from ops.local.pubsub.grpc_server import serve
 from ops.local.pubsub.message_store import InUse
 from ops.runtime import log, process
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error
 
 logger = log.get(__name__)
 
@@ -28,7 +29,7 @@ async def _serve(address: str, directory: Path) -> int:
     try:
         await serve(address, directory, process.stop_event())
     except (InUse, OSError) as error:
-        sys.stderr.write(f"the local Pub/Sub cannot start: {error}\n")
+        write_error(f"the local Pub/Sub cannot start: {error}")
         return 1
     logger.info("stopped")
     return 0

@@ -33,7 +33,6 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     for binary in filter(None, map(shutil.which, BINARIES)):
         listener.close()
-        sys.stdout.flush()
         command = [
             binary,
             f"--web.listen-address={settings.pushgateway_prometheus_host}",

@@ -1,10 +1,6 @@
 import pytest
 
-from ops.commands.text_format import duration, printable
-
-
-def test_control_characters_are_escaped() -> None:
-    assert printable("a\x1b[2Jb\x9bc\nä") == "a\\x1b[2Jb\\x9bc\nä"
+from ops.commands.text_format import duration
 
 
 @pytest.mark.parametrize(

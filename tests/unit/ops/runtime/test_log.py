@@ -205,3 +205,15 @@ def test_a_log_that_cannot_be_written_stops_nobody(
     log.get("a.module").info("written")
 
     assert json.loads(capsys.readouterr().err)["action"] == "written"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_line_has_control_characters(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\x1b[2Jb\x9b\x7f"
+    log.setup("worker_03", Settings.parse({"LOG_FORMAT": form}))
+
+    log.get("a.module").warning(hostile, id=hostile, several=[hostile])
+    logging.getLogger("library").warning(hostile)
+    log.get("a.module").error("failed", exc_info=ValueError(hostile))
+
+    assert capsys.readouterr().err.replace("\n", "").isprintable()

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.runtime.pushed_metrics import add_buckets, parse_pushed, quantile, read_pushed
+from ops.runtime.pushed_metrics import (
+    LabelledValue,
+    add_buckets,
+    parse_pushed,
+    quantile,
+    read_pushed,
+)
 
 END_TO_END = "gatekeeper_end_to_end_seconds_bucket"
 NAMES = ("gatekeeper_applied_total", "gatekeeper_dead_lettered_total", END_TO_END)
@@ -104,3 +110,78 @@ def test_a_quantile_never_leaves_the_bounds(counts: list[int], share: float) -> 
     found = quantile(buckets, share)
     assert found is not None
     assert 0 <= found <= len(counts) + 1
+
+
+PUSHED = 'push_time_seconds{instance="a",job="gatekeeper_worker"} 5\n'
+APPLIED = 'gatekeeper_applied_total{instance="a",job="gatekeeper_worker"} 3\n'
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1", "-1e300", "1e300", "9" * 5000, "x"])
+def test_a_value_that_is_no_count_is_left_out(value: str) -> None:
+    (group,) = parse_pushed(PUSHED + APPLIED + APPLIED.replace("} 3", "} " + value), NAMES)
+    assert group.total("gatekeeper_applied_total") == 3
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        'instance="[/x]\x1b[2J",job="gatekeeper_worker"',
+        'instance="\\n",job="gatekeeper_worker"',
+        f'instance="{"x" * 3000}",job="gatekeeper_worker"',
+        'job="gatekeeper_worker"',
+        'instance="a",job="gatekeeper_worker",team="of another grouping"',
+    ],
+)
+def test_a_group_that_no_process_has_is_left_out(labels: str) -> None:
+    assert parse_pushed(f"push_time_seconds{{{labels}}} 9\n", NAMES) == []
+    (group,) = parse_pushed(f"{PUSHED}push_time_seconds{{{labels}}} 9\n", NAMES)
+    assert group.pushed_at == 5
+
+
+@pytest.mark.parametrize("bound", ['le="NaN",', 'le="-Inf",', 'le="-1",', 'le="x",', ""])
+def test_a_bucket_without_a_proper_bound_is_left_out(bound: str) -> None:
+    bucket = f'{END_TO_END}{{{bound}instance="a",job="gatekeeper_worker"}} 1\n'
+    assert parse_pushed(PUSHED + bucket, NAMES)[0].buckets(END_TO_END) == {}
+
+
+def test_of_too_many_groups_the_latest_are_kept() -> None:
+    line = 'push_time_seconds{instance="%04d",job="gatekeeper_worker"} %d\n'
+    groups = parse_pushed("".join(line % (number, number) for number in range(1, 1102)), NAMES)
+    assert [groups[0].instance, groups[-1].instance] == ["0102", "1101"]
+
+
+def escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+LABEL_VALUES = st.text(max_size=20) | st.sampled_from(
+    ["[/x]", '"} 5', "\\", "a\u2028b", "\x85", ","]
+)
+
+
+@given(LABEL_VALUES, LABEL_VALUES, st.floats() | st.integers(0, 2**60))
+def test_whatever_is_pushed_the_groups_are_printable_and_their_sums_finite(
+    instance: str, reason: str, value: float
+) -> None:
+    group = f'instance="{escaped(instance)}",job="gatekeeper_worker"'
+    page = (
+        f"push_time_seconds{{{group}}} 1\n"
+        f'{NAMES[1]}{{{group},reason="{escaped(reason)}"}} {value}\n'
+        f'{END_TO_END}{{{group},le="{escaped(reason)}"}} {value}\n'
+    )
+    groups = parse_pushed(page + PAGE, NAMES)
+    assert {"worker_00", "worker_01"} <= {each.instance for each in groups}
+    for each in groups:
+        assert each.instance.isprintable()
+        assert math.isfinite(each.total(NAMES[1]))
+        assert math.isfinite(quantile(each.buckets(END_TO_END), 0.99) or 0)
+    if instance.isprintable() and reason.isprintable() and 0 <= value <= 2**53:
+        (own,) = [each for each in groups if each.instance == instance]
+        labels = {"instance": instance, "job": "gatekeeper_worker", "reason": reason}
+        assert own.samples[NAMES[1]] == [LabelledValue(labels, value)]
+
+
+@given(st.lists(st.sampled_from([*PAGE.splitlines(), "gatekeeper_applied_total{", '"', "\0"])))
+def test_any_page_is_parsed(lines: list[str]) -> None:
+    for separator in ("\n", "\r\n", ""):
+        parse_pushed(separator.join(lines), NAMES)

@@ -5,15 +5,35 @@ Pure: no I/O, no environment, no clock. It knows no server, no worker and no Goo
 
 from schema.faults import Fault, InvalidSchema
 from schema.json_schema import json_schemas
-from schema.ledger import LEDGER_COLUMNS, LEDGER_STATES, LEDGER_TABLE, Reason
+from schema.lanes import (
+    LANES,
+    MAX_LANES,
+    derive_id,
+    is_derived_id,
+    lane_name,
+    lane_of,
+    lane_of_id,
+    lane_of_ordering_key,
+    new_id,
+)
+from schema.ledger import (
+    LEDGER_COLUMNS,
+    LEDGER_STATES,
+    LEDGER_TABLE,
+    Reason,
+    Rejection,
+    head_table,
+    ledger_table,
+)
 from schema.message import (
+    MAX_ATTRIBUTE_BYTES,
+    MAX_ATTRIBUTES,
     MAX_CALL_BYTES,
     MAX_CALL_MESSAGES,
     InvalidMessage,
     Message,
     compose_message,
-    derive_id,
-    new_id,
+    faults_of_attributes,
     publish_calls,
     read_message,
 )
@@ -26,11 +46,15 @@ from schema.values import BadValue
 
 __all__ = [
     "COLUMN_NAME",
+    "LANES",
     "LEDGER_COLUMNS",
     "LEDGER_STATES",
     "LEDGER_TABLE",
+    "MAX_ATTRIBUTES",
+    "MAX_ATTRIBUTE_BYTES",
     "MAX_CALL_BYTES",
     "MAX_CALL_MESSAGES",
+    "MAX_LANES",
     "RULES",
     "TABLE_NAME",
     "Activity",
@@ -42,6 +66,7 @@ __all__ = [
     "InvalidSchema",
     "Message",
     "Reason",
+    "Rejection",
     "Rule",
     "Transaction",
     "UnknownType",
@@ -50,7 +75,15 @@ __all__ = [
     "check_body",
     "compose_message",
     "derive_id",
+    "faults_of_attributes",
+    "head_table",
+    "is_derived_id",
     "json_schemas",
+    "lane_name",
+    "lane_of",
+    "lane_of_id",
+    "lane_of_ordering_key",
+    "ledger_table",
     "loads",
     "new_id",
     "parse_type",

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 LEDGER_TABLE: Final = "gatekeeper_ledger"
+"""A view over the lanes' tables."""
 LEDGER_STATES: Final = ("applied", "rejected")
 
 
@@ -20,7 +21,25 @@ class Reason(StrEnum):
     TYPE_CONFLICT = "type_conflict"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
     WAREHOUSE_REJECTED = "warehouse_rejected"
+
+
+class Rejection(NamedTuple):
+    """A reason, and the sentence that a person reads."""
+
+    reason: Reason
+    error: str
+
+
+def ledger_table(lane: int) -> str:
+    """Return the table of a lane's settled transactions."""
+    return f"gatekeeper_ledger_{lane:02}"
+
+
+def head_table(lane: int) -> str:
+    """Return the table whose one row every commit in the lane changes."""
+    return f"gatekeeper_lane_{lane:02}"
 
 
 class LedgerColumn(NamedTuple):
@@ -36,7 +55,8 @@ LEDGER_COLUMNS: Final = (
     LedgerColumn("reason", "STRING", "NULLABLE", "Why it was rejected: one of a closed set"),
     LedgerColumn("error", "STRING", "NULLABLE", "The rejection in a sentence"),
     LedgerColumn("source", "STRING", "NULLABLE", "The API key's name that sent it"),
-    LedgerColumn("ordering_key", "STRING", "NULLABLE", "The Pub/Sub ordering key"),
+    LedgerColumn("ordering_key", "STRING", "NULLABLE", "The client's ordering key"),
+    LedgerColumn("lane", "STRING", "REQUIRED", "The lane: lane-07"),
     LedgerColumn("sha256", "STRING", "REQUIRED", "The body's hash, hexadecimal"),
     LedgerColumn("activities", "INT64", "NULLABLE", "How many activities it has"),
     LedgerColumn("received_at", "TIMESTAMP", "NULLABLE", "When the server received it"),

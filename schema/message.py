@@ -1,18 +1,20 @@
 """Converts a transaction to a Pub/Sub message and back."""
 
 import hashlib
-import secrets
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from schema.transaction import Transaction
+from schema.lanes import LANES, is_derived_id, lane_of, lane_of_ordering_key
 
 # https://cloud.google.com/pubsub/quotas#resource_limits
 MAX_DATA_BYTES = 10_000_000
 MAX_ATTRIBUTE_BYTES = 1_024
-MAX_ORDERING_KEY_BYTES = 1_024
+MAX_ATTRIBUTES = 100
 MAX_CALL_MESSAGES = 1_000
 MAX_CALL_BYTES = 9_500_000  # 10 MB, less the topic's name and the framing
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class InvalidMessage(ValueError):
@@ -23,7 +25,8 @@ class Message(NamedTuple):
     """A request body as a Pub/Sub message.
 
     `received_at` is RFC 3339 and `sha256` the hex digest of `data`. `source` is the API key's name,
-    or empty.
+    or empty. `ordering_key` is the client's; Pub/Sub's is the lane's name. `copy_possible`: an
+    earlier call may have published this message already.
     """
 
     data: bytes
@@ -32,54 +35,63 @@ class Message(NamedTuple):
     received_at: str
     sha256: str
     ordering_key: str
+    lane: int = 0
+    copy_possible: bool = False
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The Pub/Sub attributes. The ordering key is a separate field of a Pub/Sub message."""
-        return {
+        """The Pub/Sub attributes."""
+        attributes = {
             "id": self.id,
             "source": self.source,
             "received_at": self.received_at,
             "sha256": self.sha256,
+            "ordering_key": self.ordering_key,
         }
+        return {**attributes, "copy": "possible"} if self.copy_possible else attributes
+
+    @property
+    def may_be_settled_already(self) -> bool:
+        """Whether the id may have been settled before this message was published."""
+        return self.copy_possible or is_derived_id(self.id)
 
 
 def compose_message(  # noqa: PLR0913  # each is a part of the message, by keyword
     body: bytes,
-    transaction: Transaction,
     *,
     id: str,  # noqa: A002  # the attribute's name in the contract
     source: str,
     received_at: str,
-    ordering_key: str | None,
+    ordering_key: str,
+    lanes: int = LANES,
 ) -> Message:
-    """Return the message of a valid body. The default ordering key is the first table.
+    """Return the message of a valid body.
 
     Raises InvalidMessage above one of the limits.
     """
-    key = ordering_key or transaction.activities[0].table
-    message = Message(body, id, source, received_at, _digest(body), key)
+    lane = lane_of(ordering_key, lanes)
+    message = Message(body, id, source, received_at, _digest(body), ordering_key, lane)
     if len(body) > MAX_DATA_BYTES:
         raise InvalidMessage(
             f"the body has {len(body)} bytes and a message holds {MAX_DATA_BYTES}: split it"
         )
-    _check_size("ordering key", key, MAX_ORDERING_KEY_BYTES)
     for name, value in message.attributes.items():
         _check_size(name, value, MAX_ATTRIBUTE_BYTES)
     return message
 
 
-def read_message(
+def read_message(  # noqa: PLR0913, PLR0917  # each is a part of the message
     data: bytes,
     attributes: Mapping[str, str],
     message_id: str,
     publish_time: str,
     ordering_key: str,
+    lanes: int = LANES,
 ) -> Message:
     """Read a pulled message of any publisher. Never fails.
 
-    Pub/Sub's message id and publish time (RFC 3339) replace missing attributes. The digest is
-    always computed from `data`, since any publisher may set the attribute.
+    Pub/Sub's message id, publish time (RFC 3339) and ordering key replace missing attributes. The
+    digest is always computed from `data`, since any publisher may set the attribute.
     """
     return Message(
         data,
@@ -87,7 +99,9 @@ def read_message(
         attributes.get("source", ""),
         attributes.get("received_at") or publish_time,
         _digest(data),
-        ordering_key,
+        attributes.get("ordering_key") or ordering_key,
+        lane_of_ordering_key(ordering_key or message_id, lanes),
+        attributes.get("copy") == "possible",
     )
 
 
@@ -115,16 +129,13 @@ def publish_calls[T](
         yield call
 
 
-def derive_id(source: str, idempotency_key: str) -> str:
-    """Return the id of a source's idempotency key: 32 hex digits, the same on every machine."""
-    # The length makes ("a", "bc") and ("ab", "c") differ. Headers may have undecodable bytes.
-    text = f"{len(source)}:{source}{idempotency_key}"
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-
-def new_id() -> str:
-    """Return a random id for a transaction without an idempotency key: 32 hex digits."""
-    return secrets.token_hex(16)
+def faults_of_attributes(attributes: Mapping[str, str]) -> list[str]:
+    """Return the faults of the attributes that Gatekeeper reads, a sentence each."""
+    return [
+        f"the attribute {name} has a control character"
+        for name in ("id", "source", "received_at", "ordering_key")
+        if _CONTROL_CHARACTER.search(attributes.get(name, ""))
+    ]
 
 
 def _digest(data: bytes) -> str:

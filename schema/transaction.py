@@ -27,3 +27,8 @@ class Transaction(NamedTuple):
     def tables(self) -> tuple[str, ...]:
         """The distinct tables, in the order of their first use."""
         return tuple(dict.fromkeys(activity.table for activity in self.activities))
+
+    @property
+    def default_ordering_key(self) -> str:
+        """The first table, which is the only one in most transactions."""
+        return self.activities[0].table

@@ -86,7 +86,7 @@ async def publish(
             open_spool(settings, destination) as spool,
         ):
             publisher = Publisher(destination, spool=spool)
-            app[api.INGEST] = api.Ingest(publisher, executor)
+            app[api.INGEST] = api.Ingest(publisher, executor, settings.lanes)
             app[api.READINESS] = api.Readiness(publisher, destination, spool)
             yield
             await publisher.drain()

@@ -32,7 +32,7 @@ def piece(nodeid: str) -> str:
     return next(shared, nodeid.partition("::")[0])
 
 
-class Pieces(LoadScopeScheduling):
+class Pieces(LoadScopeScheduling):  # type: ignore[misc]  # untyped
     """Deals the suite out by pieces, in the order in which they were collected.
 
     pytest-xdist's own groups are lost with pytest 9.2, without a word (pytest-xdist issue 1386).

@@ -2,23 +2,23 @@
 
 import argparse
 import sys
+from datetime import timedelta
 
 from ops.runtime import clients, log, metrics, process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from workers.apply import Applier
-from workers.claims import Claims
+from schema import Reason
+from workers.catalog import CatalogCache
+from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
-from workers.guard_rail import GuardRail
-from workers.outcome import Reason
+from workers.lanes import BatchLimits, LaneQueues
+from workers.rejection_limit import RejectionLimit
 from workers.subscription import Subscription
-from workers.turns import Turns
-from workers.unused import Unused
-from workers.warehouse import Warehouse
+from workers.warehouse import JobLimits, Warehouse
 from workers.worker import Worker
 
-# While one batch is in flight the next gathers: room for both, and one more on its way.
 OUTSTANDING_BATCHES = 3
+"""Batches that a worker may hold: in flight, gathering, and on the way."""
 
 logger = log.get(__name__)
 
@@ -37,31 +37,46 @@ async def main(settings: Settings) -> int:
     log.setup(name, settings)
     stop = process.stop_event()
     subscriber, publisher = clients.subscriber(settings), clients.publisher(settings)
+    queues = LaneQueues(
+        settings.lanes,
+        BatchLimits(
+            messages=settings.batch_max_messages,
+            bytes=settings.batch_max_bytes,
+            max_wait=min(settings.freshness_seconds, settings.batch_max_seconds),
+            eager=settings.local,
+            jobs=settings.warehouse_jobs,
+        ),
+    )
     subscription = Subscription(
         subscriber,
         settings.subscription_path,
+        queues,
         lease_seconds=settings.lease_seconds,
         max_messages=OUTSTANDING_BATCHES * settings.batch_max_messages,
         max_bytes=OUTSTANDING_BATCHES * settings.batch_max_bytes,
     )
-    warehouse = Warehouse(clients.warehouse(settings), settings)
-    guard_rail, unused = GuardRail(settings.dead_letter_max_share), Unused.of(settings)
-    applier = Applier(warehouse, settings.dataset_path, name, guard_rail, unused)
+    warehouse = Warehouse(
+        clients.warehouse(settings),
+        settings.dataset_path,
+        labels={"worker": name},
+        limits=JobLimits(maximum_bytes_billed=settings.maximum_bytes_billed),
+    )
+    committer = Committer(
+        warehouse,
+        CatalogCache(warehouse),
+        RejectionLimit(settings.dead_letter_max_share),
+        CommitSettings(name, settings.lanes, timedelta(hours=settings.idempotency_hours)),
+    )
     dead_letters = DeadLetters(
         publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
     )
-    claims, turns = Claims.of(settings), Turns.of(settings)
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with Pusher(settings, "gatekeeper_worker", name).running():
         try:
-            worker = Worker(subscription, applier, dead_letters, claims, turns, settings)
-            await worker.run(stop)
+            await Worker(subscription, queues, committer, dead_letters).run(stop)
         finally:
             await clients.close(subscriber, publisher)
-            claims.close()
-            turns.close()
-            unused.close()
     logger.info("worker_stopped")
     return 0
 

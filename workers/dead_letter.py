@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.runtime.retry import policy
-from workers.apply import Outcome
+from schema import Rejection
+from workers.commit import Outcome
 from workers.errors import is_transient_rpc
-from workers.outcome import Rejection
 
 MAX_ATTRIBUTE_BYTES = 1_024
 """https://cloud.google.com/pubsub/quotas#resource_limits"""
@@ -23,7 +23,7 @@ PUBLISH_SECONDS = 10.0
 
 
 def _message(outcome: Outcome, rejection: Rejection) -> PubsubMessage:
-    delivery, message = outcome.entry.delivery, outcome.entry.message
+    delivery, message = outcome.message.delivery, outcome.message.message
     error = rejection.error.encode()[:MAX_ATTRIBUTE_BYTES].decode(errors="ignore")
     given = dict(delivery.attributes)
     given.setdefault("id", message.id)  # of a foreign publisher's message: Pub/Sub's own id

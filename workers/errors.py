@@ -1,11 +1,14 @@
-"""Which failures are transient, permanent or of unknown outcome: one table a service."""
+"""Which failures are transient, permanent or of unknown outcome: one table for each service."""
 
 import re
 from enum import Enum, auto
+from typing import Final
 
 import requests
 from google.api_core import exceptions as gapi
-from google.auth.exceptions import TransportError
+from google.auth.exceptions import GoogleAuthError, TransportError
+
+from workers.sql import FENCED_TEXT
 
 # Pub/Sub, https://cloud.google.com/pubsub/docs/reference/error-codes: worth another try.
 TRANSIENT_RPC: tuple[type[Exception], ...] = (
@@ -20,42 +23,68 @@ TRANSIENT_RPC: tuple[type[Exception], ...] = (
 
 
 def is_transient_rpc(error: BaseException) -> bool:
-    """Tell whether a Pub/Sub call may succeed when it is made again."""
+    """Whether a Pub/Sub call may succeed when it is made again."""
     return isinstance(error, TRANSIENT_RPC)
 
 
 class Failure(Enum):
     """What a failed warehouse call means for the transaction it was about."""
 
-    CONFLICT = auto()  # cancelled over a concurrent transaction: nothing happened, go again
-    TRANSIENT = auto()  # nothing happened, go again after a while
-    TIMED_OUT = auto()  # stopped as its time was over, nothing happened: go again with less
+    FENCED = auto()  # another worker has committed in the lane, or an id is in the ledger
+    CONFLICT = auto()  # cancelled over a concurrent transaction: nothing happened, try again
+    TRANSIENT = auto()  # nothing happened, try again after a while
+    TIMED_OUT = auto()  # stopped after its time limit, nothing happened: try again with less
+    TOO_LARGE = auto()  # more than BigQuery takes in one job, nothing happened: try with less
     UNKNOWN = auto()  # it may have happened: ask
-    SETTLED = auto()  # our own guard: the ledger holds one of the ids
     PERMANENT = auto()  # it will never work
 
-
-SETTLED_TEXT = "gatekeeper: already settled"
 
 # BigQuery answers 400 invalidQuery for these, which the client's own retries leave alone:
 # https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
 _CONFLICT = re.compile(
     r"aborted due to concurrent update|Could not serialize access", re.IGNORECASE
 )
-# https://cloud.google.com/bigquery/docs/error-messages: the job did not run, or not to its end.
-# So said of a job; a request that is answered 5xx with the same reason may have been carried out.
-_TRANSIENT_REASONS = {
-    "backendError",
-    "internalError",
-    "jobBackendError",
-    "jobInternalError",
-    "jobRateLimitExceeded",
-    "quotaExceeded",
-    "rateLimitExceeded",
-    "tableUnavailable",
+# Both come with reasons that are otherwise permanent.
+# https://cloud.google.com/bigquery/quotas#dml-limits: 20 queued mutations a table.
+# https://cloud.google.com/bigquery/docs/query-queues: a queued job ends after its maximum time.
+_QUEUE_FULL = re.compile(
+    r"Too many DML statements outstanding|in the queue for too long|queued for too long",
+    re.IGNORECASE,
+)
+
+# Every reason of https://cloud.google.com/bigquery/docs/error-messages#errortable, as the end of a
+# job or as the answer to a request. A request that is answered 5xx may have been carried out
+# whatever the reason: see `classify`.
+REASONS: Final[dict[str, Failure]] = {
+    "accessDenied": Failure.TRANSIENT,  # the set-up's fault: the transaction waits for its repair
+    "attributeError": Failure.PERMANENT,
+    "backendError": Failure.TRANSIENT,
+    "badRequest": Failure.PERMANENT,
+    "billingNotEnabled": Failure.TRANSIENT,  # as accessDenied
+    "billingTierLimitExceeded": Failure.TOO_LARGE,
+    "blocked": Failure.TRANSIENT,  # as accessDenied
+    "bytesBilledLimitExceeded": Failure.TOO_LARGE,  # our own maximum_bytes_billed
+    "duplicate": Failure.PERMANENT,
+    "internalError": Failure.TRANSIENT,
+    "invalid": Failure.PERMANENT,
+    "invalidQuery": Failure.PERMANENT,
+    "invalidUser": Failure.PERMANENT,
+    "jobBackendError": Failure.TRANSIENT,
+    "jobInternalError": Failure.TRANSIENT,
+    "jobRateLimitExceeded": Failure.TRANSIENT,
+    "notFound": Failure.PERMANENT,
+    "notImplemented": Failure.PERMANENT,
+    "proxyAuthenticationRequired": Failure.TRANSIENT,  # as accessDenied
+    "quotaExceeded": Failure.TRANSIENT,
+    "rateLimitExceeded": Failure.TRANSIENT,
+    "resourceInUse": Failure.TRANSIENT,
+    "resourcesExceeded": Failure.TOO_LARGE,
+    "responseTooLarge": Failure.TOO_LARGE,
+    "stopped": Failure.TIMED_OUT,
+    "tableUnavailable": Failure.TRANSIENT,
+    "timeout": Failure.TIMED_OUT,
 }
-_TIMED_OUT_REASONS = {"stopped", "timeout"}
-# Who may not even ask has the wrong credentials or roles, whatever the transaction holds.
+# A request without valid credentials is not carried out.
 _NOT_ALLOWED = (gapi.Unauthorized, gapi.Forbidden)
 # The request may have been carried out although no answer came.
 _NO_ANSWER = (
@@ -70,33 +99,40 @@ _NO_ANSWER = (
     ConnectionError,
     TimeoutError,
 )
+_PAYLOAD_TOO_LARGE = 413
 
 
 def classify(error: BaseException) -> Failure:
     """Decide what a warehouse error means. Texts are matched where BigQuery gives no code."""
     text = str(error)
-    if SETTLED_TEXT in text:
-        return Failure.SETTLED
+    if FENCED_TEXT in text:
+        return Failure.FENCED
     if _CONFLICT.search(text):
         return Failure.CONFLICT
-    if isinstance(error, gapi.GoogleAPICallError) and (failure := _told(error)):
+    if isinstance(error, gapi.GoogleAPICallError) and (failure := _of_answer(error, text)):
         return failure
-    return Failure.UNKNOWN if isinstance(error, _NO_ANSWER) else Failure.PERMANENT
-
-
-def _told(error: gapi.GoogleAPICallError) -> Failure | None:
-    """Decide by what BigQuery answered, to the request or as a job's end; None: it does not say."""
-    to_the_request = error.response is not None
-    if to_the_request and isinstance(error, gapi.ServerError):
+    if isinstance(error, _NO_ANSWER):
         return Failure.UNKNOWN
-    if to_the_request and isinstance(error, _NOT_ALLOWED):
+    if isinstance(error, GoogleAuthError):  # no token: the request was not sent
         return Failure.TRANSIENT
-    reasons = _reasons(error)
-    if reasons & _TIMED_OUT_REASONS:
-        return Failure.TIMED_OUT
-    if reasons and isinstance(error, gapi.ServerError):
-        return Failure.TRANSIENT  # a job's end, whatever the reason: to ask again changes nothing
-    return Failure.TRANSIENT if reasons & _TRANSIENT_REASONS else None
+    return Failure.PERMANENT
+
+
+def _of_answer(error: gapi.GoogleAPICallError, text: str) -> Failure | None:
+    """Decide by BigQuery's answer to a request, or a job's end; None when it gives no reason."""
+    answers_a_request = error.response is not None
+    if answers_a_request and isinstance(error, gapi.ServerError):
+        return Failure.UNKNOWN
+    if error.code == _PAYLOAD_TOO_LARGE:
+        return Failure.TOO_LARGE
+    if _QUEUE_FULL.search(text) or (answers_a_request and isinstance(error, _NOT_ALLOWED)):
+        return Failure.TRANSIENT
+    found = {REASONS[reason] for reason in _reasons(error) if reason in REASONS}
+    if sized := found & {Failure.TIMED_OUT, Failure.TOO_LARGE}:
+        return sized.pop()
+    if isinstance(error, gapi.ServerError) and error.errors:
+        return Failure.TRANSIENT  # a job's end, whatever the reason
+    return Failure.TRANSIENT if Failure.TRANSIENT in found else None
 
 
 def _reasons(error: gapi.GoogleAPICallError) -> set[str]:

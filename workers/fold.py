@@ -16,7 +16,7 @@ from schema import Activity, ColumnType
 
 type Row = tuple[str | None, ...]
 # A set of columns in one order: names without case, sorted, so that (a, b) and (b, a) are one set.
-type Columns = tuple[str, ...]
+type ColumnSet = tuple[str, ...]
 
 
 class RowSet(NamedTuple):
@@ -38,7 +38,7 @@ class TableChange(NamedTuple):
 class _Shape(NamedTuple):
     """How an activity's columns map onto their sorted set."""
 
-    columns: Columns
+    columns: ColumnSet
     order: tuple[int, ...]
     names: tuple[str, ...]
     types: tuple[ColumnType, ...]
@@ -73,12 +73,12 @@ class _Table:
     """
 
     def __init__(self) -> None:
-        self._shapes: dict[Columns, _Shape] = {}
-        self._pending: dict[int, tuple[Columns, Row]] = {}
+        self._shapes: dict[ColumnSet, _Shape] = {}
+        self._pending: dict[int, tuple[ColumnSet, Row]] = {}
         self._inserted = 0
-        self._indexes: dict[Columns, dict[Row, list[int]]] = {}
-        self._places: dict[tuple[Columns, Columns], tuple[int, ...]] = {}
-        self._delete_keys: dict[Columns, dict[Row, None]] = {}
+        self._indexes: dict[ColumnSet, dict[Row, list[int]]] = {}
+        self._places: dict[tuple[ColumnSet, ColumnSet], tuple[int, ...]] = {}
+        self._delete_keys: dict[ColumnSet, dict[Row, None]] = {}
 
     def insert(self, shape: _Shape, row: Row) -> None:
         number = self._inserted
@@ -99,13 +99,13 @@ class _Table:
         for number in index.pop(key, ()):
             self._pending.pop(number, None)  # another index may have struck it already
 
-    def _index(self, columns: Columns) -> dict[Row, list[int]]:
+    def _index(self, columns: ColumnSet) -> dict[Row, list[int]]:
         index: dict[Row, list[int]] = {}
         for number, (own, row) in self._pending.items():
             index.setdefault(self._key(columns, own, row), []).append(number)
         return index
 
-    def _key(self, columns: Columns, own: Columns, row: Row) -> Row:
+    def _key(self, columns: ColumnSet, own: ColumnSet, row: Row) -> Row:
         """Return a row's values in `columns`; a column that it does not name is NULL."""
         places = self._places.get((columns, own))
         if places is None:
@@ -116,7 +116,7 @@ class _Table:
         return tuple([values[place] for place in places])
 
     def change(self, table: str) -> TableChange:
-        inserts: dict[Columns, list[Row]] = {}
+        inserts: dict[ColumnSet, list[Row]] = {}
         for columns, row in self._pending.values():
             inserts.setdefault(columns, []).append(row)
         return TableChange(
@@ -125,7 +125,7 @@ class _Table:
             [self._row_set(columns, rows) for columns, rows in inserts.items()],
         )
 
-    def _row_set(self, columns: Columns, rows: list[Row]) -> RowSet:
+    def _row_set(self, columns: ColumnSet, rows: list[Row]) -> RowSet:
         shape = self._shapes[columns]
         return RowSet(shape.names, shape.types, rows)
 

@@ -7,13 +7,12 @@ it. One that is refused adds nothing. Pure: the catalog is a mapping.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from schema import Activity, ColumnType, Transaction
-from workers.entry import Entry
-from workers.outcome import Reason, Rejection
+from schema import Activity, ColumnType, Reason, Rejection, Transaction
+from workers.decode import DecodedMessage
 
-MAX_TABLES = 99
-"""Tables that one transaction may touch beside the ledger. BigQuery: 100 a transaction,
-https://cloud.google.com/bigquery/docs/transactions#limitations."""
+MAX_TABLES = 98
+"""Tables that one transaction may change, next to the lane's head and ledger. BigQuery: 100 a
+transaction, https://cloud.google.com/bigquery/docs/transactions#limitations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Column:
     scale: int | None = None
 
     def takes(self, declared: ColumnType) -> bool:
-        """Tell whether every value of the declared type is a value of this column's type."""
+        """Whether every value of the declared type is a value of this column's type."""
         if declared.base != self.base:
             return False
         if self.precision is None or declared.precision is None:
@@ -39,31 +38,29 @@ class Column:
         return theirs <= own and declared.precision - theirs <= self.precision - own
 
     def made_as(self, declared: ColumnType) -> bool:
-        """Tell whether DDL with the declared type makes just this column."""
+        """Whether DDL with the declared type makes exactly this column."""
         plain = declared.bigquery == declared.base
         size = (None, 0) if plain else (declared.precision, declared.scale or 0)
         return (self.base, self.precision, self.scale or 0) == (declared.base, *size)
 
 
-_WANTING = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING}
-
 # A table's columns by their names without case. None stands for a table that is not there.
 type Columns = Mapping[str, Column]
-type Catalog = Mapping[str, Columns | None]
+type CatalogSnapshot = Mapping[str, Columns | None]
 
 
 @dataclass(slots=True)
 class Plan:
     """What to do with a batch. `creates` and `adds` hold the columns in the order to make them."""
 
-    accepted: list[Entry] = field(default_factory=list)
-    rejected: list[tuple[Entry, Rejection]] = field(default_factory=list)
+    accepted: list[DecodedMessage] = field(default_factory=list)
+    rejected: list[tuple[DecodedMessage, Rejection]] = field(default_factory=list)
     creates: dict[str, list[tuple[str, ColumnType]]] = field(default_factory=dict)
     adds: dict[str, list[tuple[str, ColumnType]]] = field(default_factory=dict)
 
     @property
     def changes_the_catalog(self) -> bool:
-        """Tell whether tables or columns have to be made first."""
+        """Whether tables or columns have to be made first."""
         return bool(self.creates or self.adds)
 
 
@@ -78,7 +75,7 @@ class _Refused(Exception):
 class _Overlay:
     """The catalog as the transactions accepted so far, and the one being checked, leave it."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: CatalogSnapshot) -> None:
         self._catalog = catalog
         self._accepted: dict[str, dict[str, Column]] = {}
         self._tentative: dict[str, dict[str, Column]] = {}
@@ -141,58 +138,23 @@ def _check_whole(transaction: Transaction, overlay: _Overlay) -> None:
         _check(activity, overlay)
 
 
-def plan(entries: Iterable[Entry], catalog: Catalog) -> Plan:
-    """Decide on a batch's entries, in order; `catalog` has every table that they name."""
+def plan(messages: Iterable[DecodedMessage], catalog: CatalogSnapshot) -> Plan:
+    """Decide on a batch's messages, in order; `catalog` has every table that they name."""
     result, overlay = Plan(), _Overlay(catalog)
-    for entry in entries:
-        if entry.rejection is not None:
-            result.rejected.append((entry, entry.rejection))
+    for message in messages:
+        if message.rejection is not None:
+            result.rejected.append((message, message.rejection))
             continue
-        assert entry.transaction is not None  # noqa: S101  # an entry has the one or the other
+        assert message.transaction is not None  # noqa: S101  # a message has one or the other
         try:
-            _check_whole(entry.transaction, overlay)
+            _check_whole(message.transaction, overlay)
         except _Refused as refused:
             overlay.forget()
-            result.rejected.append((entry, refused.rejection))
+            result.rejected.append((message, refused.rejection))
             continue
         for table, name, declared in overlay.added:
             made = result.creates if catalog[table] is None else result.adds
             made.setdefault(table, []).append((name, declared))
         overlay.keep()
-        result.accepted.append(entry)
+        result.accepted.append(message)
     return result
-
-
-def before_ddl(entries: Iterable[Entry], plan: Plan, lacking: Plan) -> int:
-    """Return how many of a batch's entries have to be settled before its DDL, 0 for none.
-
-    Those up to the last one that is refused for want of a table or column which a later one makes.
-    `lacking` is the part of the plan's DDL that is still to be done.
-    """
-    made = set(lacking.creates) | {
-        (table, name.casefold()) for table, columns in lacking.adds.items() for name, _ in columns
-    }
-    if not made or not plan.rejected:
-        return 0
-    refused = {entry.key for entry, rejection in plan.rejected if rejection.reason in _WANTING}
-    accepted = {entry.key for entry in plan.accepted}
-    given: set[str | tuple[str, str]] = set()
-    wanted: dict[str | tuple[str, str], int] = {}
-    settled_first = 0
-    for count, entry in enumerate(entries, 1):
-        names = _names(entry) & made
-        if entry.key in refused:
-            wanted |= dict.fromkeys(names - given, count)
-        elif entry.key in accepted:
-            settled_first = max([settled_first, *(wanted.pop(name, 0) for name in names)])
-            given |= names
-    return settled_first
-
-
-def _names(entry: Entry) -> set[str | tuple[str, str]]:
-    """Return the tables that an entry names, and their columns without case."""
-    names: set[str | tuple[str, str]] = set()
-    for activity in entry.transaction.activities if entry.transaction else ():
-        names.add(activity.table)
-        names |= {(activity.table, name.casefold()) for name in activity.names}
-    return names

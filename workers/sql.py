@@ -1,59 +1,104 @@
-"""The SQL of a batch: one script, one transaction; values only ever travel as parameters.
+"""The SQL of a lane's batch: one script, one transaction; values only ever travel as parameters.
 
-Each set of rows is one STRING parameter, a JSON array of arrays of texts, expanded by
-JSON_QUERY_ARRAY and cast column by column. Identifiers come from the rule's own pattern, and are
-quoted; nothing else of a payload reaches the text. Pure.
+Each set of rows is one STRING parameter, a JSON array of arrays of texts. A row is taken apart by
+one JSON_VALUE_ARRAY and cast column by column, which is five times cheaper at 200 columns than a
+JSON_VALUE for each. Identifiers come from the rule's own pattern and are quoted. Pure.
 """
 
 import json
-import zlib
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from schema import LEDGER_TABLE, ColumnType
-from workers.errors import SETTLED_TEXT
+from schema import LEDGER_COLUMNS, ColumnType, head_table, ledger_table
 from workers.fold import RowSet, TableChange
-from workers.ledger import LEDGER_SCHEMA
 
 MAX_SQL_CHARACTERS = 1_000_000
 """Of one query, https://cloud.google.com/bigquery/quotas#query_jobs: 1 MB unresolved."""
-MAX_REQUEST_BYTES = 9_000_000
-"""Of one query with its parameters; the quota is 10 MB, the rest of the request needs some."""
+MAX_REQUEST_BYTES = 9_500_000
+"""Of one query with its parameters, as sent: 10 MB is the quota for the whole request."""
+
+_SMALL_TEXT = 10_000
+
+FENCED_TEXT = "gatekeeper: fenced"
+
+ROW_COLUMNS = tuple(column for column in LEDGER_COLUMNS if column.name != "settled_at")
+"""A ledger row's columns, in the order of `workers.dedupe.ledger_row`."""
+
+
+class LaneSettlement(NamedTuple):
+    """What a script settles: the lane and its epoch, the new ids, the ledger's rows.
+
+    No transaction of `ids` can have been settled before `since`, a timestamp's text.
+    """
+
+    lane: int
+    epoch: int
+    since: str
+    ids: Sequence[str]
+    rows: Sequence[Sequence[str | None]]
 
 
 class Script(NamedTuple):
-    """A script and its parameters, each a STRING; `statements` counts the data statements."""
+    """A script and its parameters, each a STRING; `statements` counts the data statements.
+
+    `changes` and `settlement` are what it was written from.
+    """
 
     sql: str
     parameters: dict[str, str]
     statements: int
+    changes: Sequence[TableChange]
+    settlement: LaneSettlement
 
     @property
-    def too_large(self) -> bool:
-        """Tell whether BigQuery would refuse its size."""
-        size = len(self.sql) + sum(len(text.encode()) for text in self.parameters.values())
-        return len(self.sql) > MAX_SQL_CHARACTERS or size > MAX_REQUEST_BYTES
+    def request_bytes(self) -> int:
+        """Size as the client sends it: parameters are JSON strings with ASCII escapes."""
+        return len(self.sql) + sum(_sent_bytes(text) for text in self.parameters.values())
+
+    @property
+    def excess(self) -> float:
+        """How many times larger the script is than BigQuery's limits; at most 1 fits."""
+        return max(len(self.sql) / MAX_SQL_CHARACTERS, self.request_bytes / MAX_REQUEST_BYTES)
 
 
-def _typed(element: str, base: str) -> str:
-    """Return the SQL that reads one column's text from a row as its type."""
-    text = f"JSON_VALUE(r, '$[{element}]')"
+def _sent_bytes(text: str) -> int:
+    # json.dumps of megabytes takes milliseconds, and a small text does not matter.
+    return len(text) if len(text) < _SMALL_TEXT else len(json.dumps(text))
+
+
+def _json(rows: object) -> str:
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def _typed(text: str, base: str) -> str:
+    """Return the SQL that reads a canonical text as its type."""
     if base == "STRING":
         return text
     if base == "JSON":
-        return f"PARSE_JSON({text})"  # exact: the rule admits only numbers that it can hold
+        # 'exact' refuses decimals whose binary form needs more digits than their shortest text; the
+        # rule has refused what would be rounded.
+        # https://cloud.google.com/bigquery/docs/reference/standard-sql/json_functions#parse_json
+        return f"PARSE_JSON({text}, wide_number_mode=>'round')"
     if base == "BYTES":
         return f"FROM_BASE64({text})"
     return f"CAST({text} AS {base})"
 
 
-def _rows(bases: Sequence[str], parameter: str) -> str:
-    columns = ", ".join(f"{_typed(str(i), base)} AS c{i}" for i, base in enumerate(bases))
-    return f"SELECT {columns} FROM UNNEST(JSON_QUERY_ARRAY(@{parameter})) AS r"
+def _value(place: int) -> str:
+    return f"v[SAFE_OFFSET({place})]"
 
 
-# What stands for NULL on both sides of a comparison; a second condition tells the two apart.
-_STAND_IN = {
+def _source(parameter: str) -> str:
+    return f"(SELECT JSON_VALUE_ARRAY(r) AS v FROM UNNEST(JSON_QUERY_ARRAY(@{parameter})) AS r)"
+
+
+def _rows(bases: Sequence[str], parameter: str, prefix: str = "c") -> str:
+    columns = ", ".join(f"{_typed(_value(i), base)} AS {prefix}{i}" for i, base in enumerate(bases))
+    return f"SELECT {columns} FROM {_source(parameter)}"
+
+
+# Replaces NULL on both sides of a comparison; a second condition keeps the two apart.
+_NULL_REPLACEMENT = {
     "BIGNUMERIC": "BIGNUMERIC '0'",
     "BOOL": "FALSE",
     "BYTES": "b''",
@@ -72,119 +117,220 @@ _STAND_IN = {
 def _matches(index: int, name: str, base: str, *, nullable: bool) -> str:
     """Compare a column with its key, NULL matching NULL.
 
-    Always an equality of both sides: BigQuery makes a semi-join of it, which it refuses for
+    Always an equality of both sides: BigQuery makes a join of it, which it refuses for
     IS NOT DISTINCT FROM and for an OR.
     """
-    own, key = f"t.`{name}`", f"k.c{index}"
+    own, key = f"t.`{name}`", f"s.k{index}"
     own_value, key_value = own, key
     if base == "JSON":  # which has no equality of its own
         own_value, key_value = f"TO_JSON_STRING({own})", f"TO_JSON_STRING({key})"
     if not nullable:
         return f"{own_value} = {key_value}"
-    stand_in = _STAND_IN[base]
+    stand = _NULL_REPLACEMENT[base]
     return (
         f"({own} IS NULL) = ({key} IS NULL) "
-        f"AND IFNULL({own_value}, {stand_in}) = IFNULL({key_value}, {stand_in})"
+        f"AND IFNULL({own_value}, {stand}) = IFNULL({key_value}, {stand})"
     )
 
 
-def _delete(table: str, keys: RowSet, parameter: str) -> str:
-    bases = [declared.base for declared in keys.types]
-    conditions = " AND ".join(
-        _matches(i, name, bases[i], nullable=any(row[i] is None for row in keys.rows))
+def _condition(keys: RowSet) -> str:
+    return " AND ".join(
+        _matches(i, name, keys.types[i].base, nullable=any(row[i] is None for row in keys.rows))
         for i, name in enumerate(keys.names)
     )
+
+
+class _Union(NamedTuple):
+    """Rows of several column sets as rows of one: a column that a row leaves out is NULL.
+
+    Where the table has a default for such a column, one more element of the row is "1" when the row
+    leaves it out, and `expressions` uses the default then, as an INSERT without the column would.
+    """
+
+    names: list[str]
+    expressions: list[str]
+    rows: list[list[str | None]]
+
+
+def _union(row_sets: Sequence[RowSet], defaults: Mapping[str, str]) -> _Union:
+    places: dict[str, int] = {}
+    names: list[str] = []
+    bases: list[str] = []
+    for row_set in row_sets:
+        for name, declared in zip(row_set.names, row_set.types, strict=True):
+            if places.setdefault(name.casefold(), len(names)) == len(names):
+                names.append(name)
+                bases.append(declared.base)
+    own = [{name.casefold() for name in row_set.names} for row_set in row_sets]
+    flagged = [
+        name for name in places if name in defaults and not all(name in each for each in own)
+    ]
+    flags = {name: len(names) + i for i, name in enumerate(flagged)}
+    expressions = [_typed(_value(i), base) for i, base in enumerate(bases)]
+    for name, flag in flags.items():
+        place = places[name]
+        expressions[place] = f"IF({_value(flag)} IS NULL, {expressions[place]}, {defaults[name]})"
+    rows: list[list[str | None]] = []
+    for row_set, present in zip(row_sets, own, strict=True):
+        order = [places[name.casefold()] for name in row_set.names]
+        absent = [flag for name, flag in flags.items() if name not in present]
+        rows += (_spread(row, order, absent, len(names) + len(flags)) for row in row_set.rows)
+    return _Union(names, expressions, rows)
+
+
+def _spread(
+    row: Sequence[str | None], order: Sequence[int], absent: Sequence[int], width: int
+) -> list[str | None]:
+    wide: list[str | None] = [None] * width
+    for place, value in zip(order, row, strict=True):
+        wide[place] = value
+    for place in absent:
+        wide[place] = "1"
+    return wide
+
+
+class _Builder:
+    """Gathers statements and their parameters."""
+
+    def __init__(self, dataset: str) -> None:
+        self._dataset = dataset
+        self.parameters: dict[str, str] = {}
+        self.statements: list[str] = []
+
+    def table(self, name: str) -> str:
+        return f"`{self._dataset}.{name}`"
+
+    def parameter(self, rows: object) -> str:
+        name = f"rows_{len(self.parameters)}"
+        self.parameters[name] = _json(rows)
+        return name
+
+    def change(self, change: TableChange, defaults: Mapping[str, str]) -> None:
+        """Write one statement where the deletes have one key, else one more for each other key."""
+        merged = bool(change.deletes and change.inserts)
+        for keys in change.deletes[:-1] if merged else change.deletes:
+            self._delete(change.table, keys)
+        if merged:
+            self._merge(change.table, change.deletes[-1], _union(change.inserts, defaults))
+        elif change.inserts:
+            self._insert(change.table, _union(change.inserts, defaults))
+
+    def _delete(self, table: str, keys: RowSet) -> None:
+        rows = _rows([each.base for each in keys.types], self.parameter(keys.rows), "k")
+        self.statements.append(
+            f"DELETE FROM {self.table(table)} AS t "
+            f"WHERE EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {_condition(keys)});"
+        )
+
+    def _insert(self, table: str, rows: _Union) -> None:
+        self.statements.append(
+            f"INSERT INTO {self.table(table)} ({_quoted(rows.names)}) "
+            f"SELECT {', '.join(rows.expressions)} FROM {_source(self.parameter(rows.rows))};"
+        )
+
+    def _merge(self, table: str, keys: RowSet, rows: _Union) -> None:
+        """Delete by keys and insert rows in one statement, which bills the table once."""
+        k, c = range(len(keys.names)), range(len(rows.names))
+        # The types of NULLs come from the other half of the union.
+        gone = ", ".join(
+            [f"{_typed(_value(i), keys.types[i].base)} AS k{i}" for i in k]
+            + [f"NULL AS c{i}" for i in c]
+        )
+        come = ", ".join(["NULL" for _ in k] + [rows.expressions[i] for i in c])
+        self.statements.append(
+            f"MERGE INTO {self.table(table)} AS t USING ("
+            f"SELECT TRUE AS gone, {gone} FROM {_source(self.parameter(keys.rows))} "
+            f"UNION ALL SELECT FALSE, {come} FROM {_source(self.parameter(rows.rows))}) AS s "
+            f"ON s.gone AND {_condition(keys)} WHEN MATCHED THEN DELETE "
+            f"WHEN NOT MATCHED AND NOT s.gone THEN INSERT ({_quoted(rows.names)}) "
+            f"VALUES ({', '.join(f's.c{i}' for i in c)});"
+        )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _guard(builder: _Builder, settlement: LaneSettlement) -> str:
+    """Fence and guard in one statement: it changes the lane's one row, or the script fails.
+
+    BigQuery cancels one of two transactions that change a row of one table at the same time. The
+    row is not changed when another worker has committed in this lane since the epoch was read, or
+    when the ledger holds one of the ids.
+    """
+    builder.parameters |= {
+        "epoch": str(settlement.epoch),
+        "since": settlement.since,
+        "ids": _json(settlement.ids),
+    }
     return (
-        f"DELETE FROM {table} AS t WHERE EXISTS "
-        f"(SELECT 1 FROM ({_rows(bases, parameter)}) AS k WHERE {conditions});"
+        f"UPDATE {builder.table(head_table(settlement.lane))} SET epoch = epoch + 1 "
+        "WHERE epoch = CAST(@epoch AS INT64) AND NOT EXISTS ("
+        f"SELECT 1 FROM {builder.table(ledger_table(settlement.lane))} "
+        "WHERE settled_at >= CAST(@since AS TIMESTAMP) "
+        "AND id IN UNNEST(JSON_VALUE_ARRAY(@ids)));\n"
+        f"ASSERT @@row_count = 1 AS '{FENCED_TEXT}';"
     )
 
 
-def _insert(table: str, names: Iterable[str], bases: Sequence[str], parameter: str) -> str:
-    columns = ", ".join(f"`{name}`" for name in names)
-    return f"INSERT INTO {table} ({columns}) {_rows(bases, parameter)};"
-
-
-def _ledger_insert(table: str) -> str:
-    fields = [field for field in LEDGER_SCHEMA if field.name != "settled_at"]
-    names = ", ".join(f"`{field.name}`" for field in fields)
-    rows = _rows([field.field_type for field in fields], "ledger")
+def _ledger_insert(builder: _Builder, settlement: LaneSettlement) -> str:
+    builder.parameters["ledger"] = _json(settlement.rows)
+    values = ", ".join(_typed(_value(i), each.type) for i, each in enumerate(ROW_COLUMNS))
     return (
-        f"INSERT INTO {table} ({names}, `settled_at`) SELECT *, CURRENT_TIMESTAMP() FROM ({rows});"
+        f"INSERT INTO {builder.table(ledger_table(settlement.lane))} "
+        f"({_quoted(each.name for each in ROW_COLUMNS)}, `settled_at`) "
+        f"SELECT {values}, CURRENT_TIMESTAMP() FROM {_source('ledger')};"
     )
 
 
-def _parameter(what: str, table: str, row_set: RowSet, taken: Container[str]) -> str:
-    """Name a set of rows by what it is: so its statement has the same text in every batch.
-
-    The local warehouse remembers what it has made of a text.
-    """
-    number = zlib.crc32(repr((table, row_set.names, row_set.types)).encode())
-    while (name := f"{what}_{number:x}") in taken:
-        number += 1
-    return name
-
-
-def _json(rows: object) -> str:
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-
-
-class Settlement(NamedTuple):
-    """What a script writes to the ledger, and what it must not find there.
-
-    `ids` are new: no row may have one. `conflicts` are ids that are known with another body, each
-    as `id sha256`: no row may have that pair. `rows` are `workers.ledger.row`'s.
-    """
-
-    ids: Sequence[str]
-    conflicts: Sequence[str]
-    rows: Sequence[Sequence[str | None]]
-
-
-def script(dataset: str, changes: Iterable[TableChange], settlement: Settlement) -> Script:
+def script(
+    dataset: str,
+    changes: Sequence[TableChange],
+    settlement: LaneSettlement,
+    defaults: Mapping[str, Mapping[str, str]] | None = None,
+) -> Script:
     """Write the transaction that applies `changes` and settles their transactions in the ledger.
 
-    It fails with `SETTLED_TEXT`, and changes nothing, when the ledger already holds one of them.
-    `dataset` is `project.dataset`.
+    It fails with FENCED_TEXT, and changes nothing, when another worker has committed in the lane or
+    the ledger holds one of the ids. `dataset` is `project.dataset`; `defaults` has the expressions
+    of a table's columns that have one, by the column's name without case.
     """
-    ledger = f"`{dataset}.{LEDGER_TABLE}`"
-    parameters = {"ids": _json(settlement.ids), "ledger": _json(settlement.rows)}
-    deletes: list[str] = []
-    inserts: list[str] = []
+    builder = _Builder(dataset)
     for change in changes:
-        table = f"`{dataset}.{change.table}`"
-        for row_set in change.deletes:
-            parameter = _parameter("deleted", change.table, row_set, parameters)
-            deletes.append(_delete(table, row_set, parameter))
-            parameters[parameter] = _json(row_set.rows)
-        for row_set in change.inserts:
-            parameter = _parameter("inserted", change.table, row_set, parameters)
-            bases = [declared.base for declared in row_set.types]
-            inserts.append(_insert(table, row_set.names, bases, parameter))
-            parameters[parameter] = _json(row_set.rows)
-    settled = "id IN UNNEST(JSON_VALUE_ARRAY(@ids))"
-    if settlement.conflicts:  # only then: BigQuery charges for every column that a query names
-        settled += " OR CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@conflicts))"
-        parameters["conflicts"] = _json(settlement.conflicts)
-    guard = f"ASSERT NOT EXISTS (SELECT 1 FROM {ledger} WHERE {settled}) AS '{SETTLED_TEXT}';"
+        builder.change(change, (defaults or {}).get(change.table, {}))
+    count = len(builder.statements)
     statements = [
         "BEGIN TRANSACTION;",
-        guard,
-        *deletes,
-        *inserts,
-        _ledger_insert(ledger),
+        _guard(builder, settlement),
+        *builder.statements,
+        _ledger_insert(builder, settlement),
         "COMMIT TRANSACTION;",
     ]
-    return Script("\n".join(statements), parameters, len(deletes) + len(inserts))
+    return Script("\n".join(statements), builder.parameters, count, changes, settlement)
 
 
-def look_up(dataset: str, ids: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Write the query for what the ledger holds of some ids, and its parameters."""
-    sql = (
-        f"SELECT id, sha256, reason, error FROM `{dataset}.{LEDGER_TABLE}` "
-        "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids))"
+def read_lane(
+    dataset: str, lane: int, ids: Sequence[str], since: str
+) -> tuple[str, dict[str, str]]:
+    """Write the query for a lane's head and what its ledger holds of some ids, in one snapshot."""
+    text = (
+        "SELECT h.epoch, h.lanes, h.suspect, h.attempts, l.id, l.sha256, l.reason, l.error "
+        f"FROM `{dataset}.{head_table(lane)}` AS h LEFT JOIN (SELECT id, sha256, reason, error "
+        f"FROM `{dataset}.{ledger_table(lane)}` WHERE settled_at >= CAST(@since AS TIMESTAMP) "
+        "AND id IN UNNEST(JSON_VALUE_ARRAY(@ids))) AS l ON TRUE"
     )
-    return sql, {"ids": _json(ids)}
+    return text, {"ids": _json(ids), "since": since}
+
+
+def note_attempt(dataset: str, lane: int, epoch: int, id_: str) -> tuple[str, dict[str, str]]:
+    """Write the script that counts an attempt at a transaction that did not finish, in the head."""
+    text = (
+        f"UPDATE `{dataset}.{head_table(lane)}` SET epoch = epoch + 1, "
+        "attempts = IF(suspect = @id, attempts + 1, 1), suspect = @id "
+        "WHERE epoch = CAST(@epoch AS INT64);\n"
+        f"ASSERT @@row_count = 1 AS '{FENCED_TEXT}';"
+    )
+    return text, {"id": id_, "epoch": str(epoch)}
 
 
 def create_table(dataset: str, table: str, columns: Iterable[tuple[str, ColumnType]]) -> str:
@@ -199,14 +345,3 @@ def add_columns(dataset: str, table: str, columns: Iterable[tuple[str, ColumnTyp
         f"ADD COLUMN IF NOT EXISTS `{name}` {declared.bigquery}" for name, declared in columns
     )
     return f"ALTER TABLE `{dataset}.{table}` {additions}"
-
-
-def drop_unused(dataset: str, table: str, column: str | None) -> str:
-    """Write the script that drops a table without rows, or a column without values."""
-    name = f"`{dataset}.{table}`"
-    if column is None:
-        return f"IF NOT EXISTS (SELECT 1 FROM {name}) THEN DROP TABLE {name}; END IF;"
-    return (
-        f"IF NOT EXISTS (SELECT 1 FROM {name} WHERE `{column}` IS NOT NULL) "
-        f"THEN ALTER TABLE {name} DROP COLUMN `{column}`; END IF;"
-    )

@@ -25,9 +25,8 @@ from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, Subscr
 
 from ops.runtime import log, metrics
 from ops.runtime.retry import policy
-from workers.delivery import Delivery
 from workers.errors import is_transient_rpc
-from workers.inbox import Inbox
+from workers.lanes import Delivery, LaneQueues
 
 ACK_IDS_A_REQUEST = 2_500
 """A request holds 512 KiB, an ack id up to some 200 bytes: https://cloud.google.com/pubsub/quotas."""
@@ -44,12 +43,13 @@ logger = log.get(__name__)
 
 
 class Subscription:
-    """Deliveries of one subscription. Run `running()` beside the consumer of `inbox`."""
+    """Deliveries of one subscription, put into the lanes' queues."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but three are keyword-only bounds
         self,
         client: SubscriberAsyncClient,
         path: str,
+        queues: LaneQueues,
         *,
         lease_seconds: int,
         max_messages: int,
@@ -57,6 +57,7 @@ class Subscription:
     ) -> None:
         self._client = client
         self._path = path
+        self._queues = queues
         self._lease_seconds = lease_seconds
         self._max_messages = max_messages
         self._max_bytes = max_bytes
@@ -65,7 +66,6 @@ class Subscription:
         """Of messages being worked on, by message id: leased too, and acked with them."""
         self._stream: asyncio.Task[None] | None = None
         self._all_back = False
-        self.inbox = Inbox()
 
     @contextlib.asynccontextmanager
     async def leasing(self) -> AsyncIterator[None]:
@@ -79,7 +79,7 @@ class Subscription:
                 await task
 
     async def pull_forever(self) -> None:
-        """Fill the inbox from a stream that is opened again whenever it breaks."""
+        """Fill the queues from a stream that is opened again whenever it breaks."""
         wait = 0.1
         while True:
             opened = time.monotonic()
@@ -115,14 +115,14 @@ class Subscription:
 
         For a batch that is given up: what the stream has brought behind it must not overtake it.
         """
-        self.inbox.drain()
+        self._queues.drain()
         self._all_back = True
         if self._stream:
             self._stream.cancel()
 
     def _returning(self) -> list[Delivery]:
         """Return what goes back as the stream is broken."""
-        drained = self.inbox.drain()
+        drained = self._queues.drain()
         if not self._all_back:
             return self._without_copies(drained)
         self._all_back = False
@@ -174,7 +174,7 @@ class Subscription:
         metrics.PULLED.inc(len(deliveries))
         self._outstanding |= {delivery.ack_id: delivery for delivery in deliveries}
         metrics.LEASES.set(len(self._outstanding))
-        self.inbox.put(deliveries)
+        self._queues.put(deliveries)
 
     def _release(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
@@ -221,7 +221,7 @@ class Subscription:
 
         Pub/Sub has them back when their leases end if it cannot be reached at once.
         """
-        self.inbox.drain()
+        self._queues.drain()
         self._copies.clear()
         outstanding = list(self._outstanding.values())
         self._release(outstanding)

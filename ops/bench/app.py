@@ -11,7 +11,7 @@ from ops.runtime.process import settings_or_exit
 
 DOCUMENT = Path("docs/performance.md")
 
-Bench = Literal["ingest", "apply", "pipeline", "scale", "memory", "pace", "locust", "cost", "all"]
+Bench = Literal["ingest", "apply", "pipeline", "scale", "memory", "locust", "cost", "all"]
 
 _HELP = """\
 Measure Gatekeeper on this machine, or estimate its cost in the cloud.
@@ -22,7 +22,6 @@ apply     one worker and a full backlog: processor time of each stage
 pipeline  the whole fleet: sustained transactions/s, and the time from POST to committed row
 scale     1 to 16 workers, and larger batches, with BigQuery's latencies
 memory    a server and a worker over a million transactions
-pace      the embedded BigQuery after 5,000 batches, and the embedded Pub/Sub
 locust    1,000 users of locust
 cost      Google's prices and quotas for a rate; measures nothing
 all       everything above; writes docs/performance.md
@@ -33,8 +32,8 @@ rounds in which the compared systems alternate: trust the ratios, because absolu
 drift. A run with any error (an answer other than 200, a restart, a rejected transaction) is not
 reported and exits with 1. Progress goes to standard error.
 
-On two cores: ingest takes 5 minutes, apply 1, pipeline 4, scale 7, memory 8, pace 12, locust
-3, all about 40. Run it on an idle machine.
+On two cores: ingest takes 5 minutes, apply 1, pipeline 4, scale 7, memory 8, locust 3, all
+about 28. Run it on an idle machine.
 """
 
 app = command_app()

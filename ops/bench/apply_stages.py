@@ -22,7 +22,7 @@ from ops.rig import RunFailed, Service, wait_until
 from ops.rig.environment import Environment
 from ops.runtime import clients
 from workers import sql
-from workers.entry import decode
+from workers.decode import decode
 from workers.fold import fold
 from workers.plan import plan
 from workers.warehouse import Warehouse
@@ -121,9 +121,9 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
     changes, folding = _timed(lambda: fold(activities), count)
     script, writing = _timed(lambda: commit_script(dataset, changes, planned.accepted), count)
     client = clients.warehouse(services.settings)
-    committing = Warehouse(client, services.settings).commit(script, lambda: _NO_DEADLINE_SECONDS)
+    committing = Warehouse(client, dataset).commit(script, lambda: _NO_DEADLINE_SECONDS)
     _, sending = _timed(lambda: asyncio.run(committing), count)
-    client.close()  # type: ignore[no-untyped-call]
+    client.close()
     return StageTimes(check, max(decoded - check, 0), planning, folding, writing, sending)
 
 
@@ -160,7 +160,7 @@ def check_worker_log(worker: Service) -> None:
 def statement_count(count: int, tables: int, column_sets: int) -> int:
     """Return how many data statements a batch of `count` transactions becomes."""
     activities = (each for t in transactions(count, tables, column_sets) for each in t.activities)
-    return sql.script("p.d", fold(activities), sql.Settlement([], [], [])).statements
+    return sql.script("p.d", fold(activities), sql.LaneSettlement(0, 0, "", [], [])).statements
 
 
 def _result(

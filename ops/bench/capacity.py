@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ops.bench import cloud_limits
 from ops.bench.sample_batches import activities_of, commit_script, sample_deliveries
 from workers import sql
-from workers.entry import decode
+from workers.decode import decode
 from workers.fold import fold
 
 _SAMPLE: Final = 1_000

@@ -52,13 +52,13 @@ def bodies(tables: tuple[str, ...], count: int) -> Iterator[tuple[str, bytes]]:
 def _message(table: str, body: bytes) -> Any:
     composed = schema.compose_message(
         body,
-        schema.Transaction(()),
-        id=schema.new_id(),
+        id=schema.new_id(table),
         source="bench",
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         ordering_key=table,
     )
-    return types.PubsubMessage.pb()(data=body, attributes=composed.attributes, ordering_key=table)
+    lane = schema.lane_name(composed.lane)
+    return types.PubsubMessage.pb()(data=body, attributes=composed.attributes, ordering_key=lane)
 
 
 def publish_requests(topic: str, count: int, tables: tuple[str, ...], a_call: int) -> list[bytes]:

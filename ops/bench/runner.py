@@ -12,7 +12,6 @@ from ops.bench import (
     apply_stages,
     cloud_cost,
     ingest,
-    local_services,
     locust_run,
     machine,
     memory_growth,
@@ -36,7 +35,6 @@ BENCHES: Final[dict[str, Bench]] = {
     "pipeline": lambda quick, _: pipeline.run(quick=quick),
     "scale": lambda quick, _: worker_scaling.run(quick=quick),
     "memory": lambda quick, _: memory_growth.run(quick=quick),
-    "pace": lambda quick, _: local_services.run(quick=quick),
     "locust": lambda quick, reports: locust_run.run(reports, quick=quick),
     "cost": lambda _, __: cloud_cost.run(AssumedLoad()),
 }

@@ -1,17 +1,18 @@
 """Batches as a worker holds them, made without Pub/Sub. Pure except for the clock and new ids."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import schema
 from ops.bench.pubsub_load import bodies, table_names
 from ops.rig.transaction_mix import COLUMNS, TYPES
-from workers import ledger, sql
-from workers.delivery import Delivery
-from workers.entry import Entry
+from workers import sql
+from workers.decode import DecodedMessage
+from workers.dedupe import ledger_row
 from workers.fold import TableChange
-from workers.plan import Catalog, Column
+from workers.lanes import Delivery
+from workers.plan import CatalogSnapshot, Column
 
 
 def sample_deliveries(count: int, tables: int) -> list[Delivery]:
@@ -23,8 +24,8 @@ def sample_deliveries(count: int, tables: int) -> list[Delivery]:
             ack_id=f"1.{number:x}.{number:x}.{table}",
             message_id=str(number),
             data=body,
-            attributes={"id": schema.new_id(), "source": "bench", "received_at": now},
-            ordering_key=table,
+            attributes={"id": schema.new_id(table), "source": "bench", "received_at": now},
+            ordering_key=schema.lane_name(schema.lane_of(table)),
             publish_time=now,
             lease_until=lease,
         )
@@ -32,7 +33,7 @@ def sample_deliveries(count: int, tables: int) -> list[Delivery]:
     ]
 
 
-def sample_catalog(tables: int) -> Catalog:
+def sample_catalog(tables: int) -> CatalogSnapshot:
     """Return a catalog in which all tables exist."""
     columns = {}
     for name, text in zip(COLUMNS, TYPES, strict=True):
@@ -43,17 +44,19 @@ def sample_catalog(tables: int) -> Catalog:
     return dict.fromkeys(table_names(tables), columns)
 
 
-def activities_of(entries: Iterable[Entry]) -> list[schema.Activity]:
-    return [each for entry in entries if entry.transaction for each in entry.transaction.activities]
+def activities_of(messages: Iterable[DecodedMessage]) -> list[schema.Activity]:
+    return [each for m in messages if m.transaction for each in m.transaction.activities]
 
 
 def commit_script(
-    dataset: str, changes: Iterable[TableChange], entries: Iterable[Entry]
+    dataset: str, changes: Sequence[TableChange], messages: Iterable[DecodedMessage]
 ) -> sql.Script:
-    """Return the script that applies the changes and writes a ledger row for each entry."""
-    kept = list(entries)
-    rows = [ledger.row(entry, None, "bench") for entry in kept]
-    return sql.script(dataset, changes, sql.Settlement([e.message.id for e in kept], [], rows))
+    """Return the script that applies the changes and writes a ledger row for each message."""
+    kept = list(messages)
+    rows = [ledger_row(message, None, "lane-00", "bench") for message in kept]
+    ids = [message.message.id for message in kept]
+    since = "2026-01-01 00:00:00+00:00"
+    return sql.script(dataset, changes, sql.LaneSettlement(0, 0, since, ids, rows))
 
 
 def transactions(count: int, tables: int, column_sets: int) -> list[schema.Transaction]:

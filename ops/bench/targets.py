@@ -69,9 +69,6 @@ _TARGETS: Final = (
     FigureTarget("memory_server", "server memory: end of the run over early in it", "<=", 1.10),
     FigureTarget("memory_worker", "worker memory: end of the run over early in it", "<=", 1.10),
     FigureTarget("memory_outstanding", "worker memory, 10,000 outstanding", "<=", 200, 0, " MB"),
-    FigureTarget("pace_warehouse", "embedded BigQuery: a late batch over an early one", "<=", 1.5),
-    FigureTarget("pace_published", "embedded Pub/Sub: published to disk", ">=", 20_000, 0, "/s"),
-    FigureTarget("pace_pulled", "embedded Pub/Sub: acked on disk", ">=", 10_000, 0, "/s"),
     FigureTarget("locust_failures", "failed requests of 1,000 users", "<=", 0, 0),
 )
 TARGETS: Final = {target.name: target for target in _TARGETS}

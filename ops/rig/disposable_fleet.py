@@ -101,7 +101,7 @@ class DisposableFleet(LocalServices):
     def end(self) -> None:
         """Drain and stop the fleet; raises RunFailed for processes that outlive it, killed now."""
         if self._warehouse is not None:
-            self._warehouse.close()  # type: ignore[no-untyped-call]
+            self._warehouse.close()
             self._warehouse = None
         try:
             if self.supervisord.up:

@@ -2,8 +2,8 @@
 
 It measures workers, not a warehouse: a batch costs it a few milliseconds, so that many workers can
 be measured on two cores, and every job takes `--seconds`. It serves the calls of a worker in steady
-state (jobs.insert, jobs.get, jobs.getQueryResults, tables.get), no others. Every table exists, with
-the columns of the load. Every job succeeds; there are no conflicts.
+state (jobs.insert, jobs.get, jobs.getQueryResults, tables.get, datasets.get), no others. Every
+table exists, with the columns of the load. Every job succeeds; there are no conflicts.
 
 `GET /settled` returns the commits so far: the time, the worker and the number of transactions.
 """
@@ -19,7 +19,7 @@ from aiohttp import web
 
 from ops.rig.transaction_mix import COLUMNS, TYPES
 from ops.runtime import process
-from schema import LEDGER_COLUMNS, parse_type
+from schema import LANES, LEDGER_COLUMNS, parse_type
 
 _MAX_REQUEST = 64 * 1024 * 1024
 _BASE: Final = "/bigquery/v2/projects/{project}"
@@ -44,16 +44,35 @@ class FakeJobs:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._done_at: dict[str, float] = {}
+        self._heads: set[str] = set()
+        """Jobs that read a lane's head."""
         self.settled: list[tuple[float, str, int]] = []
         """(time.monotonic of the commit, worker, transactions)."""
 
-    def insert(self, job: str, parameters: list[dict[str, Any]]) -> None:
+    def insert(self, job: str, sql: str, parameters: list[dict[str, Any]]) -> None:
         """Accept a job; its ledger rows are the transactions that it commits, with their worker."""
+        if sql.startswith("SELECT h.epoch"):
+            self._heads.add(job)
         at = self._done_at[job] = time.monotonic() + self._seconds
         for parameter in parameters:
             if parameter["name"] == "ledger":
                 rows = json.loads(parameter["parameterValue"]["value"])
                 self.settled.append((at, rows[0][_WORKER] if rows else "", len(rows)))
+
+    def rows(self, job: str) -> dict[str, Any]:
+        """Return the rows of a job's result: of a lane's head one, in which nothing is settled."""
+        if job not in self._heads:
+            return {}
+        kinds = dict.fromkeys(("epoch", "lanes", "attempts"), "INTEGER")
+        names = ("epoch", "lanes", "suspect", "attempts", "id", "sha256", "reason", "error")
+        values = {"epoch": "0", "lanes": str(LANES)}
+        return {
+            "totalRows": "1",
+            "schema": {
+                "fields": [{"name": name, "type": kinds.get(name, "STRING")} for name in names]
+            },
+            "rows": [{"f": [{"v": values.get(name)} for name in names]}],
+        }
 
     def left(self, job: str) -> float:
         """Return how many seconds a job still takes; raises KeyError for an unknown job."""
@@ -79,7 +98,8 @@ async def insert(request: web.Request) -> web.Response:
     given = await request.json()
     job = given["jobReference"]["jobId"]
     jobs = request.app[_JOBS]
-    jobs.insert(job, given["configuration"]["query"].get("queryParameters", []))
+    query = given["configuration"]["query"]
+    jobs.insert(job, query["query"], query.get("queryParameters", []))
     return web.json_response(_resource(request, job, done=not jobs.left(job)))
 
 
@@ -95,7 +115,7 @@ async def results(request: web.Request) -> web.Response:
     jobs = request.app[_JOBS]
     await asyncio.sleep(jobs.left(job))
     reference = {"projectId": request.match_info["project"], "jobId": job}
-    return web.json_response({"jobComplete": True, "jobReference": reference})
+    return web.json_response({"jobComplete": True, "jobReference": reference, **jobs.rows(job)})
 
 
 async def table(request: web.Request) -> web.Response:
@@ -103,6 +123,13 @@ async def table(request: web.Request) -> web.Response:
     part = request.match_info
     reference = {f"{name}Id": part[name] for name in ("project", "dataset", "table")}
     return web.json_response({"tableReference": reference, "schema": {"fields": _fields()}})
+
+
+async def dataset(request: web.Request) -> web.Response:
+    """datasets.get: every dataset exists."""
+    part = request.match_info
+    reference = {"projectId": part["project"], "datasetId": part["dataset"]}
+    return web.json_response({"datasetReference": reference, "location": "US"})
 
 
 async def settled(request: web.Request) -> web.Response:
@@ -117,6 +144,7 @@ def create_app(seconds: float) -> web.Application:
     app.router.add_get(f"{_BASE}/jobs/{{job}}", get)
     app.router.add_get(f"{_BASE}/queries/{{job}}", results)
     app.router.add_get(f"{_BASE}/datasets/{{dataset}}/tables/{{table}}", table)
+    app.router.add_get(f"{_BASE}/datasets/{{dataset}}", dataset)
     app.router.add_get("/settled", settled)
     return app
 

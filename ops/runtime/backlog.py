@@ -88,7 +88,7 @@ def _credentials(settings: Settings) -> Credentials:
 
 
 def _cloud(settings: Settings, timeout: float) -> SubscriptionBacklog:
-    with AuthorizedSession(_credentials(settings)) as session:  # type: ignore[no-untyped-call]
+    with AuthorizedSession(_credentials(settings)) as session:
         size = _latest(session, settings, _SIZE, timeout)
         age = _latest(session, settings, _AGE, timeout)
     if size is None or (size and age is None):

@@ -63,6 +63,6 @@ def warehouse(settings: Settings) -> bigquery.Client:
         return bigquery.Client(project=settings.project_id, credentials=credentials.find(settings))
     return bigquery.Client(
         project=settings.project_id,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        credentials=AnonymousCredentials(),
         client_options={"api_endpoint": f"http://{settings.bigquery_emulator_host}"},
     )

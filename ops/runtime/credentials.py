@@ -12,7 +12,7 @@ def find(settings: Settings) -> Credentials:
     """Return those of the settings' service account, or the machine's own."""
     file = settings.google_application_credentials
     found, _ = (
-        google.auth.load_credentials_from_file(str(file), scopes=_SCOPES)  # type: ignore[no-untyped-call]
+        google.auth.load_credentials_from_file(str(file), scopes=_SCOPES)
         if file
         else google.auth.default(scopes=_SCOPES)
     )

@@ -87,6 +87,9 @@ END_TO_END_SECONDS = Histogram(
 CONFLICTS = Counter(
     "gatekeeper_conflicts", "Warehouse transactions cancelled over a concurrent one."
 )
+FENCED = Counter(
+    "gatekeeper_fenced", "Commits refused as the lane or the ledger had changed meanwhile."
+)
 UNKNOWN_OUTCOMES = Counter(
     "gatekeeper_unknown_outcomes", "Submissions whose answer was lost and had to be requested."
 )

@@ -32,6 +32,7 @@ from ops.runtime.setting_rules import (
     switch,
     whole,
 )
+from schema import LANES, MAX_LANES
 
 _PUBSUB_NAME = matching(
     r"^(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,239}$", "a Pub/Sub name of 3 to 240 characters"
@@ -48,6 +49,7 @@ class Declaration(NamedTuple):
     parse: Callable[[str], Any]
     meaning: str
     default: str | None = None
+    """In the cloud, and in local mode where there is no other default."""
     local_default: str | None = None
     """The default in local mode, where it is another."""
     required_in_cloud: bool = False
@@ -117,8 +119,8 @@ class Settings:
     )
     state_dir: Path = _setting(
         Path,
-        "a directory on a local disk, kept across restarts: the servers' spool, the workers' "
-        "claims and notes, the files of the embedded services",
+        "a directory on a local disk, kept across restarts: the servers' spool and the files "
+        "of the embedded services",
         default=".gatekeeper",
     )
     batch_max_messages: int = _setting(
@@ -131,7 +133,36 @@ class Settings:
         whole(1_000, 8_000_000), "… or at this number of bytes of their bodies", default="4000000"
     )
     batch_max_seconds: float = _setting(
-        seconds(0, 60), "… or this many seconds after its first transaction", default="1"
+        seconds(0, 3_600),
+        "… or this many seconds after its first transaction, if that is before FRESHNESS_SECONDS",
+        default="3600",
+    )
+    freshness_seconds: float = _setting(
+        seconds(0, 3_600),
+        "seconds that a lane's batch waits for more transactions: each statement has its price in "
+        "BigQuery, however few rows it has",
+        default="10",
+        local_default="1",
+    )
+    warehouse_jobs: int = _setting(
+        whole(1, 256),
+        "BigQuery jobs that a worker runs side by side, one a lane",
+        default="16",
+        local_default="4",
+    )
+    lanes: int = _setting(
+        whole(1, MAX_LANES),
+        "lanes that transactions are spread over; fixed when the dataset is provisioned",
+        default=str(LANES),
+    )
+    maximum_bytes_billed: int | None = _setting(
+        whole(10_000_000, 10**15),
+        "bytes that BigQuery may bill for one job; a job above it is split, or rejected as "
+        "`too_large`",
+        example="1000000000000",
+    )
+    idempotency_hours: int = _setting(
+        whole(1, 720), "hours that an Idempotency-Key is remembered", default="24"
     )
     lease_seconds: int = _setting(
         whole(10, 600),

@@ -46,7 +46,7 @@ class FleetReader:
         self._client = clients.warehouse(settings)
 
     def close(self) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()
 
     async def settled(self, ids: Iterable[str]) -> dict[SentKey, list[LedgerRow]]:
         """Return the ledger's rows of some ids, in the order of settling."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ops.trial.client_stream import Step
-from schema import derive_id
+from schema import InvalidJSON, InvalidSchema, check_body, derive_id
 
 ACCEPTED = 200
 
@@ -56,11 +56,17 @@ class Sent(NamedTuple):
 
 def id_of(step: Step, place: int) -> str:
     """Return the id of one body of a request; in a batch each line has its own."""
-    return _id(step.source, step.key, place, batch=step.batch)
+    key = f"{step.key}/{place + 1}" if step.batch else step.key
+    return _id(step.source, step.ordering_key, key, step.bodies[place])
 
 
-def _id(source: str, key: str, place: int, *, batch: bool) -> str:
-    return derive_id(source, f"{key}/{place + 1}" if batch else key)
+def _id(source: str, ordering_key: str | None, key: str, body: bytes) -> str:
+    """Return the id; by default the ordering key is the first table. An invalid body has no id."""
+    try:
+        default = check_body(body).default_ordering_key
+    except (InvalidJSON, InvalidSchema):
+        default = ""
+    return derive_id(source, ordering_key or default, key)
 
 
 class Journal(AbstractContextManager["Journal"]):
@@ -161,7 +167,12 @@ def _sent(fields: dict[str, Any], verdicts: list[list[Any]] | None) -> Iterator[
             stream=fields["stream"],
             number=fields["number"],
             kind=fields["kind"],
-            id=_id(fields["source"], fields["key"], place, batch=fields["batch"]),
+            id=_id(
+                fields["source"],
+                fields["ordering_key"],
+                f"{fields['key']}/{place + 1}" if fields["batch"] else fields["key"],
+                data,
+            ),
             sha256=sha256(data).hexdigest(),
             data=data,
             status=verdicts[place][0] if verdicts else None,

@@ -27,10 +27,12 @@ class Ingest:
         self,
         publisher: Publisher,
         executor: Executor,
+        lanes: int = schema.LANES,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._publisher = publisher
         self._executor = executor
+        self._lanes = lanes
         self._clock = clock
 
     @property
@@ -52,24 +54,24 @@ class Ingest:
 
         The outcome is whether it is in the spool, or PublishFailed.
         """
+        ordering_key = keys.ordering or transaction.default_ordering_key
         message = schema.compose_message(
             payload,
-            transaction,
-            id=_id(source, keys),
+            id=self._id(source, ordering_key, keys.idempotency),
             source=source,
             received_at=self._clock().isoformat(timespec="milliseconds"),
-            ordering_key=keys.ordering,
+            ordering_key=ordering_key,
+            lanes=self._lanes,
         )
         return message.id, self._publisher.enqueue(message)
 
+    def _id(self, source: str, ordering_key: str, idempotency_key: str | None) -> str:
+        if idempotency_key is None:
+            return schema.new_id(ordering_key, self._lanes)
+        return schema.derive_id(source, ordering_key, idempotency_key, self._lanes)
+
 
 INGEST: Final = web.AppKey("ingest", Ingest)
-
-
-def _id(source: str, keys: RequestKeys) -> str:
-    if keys.idempotency is None:
-        return schema.new_id()
-    return schema.derive_id(source, keys.idempotency)
 
 
 async def confirmed(payload: bytes, id: str, outcome: asyncio.Future[bool]) -> Verdict:  # noqa: A002  # the contract's word

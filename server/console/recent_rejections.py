@@ -64,7 +64,7 @@ class RecentRejections:
 
     def close(self) -> None:
         if "_client" in vars(self):
-            self._client.close()  # type: ignore[no-untyped-call]
+            self._client.close()
 
 
 def _text(value: Any) -> str | None:

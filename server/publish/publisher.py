@@ -97,7 +97,7 @@ class Publisher:
         its caller is cancelled, the message is published nonetheless.
         """
         encoded = encode(message)
-        key, size = message.ordering_key, encoded.ByteSize()
+        key, size = encoded.ordering_key, encoded.ByteSize()
         entry = QueueEntry(key, encoded, size, self._loop.time(), self._loop.create_future())
         limits = self._limits
         if self._queue.messages >= limits.messages or self._bytes + size > limits.bytes:

@@ -24,7 +24,7 @@ def encode(message: schema.Message) -> Any:
     return _MESSAGE(
         data=message.data,
         attributes=message.attributes,
-        ordering_key=message.ordering_key,
+        ordering_key=schema.lane_name(message.lane),
     )
 
 
@@ -34,7 +34,7 @@ def decode(message: bytes) -> Any:
 
 
 def _routed(field: str, path: str) -> tuple[tuple[str, str], ...]:
-    return (routing_header.to_grpc_metadata(((field, path),)),)  # type: ignore[no-untyped-call]
+    return (routing_header.to_grpc_metadata(((field, path),)),)
 
 
 class Topic:

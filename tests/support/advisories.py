@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.support.processes import ROOT
+from ops.fleet.config import ROOT
 
 _SECONDS = 60
 _COMMAND = (

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.support.processes import Service, eventually
+from ops.rig import Service, eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ABSENT = "no chromium on PATH: apt-get install chromium"

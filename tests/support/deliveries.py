@@ -1,4 +1,4 @@
-"""Builds what workers work on: activities, bodies, deliveries, entries."""
+"""Builds what workers work on: activities, bodies, deliveries, decoded messages."""
 
 import itertools
 import json
@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from workers.delivery import Delivery
-from workers.entry import Entry, decode
+from workers.decode import DecodedMessage, decode
+from workers.lanes import Delivery
 
 PUBLISHED_AT = "2026-03-01T12:00:00+00:00"
 _numbers = itertools.count(1)
@@ -70,6 +70,6 @@ def delivery(
     )
 
 
-def entry(*activities: dict[str, Any], id: str | None = None) -> Entry:  # noqa: A002
-    """Return the decoded entry of a transaction, under an id of its own unless one is given."""
+def decoded(*activities: dict[str, Any], id: str | None = None) -> DecodedMessage:  # noqa: A002
+    """Return the decoded message of a transaction, with a new id unless one is given."""
     return decode(delivery(body(*activities), id=id or f"id-{next(_numbers)}"))

@@ -10,7 +10,7 @@ from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse
 from tests.support.deliveries import PUBLISHED_AT
 
 
-def response(*messages: tuple[str, bytes]) -> StreamingPullResponse:
+def response(*messages: tuple[str, bytes], ordering_key: str = "lane-01") -> StreamingPullResponse:
     """Return what the service streams: ack ids and data."""
     return StreamingPullResponse(
         received_messages=[
@@ -21,7 +21,7 @@ def response(*messages: tuple[str, bytes]) -> StreamingPullResponse:
                     "message_id": f"m-{ack_id}",
                     "attributes": {"id": ack_id},
                     "publish_time": PUBLISHED_AT,
-                    "ordering_key": "k",
+                    "ordering_key": ordering_key,
                 },
             }
             for ack_id, data in messages

@@ -1,62 +1,103 @@
-"""A warehouse in memory: the same methods as `workers.warehouse.Warehouse`, failing on demand.
+"""A warehouse in memory: the methods of `workers.warehouse.Warehouse`, failing on demand.
 
-It runs the scripts of `workers.sql` on their texts, so that it cannot agree with them by accident.
+It works on what a script was written from, not on its SQL, and follows the rules of the commit: a
+script changes its lane's head, or fails and changes nothing.
 """
 
-import json
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from schema import LEDGER_TABLE, ColumnType
+from schema import ColumnType
 from workers import sql
-from workers.plan import Column, Columns
-from workers.warehouse import AlreadySettled, Fence, OutcomeUnknown, WarehouseRejected
-
-_DELETE = re.compile(r"DELETE FROM `p\.d\.(\w+)` AS t WHERE EXISTS .*@(deleted_\w+)")
-_KEY = re.compile(r"(?:t\.`(\w+)`\)?|TO_JSON_STRING\(t\.`(\w+)`\)) (?:IS NULL\) = \(k\.c(\d+)|=)")
-_INSERT = re.compile(r"INSERT INTO `p\.d\.(\w+)` \(([^)]*)\) .*@(inserted_\w+)")
+from workers.catalog import TableSchema
+from workers.fold import TableChange
+from workers.plan import Column
+from workers.warehouse import Deadline, Fenced, OutcomeUnknown, WarehouseRejected
 
 type Row = dict[str, str | None]
+type Changes = list[tuple[str, Row]]
 
 
 class Lost:
-    """A scripted failure: the transaction commits and its answer is lost."""
+    """A failure: the transaction commits and its answer is lost."""
 
 
+@dataclass
+class Head:
+    epoch: int = 0
+    suspect: str | None = None
+    attempts: int = 0
+
+
+@dataclass
 class FakeWarehouse:
-    """Tables of text rows. `commits` holds each attempt's ledger ids; `ddl` what was made.
+    """Tables of text rows, heads and ledger rows by lane.
 
-    `lookups` counts the ledger's, `looked_at` are the tables whose columns were asked for.
-
-    `failures` are used up one a commit: an exception raised before anything happens, None for none,
-    or Lost. `refuses` is asked about the delete keys and rows of each commit.
+    `failures` are used up one a commit: an exception raised before anything happens, Lost, or None
+    for none. `refuses` gets the delete keys and rows of each commit; `commits` holds each attempt's
+    ledger ids, `ddl` what was made, `looked_at` the tables whose schema was asked for.
     """
 
-    def __init__(self) -> None:
-        self.catalog: dict[str, dict[str, Column]] = {}
-        self.rows: dict[str, list[Row]] = {}
-        self.ledger: list[dict[str, str | None]] = []
-        self.commits: list[list[str]] = []
-        self.ddl: list[tuple[str, str]] = []
-        self.lookups = 0
-        self.looked_at: list[str] = []
-        self.failures: deque[Exception | Lost | None] = deque()
-        self.ddl_failures: deque[Exception | None] = deque()
-        self.refuses: Callable[[list[tuple[str, Row]]], bool] = lambda _: False
+    lanes: int = 32
+    dataset: str = "p.d"
+    catalog: dict[str, dict[str, Column]] = field(default_factory=dict)
+    defaults: dict[str, dict[str, str]] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    heads: dict[int, Head] = field(default_factory=dict)
+    ledger: list[dict[str, str | None]] = field(default_factory=list)
+    commits: list[list[str | None]] = field(default_factory=list)
+    scripts: list[sql.Script] = field(default_factory=list)
+    ddl: list[tuple[str, str]] = field(default_factory=list)
+    reads: int = 0
+    looked_at: list[str] = field(default_factory=list)
+    failures: deque[Exception | Lost | None] = field(default_factory=deque)
+    ddl_failures: deque[Exception | None] = field(default_factory=deque)
+    refuses: Callable[[Changes], bool] = lambda _: False
+    before_commit: Callable[[], None] = lambda: None
 
-    async def commit(self, script: sql.Script, fence: Fence) -> None:
-        if fence() <= 0:  # as the real one
-            raise OutcomeUnknown("the leases ran out before the job was submitted")
-        settled = json.loads(script.parameters["ledger"])
-        self.commits.append([row[0] for row in settled])
+    def head(self, lane: int) -> Head:
+        return self.heads.setdefault(lane, Head())
+
+    async def commit(self, script: sql.Script, left: Deadline) -> None:
+        assert left() > 0
+        settlement = script.settlement
+        self.commits.append([row[0] for row in settlement.rows])
         failure = self.failures.popleft() if self.failures else None
         if isinstance(failure, Exception):
             raise failure
-        self._guard(script)
-        deletes, inserts = _statements(script)
-        self._check(deletes + inserts)
+        self.before_commit()
+        head = self.head(settlement.lane)
+        if head.epoch != settlement.epoch or self._holds_any(settlement):
+            raise Fenced("gatekeeper: fenced")
+        self._apply(script.changes)
+        head.epoch += 1
+        names = [column.name for column in sql.ROW_COLUMNS]
+        self.ledger += [dict(zip(names, row, strict=True)) for row in settlement.rows]
+        self.scripts.append(script)
+        if isinstance(failure, Lost):
+            raise OutcomeUnknown("the answer was lost")
+
+    def _holds_any(self, settlement: sql.LaneSettlement) -> bool:
+        return any(row["id"] in settlement.ids for row in self._of_lane(settlement.lane))
+
+    def _of_lane(self, lane: int) -> list[dict[str, str | None]]:
+        return [row for row in self.ledger if row["lane"] == f"lane-{lane:02}"]
+
+    def _apply(self, changes: Iterable[TableChange]) -> None:
+        deletes: Changes = []
+        inserts: Changes = []
+        for change in changes:
+            for into, row_sets in ((deletes, change.deletes), (inserts, change.inserts)):
+                for row_set in row_sets:
+                    names = [name.casefold() for name in row_set.names]
+                    into += [
+                        (change.table, dict(zip(names, row, strict=True))) for row in row_set.rows
+                    ]
+        for table, row in deletes + inserts:
+            if table not in self.catalog or row.keys() - self.catalog[table].keys():
+                raise WarehouseRejected(f"Not found: {table}")
         if self.refuses(deletes + inserts):
             raise WarehouseRejected("the warehouse refuses a row")
         for table, key in deletes:
@@ -67,45 +108,49 @@ class FakeWarehouse:
             ]
         for table, row in inserts:
             self.rows[table].append(row)
-        names = ("id", "state", "reason", "error", "source", "ordering_key", "sha256")
-        self.ledger += [dict(zip(names, row, strict=False)) for row in settled]
-        if isinstance(failure, Lost):
-            raise OutcomeUnknown("the answer was lost")
 
-    def _guard(self, script: sql.Script) -> None:
-        ids = set(json.loads(script.parameters["ids"]))
-        pairs = set(json.loads(script.parameters.get("conflicts", "[]")))
-        for row in self.ledger:
-            if row["id"] in ids or f"{row['id']} {row['sha256']}" in pairs:
-                raise AlreadySettled
+    async def read_lane(
+        self, lane: int, ids: list[str], since: str, left: Deadline
+    ) -> list[Mapping[str, Any]]:
+        assert since
+        assert left() > 0
+        self.reads += 1
+        head = self.head(lane)
+        own = {
+            "epoch": head.epoch,
+            "lanes": self.lanes,
+            "suspect": head.suspect,
+            "attempts": head.attempts,
+        }
+        nothing = dict.fromkeys(("id", "sha256", "reason", "error"))
+        found = [row for row in self._of_lane(lane) if row["id"] in ids]
+        return [{**own, **row} for row in found or [nothing]]
 
-    def _check(self, changes: list[tuple[str, Row]]) -> None:
-        for table, row in changes:
-            missing = row.keys() - self.catalog.get(table, {}).keys()
-            if table not in self.catalog or missing:
-                raise WarehouseRejected(f"Not found: {table} {missing}")
-
-    async def look_up(self, ids: list[str], fence: Fence) -> list[Mapping[str, Any]]:
-        del fence
-        self.lookups += 1
-        return [row for row in self.ledger if row["id"] in ids]
+    async def note_attempt(self, lane: int, epoch: int, id_: str, left: Deadline) -> None:
+        assert left() > 0
+        head = self.head(lane)
+        if head.epoch != epoch:
+            raise Fenced("gatekeeper: fenced")
+        head.epoch += 1
+        head.attempts = head.attempts + 1 if head.suspect == id_ else 1
+        head.suspect = id_
 
     async def create_table(
-        self, table: str, columns: Iterable[tuple[str, ColumnType]], fence: Fence
+        self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline
     ) -> None:
-        self._ddl("create", table, fence)
+        self._make("create", table, left)
         if table not in self.catalog:
             self.catalog[table], self.rows[table] = {}, []
             self._add(table, columns)
 
     async def add_columns(
-        self, table: str, columns: Iterable[tuple[str, ColumnType]], fence: Fence
+        self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline
     ) -> None:
-        self._ddl("add", table, fence)
+        self._make("add", table, left)
         self._add(table, columns)
 
-    def _ddl(self, what: str, table: str, fence: Fence) -> None:
-        assert fence() > 0
+    def _make(self, what: str, table: str, left: Deadline) -> None:
+        assert left() > 0
         failure = self.ddl_failures.popleft() if self.ddl_failures else None
         if failure:
             raise failure
@@ -118,17 +163,10 @@ class FakeWarehouse:
             column = Column(name, declared.base, *size)
             self.catalog[table].setdefault(name.casefold(), column)
 
-    async def drop_unused(self, table: str, column: str | None, fence: Fence) -> None:
-        self._ddl("drop", table if column is None else f"{table}.{column}", fence)
-        if column is None and not self.rows[table]:
-            del self.catalog[table], self.rows[table]
-        if column is not None and all(row.get(column) is None for row in self.rows[table]):
-            del self.catalog[table][column]
-
-    async def columns(self, table: str) -> Columns | None:
+    async def schema(self, table: str) -> TableSchema | None:
         self.looked_at.append(table)
         own = self.catalog.get(table)
-        return None if own is None else dict(own)
+        return None if own is None else TableSchema(dict(own), self.defaults.get(table, {}))
 
     def counted(self, table: str) -> Counter[tuple[str | None, ...]]:
         """Return a table's rows as a multiset, in the order of the sorted column names."""
@@ -140,26 +178,3 @@ class FakeWarehouse:
         found = {(str(row["id"]), str(row["sha256"])): row["reason"] for row in self.ledger}
         assert len(found) == len(self.ledger), "settled twice"
         return found
-
-
-def _statements(script: sql.Script) -> tuple[list[tuple[str, Row]], list[tuple[str, Row]]]:
-    """Return what a script deletes and inserts: tables and keys or rows, by lower-case name."""
-    deletes: list[tuple[str, Row]] = []
-    inserts: list[tuple[str, Row]] = []
-    for line in script.sql.splitlines():
-        found = _DELETE.match(line)
-        if found:
-            names = list(dict.fromkeys(a or b for a, b, _ in _KEY.findall(line)))
-            rows, into, table = found[2], deletes, found[1]
-        else:
-            found = _INSERT.match(line)
-            if not found or found[1] == LEDGER_TABLE:
-                continue
-            names = [name.strip("` ") for name in found[2].split(",")]
-            rows, into, table = found[3], inserts, found[1]
-        lowered = [name.lower() for name in names]
-        into += [
-            (table, dict(zip(lowered, row, strict=True)))
-            for row in json.loads(script.parameters[rows])
-        ]
-    return deletes, inserts

@@ -12,7 +12,7 @@ from google.pubsub_v1 import PublisherAsyncClient, SubscriberAsyncClient, types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
-from tests.support.processes import Service
+from ops.rig import Service
 
 PROJECT = "projects/contract"
 LEASE_SECONDS = 60

@@ -16,16 +16,17 @@ def ack_before_commit() -> None:
     """A worker acknowledges its batch half a second before it commits it."""
     import asyncio
 
+    from workers.lanes import LaneBatch
     from workers.worker import Worker
 
-    plain = Worker._work
+    plain = Worker._settle
 
-    async def work(self: Worker, batch: list[Any]) -> None:
-        await self._subscription.ack(batch)
+    async def settle(self: Worker, batch: LaneBatch) -> None:
+        await self._subscription.ack(batch.deliveries)
         await asyncio.sleep(0.5)
         await plain(self, batch)
 
-    Worker._work = work  # type: ignore[method-assign]
+    Worker._settle = settle  # type: ignore[method-assign]
 
 
 def no_ledger() -> None:
@@ -33,16 +34,18 @@ def no_ledger() -> None:
     from workers import sql
     from workers.warehouse import Warehouse
 
-    plain = sql.script
+    plain_script, plain_read = sql.script, Warehouse.read_lane
 
-    def script(dataset: str, changes: Any, settlement: sql.Settlement) -> sql.Script:
-        return plain(dataset, changes, settlement._replace(ids=[], conflicts=[]))
+    def script(
+        dataset: str, changes: Any, settlement: sql.LaneSettlement, defaults: Any = None
+    ) -> sql.Script:
+        return plain_script(dataset, changes, settlement._replace(ids=[]), defaults)
 
-    async def look_up(*_: Any) -> list[Any]:
-        return []
+    async def read_lane(self: Warehouse, lane: int, _: list[str], *rest: Any) -> Any:
+        return await plain_read(self, lane, [], *rest)
 
     sql.script = script
-    Warehouse.look_up = look_up  # type: ignore[method-assign, assignment]
+    Warehouse.read_lane = read_lane  # type: ignore[method-assign, assignment]
 
 
 def no_job_id() -> None:

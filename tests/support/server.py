@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ops.fleet.config import ROOT
 from ops.fleet.ports import free_ports
+from ops.rig import Service
 from ops.runtime.settings import DECLARATIONS
 from server import lifecycle
-from tests.support.processes import ROOT, Service
 from tests.support.server_in_process import NOWHERE
 
 LIMIT = 100_000
@@ -88,6 +89,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
         "BIGQUERY_EMULATOR_HOST": warehouse,
         "PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE,
         "METRICS_PUSH_SECONDS": "300",
+        "LANES": "4",  # each has two tables to make
     }
     with (
         Service.module("ops.local.pubsub", **variables) as first,

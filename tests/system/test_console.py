@@ -81,8 +81,9 @@ async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
 ) -> None:
     quoted = HOSTILE.replace("'", "\\'")
     fleet.query(
-        "INSERT INTO gatekeeper_ledger (id, state, reason, error, source, sha256, settled_at) "
-        f"VALUES ('{quoted}', 'rejected', '{quoted}', '{quoted}', '{quoted}', 'x', "
+        "INSERT INTO gatekeeper_ledger_00 "
+        "(id, state, reason, error, source, lane, sha256, settled_at) "
+        f"VALUES ('{quoted}', 'rejected', '{quoted}', '{quoted}', '{quoted}', 'lane-00', 'x', "
         "CURRENT_TIMESTAMP())"
     )
     # The ledger is read again when a worker says that it rejected something.

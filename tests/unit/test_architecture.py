@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.support.processes import ROOT
+from ops.fleet.config import ROOT
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 STOPS = re.findall(r"^\| \d+ \| `([\w/]+\.py)` \| `([\w.]+)` \|", ARCHITECTURE, re.MULTILINE)

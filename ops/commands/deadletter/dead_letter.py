@@ -31,6 +31,7 @@ class DeadLetter:
     data: bytes
     attributes: Mapping[str, str]
     tables: tuple[str, ...]
+    lane: int = 0
     ack_ids: list[str] = field(default_factory=list)
 
     @property
@@ -58,6 +59,7 @@ class DeadLetter:
             source=transaction.source,
             received_at=transaction.received_at,
             ordering_key=message.ordering_key,
+            lane=transaction.lane,
             since=since,
             data=message.data,
             attributes=attributes,

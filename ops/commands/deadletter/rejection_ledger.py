@@ -3,16 +3,16 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import tenacity
 
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE
-from workers import sql
+from schema import LEDGER_TABLE, Rejection, ledger_table
+from workers.dedupe import Settled, settled_rows
 from workers.errors import Failure, classify
-from workers.ledger import Key, Settled, settled
 
 JOB_SECONDS = 30.0
 KEYS_A_QUERY = 1_000
@@ -20,7 +20,13 @@ KEYS_A_QUERY = 1_000
 # command fails soon, because a person waits.
 _RETRY_SECONDS = {Failure.CONFLICT: 20.0, Failure.TRANSIENT: 10.0, Failure.UNKNOWN: 2.0}
 
-type OutcomesById = Mapping[str, Mapping[str, Settled]]  # id → sha256 → outcome
+
+class LaneKey(NamedTuple):
+    """A settled transaction: the lane of its ledger, its id, its body's hash."""
+
+    lane: int
+    id: str
+    sha256: str
 
 
 def _given_up(state: tenacity.RetryCallState) -> bool:
@@ -40,23 +46,31 @@ class RejectionLedger:
         self._client = clients.warehouse(settings)
 
     def close(self) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()
 
-    def look_up(self, ids: Sequence[str]) -> OutcomesById:
-        """Return all outcomes of some ids."""
-        rows: dict[str, Mapping[str, Settled]] = {}
+    def look_up(self, ids: Sequence[str]) -> Settled:
+        """Return all outcomes of some ids: id → sha256 → the rejection, None if applied."""
+        rows: dict[str, Mapping[str, Rejection | None]] = {}
+        text = (
+            f"SELECT id, sha256, reason, error FROM `{self._dataset}.{LEDGER_TABLE}` "  # noqa: S608  # our own names
+            "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids))"
+        )
         for some in itertools.batched(ids, KEYS_A_QUERY, strict=False):
-            rows |= settled(self._job(*sql.look_up(self._dataset, some)))
+            rows |= settled_rows(self._job(text, {"ids": json.dumps(some)}))
         return rows
 
-    def delete_rejected(self, keys: Sequence[Key]) -> None:
-        """Delete the `rejected` rows of some (id, sha256); `applied` rows always stay."""
-        text = (
-            f"DELETE FROM `{self._dataset}.{LEDGER_TABLE}` WHERE state = 'rejected' "  # noqa: S608  # the name is a constant
-            "AND CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@settled))"
-        )
-        for some in itertools.batched(keys, KEYS_A_QUERY, strict=False):
-            self._job(text, {"settled": json.dumps([" ".join(key) for key in some])})
+    def delete_rejected(self, keys: Sequence[LaneKey]) -> None:
+        """Delete the `rejected` rows of some transactions; `applied` rows always stay."""
+        by_lane: dict[int, list[str]] = {}
+        for key in keys:
+            by_lane.setdefault(key.lane, []).append(f"{key.id} {key.sha256}")
+        for lane, pairs in by_lane.items():
+            text = (
+                f"DELETE FROM `{self._dataset}.{ledger_table(lane)}` WHERE state = 'rejected' "  # noqa: S608  # our own names
+                "AND CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@settled))"
+            )
+            for some in itertools.batched(pairs, KEYS_A_QUERY, strict=False):
+                self._job(text, {"settled": json.dumps(some)})
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(lambda error: classify(error) in _RETRY_SECONDS),

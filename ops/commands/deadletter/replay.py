@@ -19,18 +19,19 @@ body, so that it too is applied once, however often it is replayed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.commands.deadletter.dead_letter import DeadLetter
-from ops.commands.deadletter.rejection_ledger import OutcomesById, RejectionLedger
+from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema import MAX_CALL_MESSAGES, derive_id, publish_calls
-from workers.ledger import Settled
+from schema import MAX_CALL_MESSAGES, Rejection, publish_calls
+from workers.dedupe import Settled
 
 CALL_SECONDS = 10.0
 
@@ -52,19 +53,21 @@ class ReplayDecision(NamedTuple):
 
 def derived_id(letter: DeadLetter) -> str:
     """Return the id for a dead letter whose own is taken; always the same one."""
-    return derive_id("gatekeeper deadletter", f"{letter.id} {letter.sha256}")
+    key = f"{letter.id} {letter.sha256}"
+    digits = hashlib.sha256(f"gatekeeper deadletter {key}".encode()).hexdigest()
+    return f"{letter.lane:02x}8{digits[:29]}"  # as schema.derive_id, in the letter's own lane
 
 
-def decide(letter: DeadLetter, outcomes: OutcomesById, *, new_id: bool) -> ReplayDecision:
+def decide(letter: DeadLetter, outcomes: Settled, *, new_id: bool) -> ReplayDecision:
     """Decide from the ledger's outcomes of its id and of its derived id. Pure."""
     own = outcomes.get(letter.id, {})
-    if _applied(own.get(letter.sha256)):
+    if _applied(letter.sha256, own):
         return _already(letter, letter.id)
-    taken_by = [outcome for sha256, outcome in own.items() if sha256 != letter.sha256]
+    taken_by = [sha256 for sha256 in own if sha256 != letter.sha256]
     if not taken_by:
         return ReplayDecision(letter, ReplayAction.REPLAY, letter.id, "")
     if not new_id:
-        how = "applied" if any(map(_applied, taken_by)) else "rejected"
+        how = "applied" if any(_applied(sha256, own) for sha256 in taken_by) else "rejected"
         return ReplayDecision(
             letter,
             ReplayAction.REFUSED,
@@ -73,13 +76,13 @@ def decide(letter: DeadLetter, outcomes: OutcomesById, *, new_id: bool) -> Repla
             "--new-id replays this one under a new id",
         )
     new = derived_id(letter)
-    if _applied(outcomes.get(new, {}).get(letter.sha256)):
+    if _applied(letter.sha256, outcomes.get(new, {})):
         return _already(letter, new)
     return ReplayDecision(letter, ReplayAction.REPLAY, new, f"as {new}")
 
 
-def _applied(outcome: Settled | None) -> bool:
-    return outcome is not None and outcome.rejection is None
+def _applied(body: str, outcomes: Mapping[str, Rejection | None]) -> bool:
+    return body in outcomes and outcomes[body] is None
 
 
 def _already(letter: DeadLetter, under: str) -> ReplayDecision:
@@ -114,7 +117,7 @@ class Replay:
         Raises the clients' errors; dead letters that were not yielded must be replayed again.
         """
         chosen = [each for each in decisions if each.action is ReplayAction.REPLAY]
-        keys = [(each.id, each.letter.sha256) for each in chosen]
+        keys = [LaneKey(each.letter.lane, each.id, each.letter.sha256) for each in chosen]
         await asyncio.to_thread(self._ledger.delete_rejected, keys)
         for part in publish_parts(chosen):
             await self.publish(part)
@@ -130,7 +133,8 @@ def _message(each: ReplayDecision) -> PubsubMessage:
     return PubsubMessage(
         data=each.letter.data,
         ordering_key=each.letter.ordering_key,
-        attributes={**each.letter.original_attributes, "id": each.id},
+        # An earlier replay may have been applied already: the workers look further back for it.
+        attributes={**each.letter.original_attributes, "id": each.id, "copy": "possible"},
     )
 
 

@@ -54,7 +54,7 @@ def credentials(settings: Settings, seconds: float) -> str:
     )
     try:
         found = google_credentials.find(settings)
-        found.refresh(functools.partial(Request(), timeout=seconds))  # type: ignore[no-untyped-call]
+        found.refresh(functools.partial(Request(), timeout=seconds))
     except (GoogleAuthError, OSError, ValueError) as error:
         raise CheckFailed(" ".join(str(error).split())[:300], remedy) from None
     who = getattr(found, "service_account_email", None) or "the environment's own identity"

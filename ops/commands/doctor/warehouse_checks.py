@@ -3,7 +3,6 @@
 import contextlib
 
 from google.api_core.exceptions import Forbidden, NotFound
-from google.cloud import bigquery
 from requests.exceptions import Timeout
 
 from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
@@ -14,7 +13,7 @@ from ops.commands.provision import dataset as provisioning
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE
+from schema import LEDGER_TABLE, head_table, ledger_table
 
 
 def check_dataset(settings: Settings, seconds: float) -> str:
@@ -24,35 +23,28 @@ def check_dataset(settings: Settings, seconds: float) -> str:
 
 
 def check_ledger(settings: Settings, seconds: float) -> str:
-    wanted = provisioning.ledger_table(settings)
     with contextlib.closing(clients.warehouse(settings)) as client:
-        found = client.get_table(wanted.reference, retry=None, timeout=seconds)  # type: ignore[arg-type]  # None: never
-    # The embedded BigQuery has no partitions and no expiry.
-    check_ledger_table(found, wanted, partitioned=settings.bigquery_emulator_host is None)
-    return f"{wanted.reference}, {settings.ledger_days} days"
-
-
-def check_ledger_table(found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool) -> None:
-    """Raise `CheckFailed` if the ledger differs from what the workers need. Pure."""
-    try:
-        provisioning.check_fixed_fields(found, wanted, partitioned=partitioned)
-    except CommandFailed as failure:  # its message ends with the remedy
-        raise CheckFailed(str(failure)) from None
-    names = {field.name for field in found.schema}
-    if missing := [field.name for field in wanted.schema if field.name not in names]:
-        raise CheckFailed(f"ledger {wanted.reference} lacks {', '.join(missing)}", PROVISION)
-    expiry = wanted.time_partitioning.expiration_ms
-    if partitioned and found.time_partitioning.expiration_ms != expiry:
-        raise CheckFailed(
-            f"ledger {wanted.reference} has another expiry than LEDGER_DAYS", PROVISION
-        )
+        found = client.list_tables(settings.dataset_path, retry=None, timeout=seconds)  # type: ignore[arg-type]  # None: never
+        names = {each.table_id for each in found}
+        needed = {LEDGER_TABLE}
+        for lane in range(settings.lanes):
+            needed |= {head_table(lane), ledger_table(lane)}
+        if missing := sorted(needed - names):
+            raise CheckFailed(f"{settings.dataset_path} lacks {', '.join(missing[:5])}", PROVISION)
+        try:
+            provisioning.check_lane_count(client, settings)
+        except CommandFailed as failure:  # its message ends with the remedy
+            raise CheckFailed(str(failure)) from None
+        if not provisioning.has_expiry(client, settings):
+            raise CheckFailed("the ledger has another expiry than LEDGER_DAYS", PROVISION)
+    return f"{settings.lanes} lanes, {settings.ledger_days} days"
 
 
 def check_permissions(settings: Settings, seconds: float) -> str:
     """Dry-run a job that reads and writes the ledger."""
     if settings.bigquery_emulator_host:
         raise CheckSkipped("the local BigQuery has no permissions")
-    sql = f"DELETE FROM `{settings.dataset_path}.{LEDGER_TABLE}` WHERE FALSE"  # noqa: S608  # names from the settings
+    sql = f"DELETE FROM `{settings.dataset_path}.{ledger_table(0)}` WHERE FALSE"  # noqa: S608  # names from the settings
     with contextlib.closing(clients.warehouse(settings)) as client:
         query(client, sql, timeout=seconds, dry_run=True, use_query_cache=False)
     return "jobs may run, the ledger may be read and written"

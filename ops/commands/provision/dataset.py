@@ -1,4 +1,4 @@
-"""Creates or updates the dataset and the ledger's table."""
+"""Creates or updates the dataset, the lanes' heads and ledgers, and the view over the ledgers."""
 
 import contextlib
 
@@ -8,23 +8,27 @@ from google.cloud import bigquery
 from ops.commands.failure import CommandFailed
 from ops.commands.provision.change import Change
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE
-from workers.ledger import LEDGER_SCHEMA
+from schema import LEDGER_COLUMNS, LEDGER_TABLE, head_table, ledger_table
 
 CALL_SECONDS = 30.0
+SCRIPT_SECONDS = 600.0
+"""For two tables a lane, one after the other."""
 _DAY_MILLISECONDS = 24 * 3600 * 1000
-# Standard SQL's names and the legacy names in the API's answers.
-_SAME_TYPE = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
 
 
 def ensure(settings: Settings, location: str | None = None) -> list[Change]:
-    """Create or update the dataset and the ledger; return the changes.
+    """Create or update the dataset and its lanes; return the changes.
 
-    Raises `CommandFailed` for an existing ledger that cannot be updated, and the client's errors.
+    Raises `CommandFailed` for what exists and cannot be updated, and the client's errors.
     """
     with contextlib.closing(clients.warehouse(settings)) as client:
-        return [_ensure_dataset(client, settings, location), _ensure_ledger(client, settings)]
+        return [
+            _ensure_dataset(client, settings, location),
+            _ensure_lanes(client, settings),
+            _ensure_view(client, settings),
+        ]
 
 
 def _ensure_dataset(client: bigquery.Client, settings: Settings, location: str | None) -> Change:
@@ -44,77 +48,104 @@ def _ensure_dataset(client: bigquery.Client, settings: Settings, location: str |
     return Change("dataset", name, "already there")
 
 
-def ledger_table(settings: Settings) -> bigquery.Table:
-    """Return the ledger that the workers need: daily partitions that expire after LEDGER_DAYS."""
-    table = bigquery.Table(f"{settings.dataset_path}.{LEDGER_TABLE}", schema=LEDGER_SCHEMA)
-    table.time_partitioning = bigquery.TimePartitioning(
-        type_=bigquery.TimePartitioningType.DAY,
-        field="settled_at",
-        expiration_ms=settings.ledger_days * _DAY_MILLISECONDS,
+def _ensure_lanes(client: bigquery.Client, settings: Settings) -> Change:
+    what = f"{settings.lanes} lanes in {settings.dataset_path}"
+    found = existing_tables(client, settings)
+    if head_table(0) in found:
+        check_lane_count(client, settings)
+    missing = [lane for lane in range(settings.lanes) if not set(_tables(lane)) <= found]
+    if missing:
+        script = "\n".join(
+            lane_ddl(settings.dataset_path, lane, settings.lanes, settings.ledger_days)
+            for lane in missing
+        )
+        query(client, script, timeout=SCRIPT_SECONDS)
+        return Change("ledger", what, "created")
+    if not has_expiry(client, settings):
+        script = "\n".join(
+            f"ALTER TABLE `{settings.dataset_path}.{ledger_table(lane)}` "
+            f"SET OPTIONS(partition_expiration_days={settings.ledger_days});"
+            for lane in range(settings.lanes)
+        )
+        query(client, script, timeout=SCRIPT_SECONDS)
+        return Change("ledger", what, "updated", "the expiry of its partitions")
+    return Change("ledger", what, "already there")
+
+
+def _tables(lane: int) -> tuple[str, str]:
+    return head_table(lane), ledger_table(lane)
+
+
+def existing_tables(client: bigquery.Client, settings: Settings) -> set[str]:
+    """Return the names of the dataset's own tables and views."""
+    found = client.list_tables(settings.dataset_path, timeout=CALL_SECONDS)
+    return {each.table_id for each in found if each.table_id.startswith("gatekeeper_")}
+
+
+def check_lane_count(client: bigquery.Client, settings: Settings) -> None:
+    """Raise `CommandFailed` when the dataset was provisioned with another LANES."""
+    head = f"`{settings.dataset_path}.{head_table(0)}`"
+    rows = list(query(client, f"SELECT lanes FROM {head}", timeout=CALL_SECONDS))  # noqa: S608  # our own names
+    lanes = rows[0]["lanes"] if rows else None
+    if lanes != settings.lanes:
+        raise CommandFailed(
+            f"{settings.dataset_path} has {lanes} lanes and LANES is {settings.lanes}: the number "
+            "is fixed when a dataset is provisioned; "
+            f"set LANES={lanes}, or choose another DATASET_ID"
+        )
+
+
+def has_expiry(client: bigquery.Client, settings: Settings) -> bool:
+    """Whether the ledgers' partitions expire after LEDGER_DAYS. The embedded ones have none."""
+    if settings.bigquery_emulator_host is not None:
+        return True
+    table = f"{settings.dataset_path}.{ledger_table(0)}"
+    partitioning = client.get_table(table, timeout=CALL_SECONDS).time_partitioning
+    return bool(
+        partitioning and partitioning.expiration_ms == settings.ledger_days * _DAY_MILLISECONDS
     )
-    table.clustering_fields = ["id"]
-    table.description = "How every transaction was settled. Only Gatekeeper's workers write to it."
-    return table
 
 
-def _ensure_ledger(client: bigquery.Client, settings: Settings) -> Change:
-    wanted = ledger_table(settings)
-    name = str(wanted.reference)
+def lane_ddl(dataset: str, lane: int, lanes: int, ledger_days: int) -> str:
+    """Return the script that creates a lane's head and ledger.
+
+    The head's row comes with its table: of two that provision at the same time, one creates both.
+    """
+    head, ledger = f"`{dataset}.{head_table(lane)}`", f"`{dataset}.{ledger_table(lane)}`"
+    columns = ", ".join(
+        f"`{each.name}` {each.type}{' NOT NULL' if each.mode == 'REQUIRED' else ''}"
+        for each in LEDGER_COLUMNS
+    )
+    return (
+        f"CREATE TABLE IF NOT EXISTS {ledger} ({columns}) "
+        "PARTITION BY TIMESTAMP_TRUNC(settled_at, HOUR) CLUSTER BY id "
+        f"OPTIONS(partition_expiration_days={ledger_days});\n"
+        f"CREATE TABLE IF NOT EXISTS {head} AS SELECT 0 AS epoch, {lanes} AS lanes, "
+        "CAST(NULL AS STRING) AS suspect, 0 AS attempts;"
+    )
+
+
+def _ensure_view(client: bigquery.Client, settings: Settings) -> Change:
+    name = f"{settings.dataset_path}.{LEDGER_TABLE}"
     try:
-        found = client.get_table(wanted.reference, timeout=CALL_SECONDS)
+        found = client.get_table(name, timeout=CALL_SECONDS)
     except NotFound:
-        client.create_table(wanted, exists_ok=True, timeout=CALL_SECONDS)
-        return Change("ledger", name, "created")
-    # The embedded BigQuery has no partitions and no expiry.
-    partitioned = settings.bigquery_emulator_host is None
-    check_fixed_fields(found, wanted, partitioned=partitioned)
-    if not (fields := _update_fields(found, wanted, partitioned=partitioned)):
-        return Change("ledger", name, "already there")
-    client.update_table(found, fields, timeout=CALL_SECONDS)
-    return Change("ledger", name, "updated", ", ".join(fields))
+        query(client, view_ddl(settings.dataset_path, settings.lanes), timeout=CALL_SECONDS)
+        return Change("view", name, "created")
+    if found.table_type != "VIEW":
+        raise CommandFailed(
+            f"{name} is the ledger of version 1: stop its workers, let its subscription run empty, "
+            f"rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO gatekeeper_ledger_v1`), and run "
+            "`gatekeeper provision` again"
+        )
+    return Change("view", name, "already there")
 
 
-def check_fixed_fields(found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool) -> None:
-    """Raise `CommandFailed` with the remedy if a field differs that no update can change."""
-    name = str(wanted.reference)
-    remedy = (
-        f"rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO …`) with the workers stopped, and run "
-        "`gatekeeper provision` again"
+def view_ddl(dataset: str, lanes: int) -> str:
+    """Return the DDL of the view over all lanes' ledgers."""
+    names = ", ".join(column.name for column in LEDGER_COLUMNS)
+    parts = " UNION ALL ".join(
+        f"SELECT {names} FROM `{dataset}.{ledger_table(lane)}`"  # noqa: S608  # our own names
+        for lane in range(lanes)
     )
-    types = {field.name: _canonical(field.field_type) for field in found.schema}
-    for field in wanted.schema:
-        has = types.get(field.name)
-        if has not in {None, _canonical(field.field_type)}:
-            raise CommandFailed(
-                f"ledger {name}: column {field.name} is {has}, not {field.field_type}: {remedy}"
-            )
-    partitioning = found.time_partitioning
-    if partitioned and (partitioning is None or partitioning.field != "settled_at"):
-        raise CommandFailed(f"ledger {name} is not partitioned by settled_at: {remedy}")
-
-
-def _update_fields(
-    found: bigquery.Table, wanted: bigquery.Table, *, partitioned: bool
-) -> list[str]:
-    """Change `found` to match; return the names of the changed fields."""
-    fields = []
-    names = {field.name for field in found.schema}
-    if missing := [field for field in wanted.schema if field.name not in names]:
-        # An added column is NULLABLE: earlier rows have no value.
-        found.schema = [
-            *found.schema,
-            *(
-                bigquery.SchemaField(field.name, field.field_type, description=field.description)
-                for field in missing
-            ),
-        ]
-        fields.append("schema")
-    days = wanted.time_partitioning.expiration_ms
-    if partitioned and found.time_partitioning.expiration_ms != days:
-        found.time_partitioning = wanted.time_partitioning
-        fields.append("time_partitioning")
-    return fields
-
-
-def _canonical(kind: str) -> str:
-    return _SAME_TYPE.get(kind.upper(), kind.upper())
+    return f"CREATE OR REPLACE VIEW `{dataset}.{LEDGER_TABLE}` AS {parts}"

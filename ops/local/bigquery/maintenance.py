@@ -9,6 +9,7 @@ from local_bigquery.engine import database
 from ops.local import steady_clock
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 from ops.runtime import log
+from schema import MAX_LANES, ledger_table
 
 logger = log.get(__name__)
 
@@ -85,14 +86,15 @@ def delete_jobs(keep_seconds: float = KEEP_JOBS_SECONDS) -> None:
 
 def expire_ledger(dataset: tuple[str, str], days: int) -> None:
     """Delete the ledger rows that BigQuery's partition expiration would have dropped."""
-    table = database.quote(*dataset, "gatekeeper_ledger")
-    try:
-        database.execute(
-            f"DELETE FROM {table} WHERE settled_at < to_timestamp(?) - to_days(?)",  # noqa: S608
-            [steady_clock.now(), days],
-        )
-    except duckdb.CatalogException:
-        return  # not provisioned yet
+    for lane in range(MAX_LANES):
+        table = database.quote(*dataset, ledger_table(lane))
+        try:
+            database.execute(
+                f"DELETE FROM {table} WHERE settled_at < to_timestamp(?) - to_days(?)",  # noqa: S608
+                [steady_clock.now(), days],
+            )
+        except duckdb.CatalogException:
+            return  # the dataset has no more lanes
 
 
 class Maintenance(threading.Thread):

@@ -4,7 +4,13 @@ import importlib.metadata
 import importlib.util
 import sys
 
-from ops.local.bigquery import error_patches, job_patches, sql_patches
+from ops.local.bigquery import (
+    catalog_lookups,
+    error_patches,
+    job_patches,
+    native_merge,
+    sql_patches,
+)
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 
 VERSION = "0.3.2"
@@ -26,6 +32,8 @@ def apply(lock: MaintenanceLock, version: str = VERSION) -> None:
     job_patches.apply(lock)
     error_patches.apply()
     sql_patches.apply()
+    native_merge.use()
+    catalog_lookups.use()
 
 
 def mark_absent_modules() -> None:

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from ops.commands.__main__ import main
+from schema import lane_name, lane_of
 from tests.support.server import JSON, LIMIT, Server
 from tests.support.server_in_process import INSERT, VALID
 
@@ -136,11 +137,14 @@ def test_the_first_gatekeepers_clients_keep_working(server: Server) -> None:
     assert answer["error"]
 
 
-def test_what_is_answered_200_is_on_the_topic_byte_for_byte(server: Server, pulled: Any) -> None:
+def test_what_is_answered_200_is_on_the_topic_byte_for_byte(
+    server: Server, pulled: Any, around: dict[str, str]
+) -> None:
     body = VALID.replace(b'"x"', rb'"\u00e9 \ud83d\ude00"') + b"\n"
     _, answer, _ = verdict(server, "/api/activities", body, Ordering_Key="mine")
 
     message = pulled(answer["id"])
     assert message.data == body
-    assert message.ordering_key == "mine"
+    assert message.ordering_key == lane_name(lane_of("mine", int(around["LANES"])))
+    assert message.attributes["ordering_key"] == "mine"
     assert message.attributes["sha256"] == hashlib.sha256(body).hexdigest()

@@ -11,7 +11,7 @@ from google.cloud import bigquery
 from ops.runtime import clients
 from ops.runtime.api_keys import mint
 from ops.runtime.settings import Settings
-from schema import LEDGER_COLUMNS, LEDGER_TABLE
+from schema import LEDGER_COLUMNS, derive_id, lane_name, lane_of, lane_of_id, ledger_table, new_id
 from tests.support.server import Server
 from tests.support.server_in_process import FakeTopic, in_process_server
 
@@ -24,19 +24,21 @@ Settle = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def settle(around: dict[str, str]) -> Settle:
-    """Write a row as a worker does."""
+    """Write a row as a worker does, into the table of the lane that its id names."""
     settings = Settings.parse(around)
     client = clients.warehouse(settings)
 
     def write(**row: Any) -> None:
         usual = {"state": "applied", "sha256": "00", "source": "", "settled_at": SETTLED}
-        values = {**usual, "received_at": RECEIVED, "activities": 2, "worker": "worker_00", **row}
+        lane = lane_of_id(row["id"], settings.lanes) or 0
+        usual |= {"lane": lane_name(lane), "received_at": RECEIVED, "worker": "worker_00"}
+        values = {**usual, "activities": 2, **row}
         text = ", ".join(
             "TIMESTAMP " * name.endswith("_at")
             + (str(value) if name == "activities" else f"'{value}'")
             for name, value in values.items()
         )
-        sql = f"INSERT INTO {LEDGER_TABLE} ({', '.join(values)}) VALUES ({text})"
+        sql = f"INSERT INTO {ledger_table(lane)} ({', '.join(values)}) VALUES ({text})"
         config = bigquery.QueryJobConfig(default_dataset=settings.dataset_path)
         client.query_and_wait(sql, job_config=config)
 
@@ -58,6 +60,7 @@ def test_an_applied_transaction_has_its_times(server: Server, settle: Settle) ->
         "error": None,
         "source": "",
         "ordering_key": "t1",
+        "lane": "lane-00",
         "sha256": "00",
         "activities": 2,
         "received_at": RECEIVED,
@@ -65,6 +68,16 @@ def test_an_applied_transaction_has_its_times(server: Server, settle: Settle) ->
         "worker": "worker_00",
         "conflicts": [],
     }
+
+
+def test_an_id_of_our_own_is_found_in_its_lane(
+    server: Server, settle: Settle, around: dict[str, str]
+) -> None:
+    lanes = Settings.parse(around).lanes
+    for name in (derive_id("", "t1", "order 17", lanes), new_id("t1", lanes)):
+        settle(id=name, ordering_key="t1")
+        status, row, _ = server.ask(f"/api/activities/{name}")
+        assert (status, row["id"], row["lane"]) == (200, name, lane_name(lane_of("t1", lanes)))
 
 
 def test_a_rejected_transaction_has_its_reason(server: Server, settle: Settle) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import ROOT
+from ops.fleet.config import ROOT
 
 
 def measured(bench: str, folder: Path, *more: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from tests.support.processes import Service, free_port
+from ops.rig import Service, free_port
 
 DATASET = "gatekeeper-local.gatekeeper"
 
@@ -43,7 +43,7 @@ class Emulator:
     def client(self) -> bigquery.Client:
         return bigquery.Client(
             project="gatekeeper-local",
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            credentials=AnonymousCredentials(),
             client_options={"api_endpoint": f"http://{self.address}"},
         )
 

@@ -10,8 +10,8 @@ import pytest
 import requests
 from google.api_core.exceptions import GoogleAPIError, InternalServerError
 
+from ops.rig import wait_until
 from tests.integration.bigquery.conftest import DATASET, Emulator
-from tests.support.processes import wait_until
 
 ENDLESS = (
     "SELECT SUM(SIN(x) * COS(y)) FROM UNNEST(GENERATE_ARRAY(1, 90000)) AS x, "

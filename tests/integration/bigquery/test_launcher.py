@@ -6,8 +6,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from ops.rig import Service
 from tests.integration.bigquery.conftest import DATASET, Emulator
-from tests.support.processes import Service
 
 LISTENING = "0A"
 
@@ -71,7 +71,7 @@ def test_a_state_directory_in_use_is_named_in_one_line(emulator: Emulator) -> No
 
 
 def test_a_stop_is_quick_and_the_next_start_tidies_up_even_elsewhere(tmp_path: Path) -> None:
-    ledger = f"{DATASET}.gatekeeper_ledger"
+    ledger = f"{DATASET}.gatekeeper_ledger_00"
     with Emulator(tmp_path / "here") as first:
         first.run(f"CREATE TABLE `{ledger}` (id STRING, settled_at TIMESTAMP)")
         for age in (0, 29, 31):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ops.fleet.config import ROOT
 from ops.local.bigquery import patches
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
-from tests.support.processes import ROOT
 
 SCRIPT = Path(__file__).with_name("unpatched.py")
 

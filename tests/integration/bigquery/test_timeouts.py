@@ -10,8 +10,8 @@ import pytest
 from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
+from ops.rig import wait_until
 from tests.integration.bigquery.conftest import DATASET, Emulator
-from tests.support.processes import wait_until
 from workers.errors import Failure, classify
 
 # Takes about a second until its COMMIT.

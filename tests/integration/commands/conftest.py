@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from ops.fleet.ports import free_ports
+from ops.rig import Service
 from ops.runtime.settings import Settings
-from tests.support.processes import Service
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,7 @@ def settings(local: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Settings of the embedded services, with the test's own topics and dataset."""
     own = tmp_path.name.replace("-", "_")
     own_names = {"DATASET_ID": own, "TOPIC_ID": own, "SUBSCRIPTION_ID": own}
-    for name, value in {**local, **own_names}.items():
+    lanes = {"LANES": "4"}  # each has two tables to make
+    for name, value in {**local, **own_names, **lanes}.items():
         monkeypatch.setenv(name, value)
     return Settings.load(dotenv=tmp_path / "no.env")

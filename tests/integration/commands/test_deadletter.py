@@ -11,13 +11,14 @@ from google.pubsub_v1 import PubsubMessage
 from ops.commands.__main__ import main
 from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue
 from ops.commands.deadletter.replay import Replay
+from ops.rig import Service, free_port, wait_until
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE
-from tests.support.processes import Service, free_port, wait_until
+from schema import LEDGER_TABLE, lane_name, lane_of, lane_of_id, ledger_table
 from tests.support.stream import delete, insert, transaction
 
 Shown = pytest.CaptureFixture[str]
+LANE = lane_of("orders", 4)  # of the fixture `settings`
 QUICK = ("--quiet-seconds", "0.2")
 
 
@@ -32,7 +33,7 @@ def provisioned(settings: Settings, capsys: Shown) -> Settings:
 def warehouse(settings: Settings) -> Iterator[bigquery.Client]:
     client = clients.warehouse(settings)
     yield client
-    client.close()  # type: ignore[no-untyped-call]
+    client.close()
 
 
 @pytest.fixture
@@ -67,11 +68,17 @@ def publish(settings: Settings, *messages: PubsubMessage, topic: str = "") -> No
     asyncio.run(send())
 
 
-def letter(id_: str, body: object, reason: str, error: str = "because") -> PubsubMessage:
-    attributes = {"id": id_, "source": "shop", "reason": reason, "error": error}
+def sent(id_: str, body: object, **attributes: str) -> PubsubMessage:
+    """Return a message as a server publishes it; with a reason and an error, its dead letter."""
     return PubsubMessage(
-        data=json.dumps(body).encode(), attributes=attributes, ordering_key="orders"
+        data=json.dumps(body).encode(),
+        attributes={"id": id_, "source": "shop", "ordering_key": "orders", **attributes},
+        ordering_key=lane_name(LANE),
     )
+
+
+def letter(id_: str, body: object, reason: str, error: str = "because") -> PubsubMessage:
+    return sent(id_, body, reason=reason, error=error)
 
 
 def bury(settings: Settings, *letters: PubsubMessage) -> None:
@@ -173,14 +180,7 @@ def test_a_command_that_names_nothing_does_nothing(settings: Settings, capsys: S
 
 def rejected(settings: Settings, worker: Service, capsys: Shown, id_: str, body: object) -> None:
     """Send a transaction through a worker that rejects it, and wait for its dead letter."""
-    publish(
-        settings,
-        PubsubMessage(
-            data=json.dumps(body).encode(),
-            attributes={"id": id_, "source": "shop"},
-            ordering_key="orders",
-        ),
-    )
+    publish(settings, sent(id_, body))
     if not worker.alive:
         worker.start()
     wait_until(
@@ -210,9 +210,8 @@ def test_a_replayed_transaction_is_applied_once_however_often_it_is_replayed(
         assert deadletter("replay", "--reason", "table_missing") == 0
         assert "removed: it was applied as a1" in capsys.readouterr().out
     # Straight to the workers too: behind it, a later one shows that it has been dealt with.
-    publish(settings, PubsubMessage(data=twin.data, attributes={"id": "a1"}, ordering_key="orders"))
-    later = json.dumps(transaction(insert("orders", n=8))).encode()
-    publish(settings, PubsubMessage(data=later, attributes={"id": "a2"}, ordering_key="orders"))
+    publish(settings, sent("a1", body))
+    publish(settings, sent("a2", transaction(insert("orders", n=8))))
     wait_until(lambda: {"n": 8} in query("SELECT n FROM orders"), 30, "the later one is applied")
     assert query("SELECT n FROM orders ORDER BY n") == [{"n": 7}, {"n": 8}]
     rows = query(f"SELECT id, state FROM {LEDGER_TABLE} ORDER BY id")
@@ -224,8 +223,8 @@ def settle(query: Any, id_: str, state: str, body: object) -> None:
     sha256 = hashlib.sha256(json.dumps(body).encode()).hexdigest()
     reason = "NULL" if state == "applied" else "'table_missing'"
     query(
-        f"INSERT INTO {LEDGER_TABLE} (id, state, reason, sha256, settled_at) "
-        f"VALUES ('{id_}', '{state}', {reason}, '{sha256}', CURRENT_TIMESTAMP())"
+        f"INSERT INTO {ledger_table(LANE)} (id, state, reason, lane, sha256, settled_at) VALUES "
+        f"('{id_}', '{state}', {reason}, '{lane_name(LANE)}', '{sha256}', CURRENT_TIMESTAMP())"
     )
 
 
@@ -281,9 +280,11 @@ def test_a_replay_that_dies_on_its_way_is_completed_by_the_next(
 
     assert deadletter("replay", "a1") == 0  # published again: the workers' guard lets one through
     (message,) = published(settings, 1)
-    assert dict(message.attributes) == {"id": "a1", "source": "shop"}
+    assert dict(message.attributes) == {
+        "id": "a1", "source": "shop", "ordering_key": "orders", "copy": "possible",
+    }  # fmt: skip
     assert json.loads(message.data) == body
-    assert message.ordering_key == "orders"
+    assert message.ordering_key == lane_name(LANE)
     assert listed(capsys)["dead_letters"] == 0
 
 
@@ -318,6 +319,7 @@ def test_an_id_that_is_taken_is_refused_or_replayed_under_a_new_id(
     assert deadletter("replay", "--reason", "idempotency_conflict", "--new-id") == 0
     (message,) = published(settings, 1)
     assert json.loads(message.data) == body
+    assert lane_of_id(message.attributes["id"]) == LANE
     assert states(query) == [("a1", "applied"), ("a1", "rejected")]
 
     settle(query, message.attributes["id"], "applied", body)

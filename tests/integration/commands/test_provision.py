@@ -1,15 +1,23 @@
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from google.cloud import bigquery
 
 from ops.commands.__main__ import main
 from ops.commands.provision import dataset as provision_warehouse
+from ops.rig import free_port
 from ops.runtime import clients
+from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE
-from tests.support.processes import free_port
-from workers.ledger import LEDGER_SCHEMA
+from schema import LEDGER_COLUMNS, LEDGER_TABLE, head_table, lane_name, ledger_table
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Iterator[bigquery.Client]:
+    client = clients.warehouse(settings)
+    yield client
+    client.close()
 
 
 def test_everything_is_created_and_the_second_run_finds_it_there(
@@ -18,7 +26,7 @@ def test_everything_is_created_and_the_second_run_finds_it_there(
     assert main(["provision"]) == 0
     created = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in created] == [
-        "topic", "topic", "subscription", "subscription", "dataset", "ledger",
+        "topic", "topic", "subscription", "subscription", "dataset", "ledger", "view",
     ]  # fmt: skip
     assert all(line.endswith("created") for line in created), created
     assert settings.subscription_path in created[2]
@@ -28,12 +36,51 @@ def test_everything_is_created_and_the_second_run_finds_it_there(
     assert all(line.endswith("already there") for line in again), again
 
 
-def test_the_ledger_takes_a_row_and_keeps_its_columns(settings: Settings) -> None:
+def test_each_lane_has_a_ledger_and_a_head_and_a_view_is_over_the_ledgers(
+    settings: Settings, warehouse: bigquery.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANES", "3")
     assert main(["provision"]) == 0
-    client = clients.warehouse(settings)
-    table = client.get_table(f"{settings.dataset_path}.{LEDGER_TABLE}")
-    assert [field.name for field in table.schema] == [field.name for field in LEDGER_SCHEMA]
-    client.close()  # type: ignore[no-untyped-call]
+    tables = {each.table_id: each.table_type for each in warehouse.list_tables(settings.dataset_id)}
+    assert tables == {
+        **{head_table(lane): "TABLE" for lane in range(3)},
+        **{ledger_table(lane): "TABLE" for lane in range(3)},
+        LEDGER_TABLE: "VIEW",
+    }
+
+
+def test_the_ledger_has_its_columns_and_shows_every_lanes_rows(
+    settings: Settings, warehouse: bigquery.Client
+) -> None:
+    assert main(["provision"]) == 0
+    for name in (LEDGER_TABLE, ledger_table(0), ledger_table(settings.lanes - 1)):
+        table = warehouse.get_table(f"{settings.dataset_path}.{name}")
+        assert [field.name for field in table.schema] == [each.name for each in LEDGER_COLUMNS]
+    for lane in range(settings.lanes):
+        query(
+            warehouse,
+            f"INSERT INTO `{settings.dataset_path}.{ledger_table(lane)}` "
+            f"(id, state, lane, sha256, settled_at) "
+            f"VALUES ('{lane}', 'applied', '{lane_name(lane)}', '0', CURRENT_TIMESTAMP())",
+            timeout=30,
+        )
+    found = query(
+        warehouse, f"SELECT id, lane FROM `{settings.dataset_path}.{LEDGER_TABLE}`", timeout=30
+    )
+    assert {(row["id"], row["lane"]) for row in found} == {
+        (f"{lane}", lane_name(lane)) for lane in range(settings.lanes)
+    }
+
+
+def test_a_lanes_head_has_one_row_that_a_second_run_leaves_alone(
+    settings: Settings, warehouse: bigquery.Client
+) -> None:
+    head = f"`{settings.dataset_path}.{head_table(0)}`"
+    assert main(["provision"]) == 0
+    query(warehouse, f"UPDATE {head} SET epoch = 7 WHERE TRUE", timeout=30)
+    assert main(["provision"]) == 0
+    (row,) = query(warehouse, f"SELECT * FROM {head}", timeout=30)
+    assert dict(row) == {"epoch": 7, "lanes": settings.lanes, "suspect": None, "attempts": 0}
 
 
 def test_another_lease_updates_the_subscription(
@@ -55,24 +102,43 @@ def test_a_subscription_without_ordering_is_refused_with_the_remedy(
         await subscriber.create_subscription(
             name=settings.subscription_path, topic=settings.topic_path
         )
-        await publisher.transport.close()  # type: ignore[no-untyped-call]
-        await subscriber.transport.close()  # type: ignore[no-untyped-call]
+        await publisher.transport.close()
+        await subscriber.transport.close()
 
     asyncio.run(wrong())
     assert main(["provision"]) == 1
     assert "has message ordering off" in capsys.readouterr().err
 
 
-def test_a_column_added_to_the_ledger_later_is_added_to_an_older_table(settings: Settings) -> None:
-    client = clients.warehouse(settings)
-    client.create_dataset(settings.dataset_path)
-    older = bigquery.Table(f"{settings.dataset_path}.{LEDGER_TABLE}", schema=LEDGER_SCHEMA[:-1])
-    client.create_table(older)
-    outcome = provision_warehouse.ensure(settings)[1].outcome
-    columns = [each.name for each in client.get_table(older.reference).schema]
-    client.close()  # type: ignore[no-untyped-call]
-    assert outcome == "updated"
-    assert columns == [field.name for field in LEDGER_SCHEMA]
+def test_a_run_that_died_between_two_lanes_is_completed(
+    settings: Settings, warehouse: bigquery.Client
+) -> None:
+    assert main(["provision"]) == 0
+    gone = (head_table(1), ledger_table(2), head_table(3), ledger_table(3))
+    for name in gone:
+        warehouse.delete_table(f"{settings.dataset_path}.{name}")
+    outcomes = [change.outcome for change in provision_warehouse.ensure(settings)]
+    assert outcomes == ["already there", "created", "already there"]
+    assert {each.table_id for each in warehouse.list_tables(settings.dataset_id)} >= set(gone)
+
+
+def test_another_number_of_lanes_is_refused_with_the_remedy(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["provision"]) == 0
+    monkeypatch.setenv("LANES", "8")
+    assert main(["provision"]) == 1
+    assert f"set LANES={settings.lanes}" in capsys.readouterr().err
+
+
+def test_the_ledger_of_version_1_is_refused_with_the_remedy(
+    settings: Settings, warehouse: bigquery.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warehouse.create_dataset(settings.dataset_path)
+    older = [bigquery.SchemaField("id", "STRING"), bigquery.SchemaField("settled_at", "TIMESTAMP")]
+    warehouse.create_table(bigquery.Table(f"{settings.dataset_path}.{LEDGER_TABLE}", schema=older))
+    assert main(["provision"]) == 1
+    assert "RENAME TO gatekeeper_ledger_v1" in capsys.readouterr().err
 
 
 def test_an_unreachable_service_is_one_line(

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from ops.commands.__main__ import main
+from ops.rig import free_port
 from ops.runtime.settings import Settings
-from tests.support.processes import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from ops.commands.__main__ import main
-from tests.support.processes import free_port
+from ops.rig import free_port
 from tests.support.stream import insert, transaction
 
 Serve = Callable[[web.Application], Awaitable[TestServer]]

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ops.fleet.config import LONGEST_SOCKET_PATH, FleetConfig
-from tests.support.processes import ROOT, Service, wait_until
+from ops.fleet.config import LONGEST_SOCKET_PATH, ROOT, FleetConfig
+from ops.rig import Service, wait_until
 
 
 def bash(script: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.fleet.config import ROOT
+from ops.rig import Service, free_port, wait_until
 from ops.runtime.supervisord import ProcessState, Supervisord
-from tests.support.processes import ROOT, Service, free_port, wait_until
 
 CONF = """
 [supervisord]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT
+from ops.fleet.config import ROOT
 
 MONITORING = Path("ops/monitoring")  # promtool runs in the repository's root, as a person does
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Service, free_port
+from ops.rig import Service, free_port
 from tests.support.pubsub import Client, local_server
 
 

@@ -10,7 +10,7 @@ import pytest
 from google.api_core import exceptions
 from google.protobuf import struct_pb2, wrappers_pb2
 
-from tests.support.processes import Service, eventually, free_port
+from ops.rig import Service, eventually, free_port
 from tests.support.pubsub import Client, local_server, texts
 
 

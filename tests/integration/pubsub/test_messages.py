@@ -7,7 +7,7 @@ from google.api_core import exceptions
 from google.protobuf import duration_pb2
 from google.pubsub_v1 import types
 
-from tests.support.processes import eventually
+from ops.rig import eventually
 from tests.support.pubsub import Client, texts
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.processes import eventually
+from ops.rig import eventually
 from tests.support.pubsub import Client, texts
 
 

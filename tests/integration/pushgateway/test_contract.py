@@ -19,7 +19,7 @@ from prometheus_client import (
 )
 
 from ops.local.pushgateway.__main__ import BINARIES
-from tests.support.processes import Service, free_port, wait_until
+from ops.rig import Service, free_port, wait_until
 
 HISTOGRAM = (
     '# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\n'

@@ -4,7 +4,7 @@ import socket
 import sys
 from pathlib import Path
 
-from tests.support.processes import Service
+from ops.rig import Service
 
 
 def launch(tmp_path: Path, **variables: str) -> Service:

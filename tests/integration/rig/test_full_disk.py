@@ -86,7 +86,7 @@ async def test_bigquery_reports_that_its_storage_failed_and_commits_again_afterw
     variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": str(tmp_path), "PROJECT_ID": ""}
     client = bigquery.Client(
         project="gatekeeper-local",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        credentials=AnonymousCredentials(),
         client_options={"api_endpoint": f"http://{address}"},
     )
 

@@ -27,7 +27,7 @@ LOST = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncoding
 def connect(address: str) -> bigquery.Client:
     return bigquery.Client(
         project="gatekeeper-local",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        credentials=AnonymousCredentials(),
         client_options={"api_endpoint": f"http://{address}"},
     )
 

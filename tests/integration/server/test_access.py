@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.rig import Service, free_port
 from ops.runtime.api_keys import mint
 from ops.runtime.settings import InvalidSettings, Settings
-from tests.support.processes import Service, free_port
 from tests.support.server_in_process import INSERT, VALID, FakeTopic, in_process_server
 
 CREATED = "2026-01-01T00:00:00+00:00"

@@ -74,7 +74,7 @@ async def test_many_lines_keep_their_order_for_each_key(server: InProcessServer)
         sent = [
             json.loads(message.data)["activities"][0]["col_values"][0]
             for message in server.topic.messages
-            if message.ordering_key == table
+            if message.attributes["ordering_key"] == table
         ]
         assert sent == list(range(int(table[1]), 3_000, 3))
 
@@ -92,8 +92,8 @@ async def test_a_batchs_idempotency_key_names_each_line(server: InProcessServer)
 
     assert first == again
     assert [each["id"] for each in first["results"]] == [
-        schema.derive_id("", "file 7/1"),
-        schema.derive_id("", "file 7/2"),
+        schema.derive_id("", "t1", "file 7/1"),
+        schema.derive_id("", "t1", "file 7/2"),
     ]
 
 

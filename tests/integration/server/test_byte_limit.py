@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 
-from tests.support.processes import eventually
+from ops.rig import eventually
 from tests.support.server_in_process import RAW_POST, VALID, FakeTopic, in_process_server
 
 BODY = VALID + b" " * (2_000_000 - len(VALID))

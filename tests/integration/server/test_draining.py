@@ -14,10 +14,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from ops.fleet.config import ROOT
+from ops.rig import Service, eventually, free_port
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server import lifecycle
-from tests.support.processes import ROOT, Service, eventually, free_port
 from tests.support.server_in_process import NOWHERE, RAW_POST, VALID, FakeTopic, InProcessServer
 
 REQUEST = RAW_POST + b"Content-Length: %d\r\n\r\n" % len(VALID) + VALID

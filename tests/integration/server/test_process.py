@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.fleet.config import ROOT
 from ops.fleet.ports import listening
+from ops.rig import Service, free_port, wait_until
 from server import lifecycle
-from tests.support.processes import ROOT, Service, free_port, wait_until
 from tests.support.server_in_process import NOWHERE
 
 VARIABLES = {

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from ops.rig import Service, eventually, free_port
 from ops.runtime.settings import Settings
-from schema import Message
+from schema import Message, lane_name, lane_of
 from server.api import Readiness
 from server.app import connect_topic as connected
 from server.publish import Publisher, PublishFailed, PublishLimits, Topic
 from server.publish.queue import PublishQueue
 from tests.integration.pubsub.conftest import emulator_command
-from tests.support.processes import Service, eventually, free_port
+from tests.support.lanes import key_of_lane
 from tests.support.pubsub import Client, local_server
 
 
@@ -53,7 +54,8 @@ async def topic(address: str, client: Client) -> AsyncIterator[tuple[Topic, str]
 
 def message(key: str, name: str, size: int = 0) -> Message:
     data = name.encode() + b" " * size
-    return Message(data, name, "team", "2026-01-01T00:00:00+00:00", "0" * 64, key)
+    at = "2026-01-01T00:00:00+00:00"
+    return Message(data, name, "team", at, "0" * 64, key, lane_of(key))
 
 
 async def test_a_message_arrives_as_it_was_composed(
@@ -65,12 +67,13 @@ async def test_a_message_arrives_as_it_was_composed(
 
     (got,) = await client.pull(subscription, 1)
     assert got.message.data == b"m1"
-    assert got.message.ordering_key == "key \u00e9"
+    assert got.message.ordering_key == lane_name(lane_of("key \u00e9"))
     assert dict(got.message.attributes) == {
         "id": "m1",
         "source": "team",
         "received_at": "2026-01-01T00:00:00+00:00",
         "sha256": "0" * 64,
+        "ordering_key": "key \u00e9",
     }
 
 
@@ -84,7 +87,7 @@ async def test_each_keys_messages_arrive_in_the_order_of_enqueue(
     enqueued: dict[str, list[str]] = {}
     outcomes = []
     for number in range(200):
-        key = f"k{dice.randrange(5)}"
+        key = key_of_lane(dice.randrange(5))
         enqueued.setdefault(key, []).append(str(number))
         outcomes.append(publisher.enqueue(message(key, str(number))))
         if dice.random() < 0.1:
@@ -94,7 +97,8 @@ async def test_each_keys_messages_arrive_in_the_order_of_enqueue(
     arrived: dict[str, list[str]] = {}
     async with client.stream(subscription) as stream:
         for got in await stream.receive(200):
-            arrived.setdefault(got.message.ordering_key, []).append(got.message.data.decode())
+            key = got.message.attributes["ordering_key"]
+            arrived.setdefault(key, []).append(got.message.data.decode())
     assert arrived == enqueued
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from ops.rig import Service, eventually, free_port
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server.spool import read_summary, spool_folder
 from server.spool.state import EMPTY, SpoolFlag
-from tests.support.processes import Service, eventually, free_port
 from tests.support.pubsub import Client
 from tests.support.server import Server
 from tests.support.server_in_process import INSERT, NOWHERE
@@ -88,7 +88,7 @@ class Around:
                         message = each.message
                         if message.attributes["id"] not in seen:
                             seen.add(message.attributes["id"])
-                            numbers.setdefault(message.ordering_key, []).append(
+                            numbers.setdefault(message.attributes["ordering_key"], []).append(
                                 json.loads(message.data)["activities"][0]["col_values"][0]
                             )
                     return len(seen) >= count

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 import schema
+from ops.rig import eventually
 from ops.runtime.settings import Settings
-from tests.support.processes import eventually
 from tests.support.server_in_process import (
     INSERT,
     RAW_POST,
@@ -45,7 +45,8 @@ async def test_a_valid_transaction_is_published_before_it_is_answered(
         "payload": json.loads(VALID),
     }
     assert message.data == VALID
-    assert message.ordering_key == "t1"
+    assert message.ordering_key == schema.lane_name(schema.lane_of("t1"))
+    assert message.attributes["ordering_key"] == "t1"
     assert message.attributes["source"] == ""
     assert message.attributes["sha256"] == hashlib.sha256(VALID).hexdigest()
     assert message.attributes["received_at"].endswith("+00:00")
@@ -225,14 +226,34 @@ async def test_the_same_idempotency_key_gives_the_same_id(server: InProcessServe
     again = (await server.post(VALID, Idempotency_Key="order 17"))[1]
     other = (await server.post(VALID, Idempotency_Key="order 18"))[1]
 
-    assert first["id"] == again["id"] == schema.derive_id("", "order 17")
+    assert first["id"] == again["id"] == schema.derive_id("", "t1", "order 17")
     assert other["id"] != first["id"]
     assert (await server.post(VALID))[1]["id"] != (await server.post(VALID))[1]["id"]
 
 
 async def test_an_ordering_key_overrides_the_table(server: InProcessServer) -> None:
-    await server.post(VALID, Ordering_Key="customer 9 \u00e9")
-    assert server.topic.messages[0].ordering_key == "customer 9 \u00e9"
+    key = "customer 9 \u00e9"
+    _, verdict = await server.post(VALID, Ordering_Key=key)
+    (message,) = server.topic.messages
+    assert message.attributes["ordering_key"] == key
+    assert message.ordering_key == schema.lane_name(schema.lane_of(key))
+    assert schema.lane_of_id(verdict["id"]) == schema.lane_of(key)
+
+
+async def test_one_idempotency_key_has_an_id_for_each_ordering_key(server: InProcessServer) -> None:
+    ids = {
+        (await server.post(VALID, Idempotency_Key="order 17", Ordering_Key=key))[1]["id"]
+        for key in ("customer 9", "customer 10", "customer 9")
+    }
+    assert ids == {schema.derive_id("", key, "order 17") for key in ("customer 9", "customer 10")}
+
+
+async def test_the_settings_number_of_lanes_is_used(topic: FakeTopic) -> None:
+    async with in_process_server(topic, LANES="1") as server:
+        for key in ("customer 9", "customer 10"):
+            _, verdict = await server.post(VALID, Ordering_Key=key)
+            assert verdict["id"].startswith("00")
+    assert {message.ordering_key for message in topic.messages} == {"lane-00"}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import pytest
 from google.cloud import bigquery
 
 from ops.commands.provision import dataset as provision_warehouse
+from ops.rig import Service, free_port
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from tests.support.processes import Service, free_port
-from workers.apply import Applier
-from workers.guard_rail import GuardRail
-from workers.unused import Unused
+from schema import LANES
+from workers.catalog import CatalogCache
+from workers.commit import CommitSettings, Committer
+from workers.rejection_limit import RejectionLimit
 from workers.warehouse import Warehouse
 
 
@@ -40,11 +41,17 @@ class Local:
         """Make the dataset and the ledger."""
         provision_warehouse.ensure(self.settings)
 
-    def applier(self, client: bigquery.Client | None = None, worker: str = "a worker") -> Applier:
-        """Return an applier of this warehouse, through a client of its own where one is given."""
-        warehouse = Warehouse(client or self.client, self.settings)
-        unused = Unused.of(self.settings)
-        return Applier(warehouse, self.settings.dataset_path, worker, GuardRail(), unused)
+    def warehouse(self, client: bigquery.Client | None = None) -> Warehouse:
+        return Warehouse(client or self.client, self.settings.dataset_path)
+
+    def committer(
+        self, client: bigquery.Client | None = None, worker: str = "a worker"
+    ) -> Committer:
+        """Return a committer of this warehouse, through the given client if there is one."""
+        warehouse = self.warehouse(client)
+        return Committer(
+            warehouse, CatalogCache(warehouse), RejectionLimit(), CommitSettings(worker, LANES)
+        )
 
     def rows(self, sql: str, **parameters: str) -> list[bigquery.Row]:
         """Run a query in the dataset."""
@@ -81,10 +88,10 @@ def name() -> str:
 
 
 def always() -> float:
-    """A fence that never falls."""
+    """No deadline."""
     return math.inf
 
 
 def a_while() -> float:
-    """A fence that leaves time enough on any machine."""
+    """Enough time on any machine."""
     return 120.0

@@ -10,7 +10,7 @@ from ops.trial.model import Model
 from tests.integration.workers.conftest import Local, a_while
 from tests.support.deliveries import delivery
 from tests.support.strategies import cut, cuts, messages
-from workers.entry import decode
+from workers.decode import decode
 
 TABLES = ("t1", "t2", "t3")
 
@@ -30,13 +30,13 @@ def test_any_transactions_in_any_batches_leave_what_one_by_one_leaves(
     sent = [
         (own + id_, data.replace(b'"table": "', b'"table": "' + own.encode())) for id_, data in sent
     ]
-    model, applier = Model(), local.applier()
+    model, committer = Model(), local.committer()
 
     async def run() -> None:
         for part in cut(sent, sizes):
             expected = [model.apply(id_, data) for id_, data in part]
             entries = [decode(delivery(data, id=id_)) for id_, data in part]
-            outcomes = await applier.settle(entries, a_while)
+            outcomes = await committer.settle(5, entries, a_while)
             assert [each.rejection and each.rejection.reason for each in outcomes] == expected
 
     asyncio.run(run())

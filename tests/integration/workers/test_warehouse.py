@@ -1,4 +1,4 @@
-"""The applier against the embedded warehouse: types, statements, redeliveries, lost answers."""
+"""The commit against the embedded warehouse: types, statements, redeliveries, lost answers."""
 
 import asyncio
 import json
@@ -8,16 +8,17 @@ import pytest
 import requests
 from google.cloud import bigquery
 
+from ops.rig import wait_until
 from ops.runtime import clients
 from ops.trial import readback
-from schema import parse_type
+from schema import Reason, parse_type
 from tests.integration.workers.conftest import Local, a_while
-from tests.support.deliveries import delete, entry, insert, number, text
-from tests.support.processes import wait_until
-from workers.entry import Entry
-from workers.outcome import Reason
-from workers.warehouse import OutcomeUnknown, Warehouse, WarehouseUnavailable
+from tests.support.deliveries import decoded, delete, insert, number, text
+from workers.decode import DecodedMessage
+from workers.warehouse import OutcomeUnknown, WarehouseUnavailable
 
+LANE = 3
+SINCE = "2026-01-01 00:00:00+00:00"
 HOSTILE = [
     "",
     " ",
@@ -62,8 +63,8 @@ def _values(local: Local, table: str, column: str = "a") -> list[Any]:
     return [row[0] for row in local.rows(f"SELECT {column} FROM {table} ORDER BY 1")]
 
 
-async def _reasons(local: Local, entries: list[Entry]) -> list[Reason | None]:
-    outcomes = await local.applier().settle(entries, a_while)
+async def _reasons(local: Local, entries: list[DecodedMessage]) -> list[Reason | None]:
+    outcomes = await local.committer().settle(LANE, entries, a_while)
     return [outcome.rejection.reason if outcome.rejection else None for outcome in outcomes]
 
 
@@ -75,7 +76,7 @@ async def test_every_type_is_written_read_back_and_matched_by_a_delete(
         for column, (kind, values) in EVERY_TYPE.items()
         for index, value in enumerate([*values, None])
     ]
-    assert await _reasons(local, [entry(*rows)]) == [None]
+    assert await _reasons(local, [decoded(*rows)]) == [None]
 
     columns = {column: parse_type(kind) for column, (kind, _) in EVERY_TYPE.items()}
     columns["key"] = parse_type("INTEGER")
@@ -95,22 +96,24 @@ async def test_every_type_is_written_read_back_and_matched_by_a_delete(
         for column, (kind, values) in EVERY_TYPE.items()
         for index, value in enumerate(values)
     ]
-    assert await _reasons(local, [entry(*keys)]) == [None]
+    assert await _reasons(local, [decoded(*keys)]) == [None]
     left = local.rows(f"SELECT * FROM {name}")
     assert len(left) == len(EVERY_TYPE)  # the NULLs
     assert all(value is None for row in left for key, value in row.items() if key != "key")
 
     nulls = {column: (kind, None) for column, (kind, _) in EVERY_TYPE.items()}
-    assert await _reasons(local, [entry(delete(name, **nulls))]) == [None]
+    assert await _reasons(local, [decoded(delete(name, **nulls))]) == [None]
     assert local.rows(f"SELECT * FROM {name}") == []
 
 
-async def test_a_thousand_deletes_and_inserts_on_a_table_are_two_data_statements(
+async def test_a_thousand_deletes_and_inserts_on_a_table_are_one_data_statement(
     local: Local, name: str
 ) -> None:
-    await _reasons(local, [entry(*(insert(name, a=number(i), b=text("old")) for i in range(1000)))])
+    await _reasons(
+        local, [decoded(*(insert(name, a=number(i), b=text("old")) for i in range(1000)))]
+    )
     entries = [
-        entry(delete(name, a=number(i)), insert(name, a=number(i), b=text("new")))
+        decoded(delete(name, a=number(i)), insert(name, a=number(i), b=text("new")))
         for i in range(1000)
     ]
     before = {job.job_id for job in local.client.list_jobs()}
@@ -124,8 +127,8 @@ async def test_a_thousand_deletes_and_inserts_on_a_table_are_two_data_statements
     ]
     assert len(scripts) == 1
     children = [job.statement_type for job in local.client.list_jobs(parent_job=scripts[0])]
-    assert children.count("DELETE") == 1
-    assert children.count("INSERT") == 2  # the rows and the ledger's
+    assert children.count("MERGE") == 1
+    assert children.count("INSERT") == 1  # the ledger's
     assert [tuple(row) for row in local.rows(f"SELECT b, COUNT(*) FROM {name} GROUP BY b")] == [
         ("new", 1000)
     ]
@@ -135,9 +138,9 @@ async def test_a_delete_on_a_missing_table_rejects_the_whole_transaction_and_no_
     local: Local, name: str
 ) -> None:
     entries = [
-        entry(insert(f"{name}_good", a=number(1))),
-        entry(insert(f"{name}_new", a=number(1)), delete(f"{name}_gone", a=number(1))),
-        entry(insert(f"{name}_good", a=number(2))),
+        decoded(insert(f"{name}_good", a=number(1))),
+        decoded(insert(f"{name}_new", a=number(1)), delete(f"{name}_gone", a=number(1))),
+        decoded(insert(f"{name}_good", a=number(2))),
     ]
 
     assert await _reasons(local, entries) == [None, Reason.TABLE_MISSING, None]
@@ -152,8 +155,8 @@ async def test_a_delete_on_a_missing_table_rejects_the_whole_transaction_and_no_
 async def test_a_redelivery_changes_nothing_and_another_body_is_a_conflict(
     local: Local, name: str
 ) -> None:
-    first = entry(insert(name, a=number(1)), id=name)
-    other = entry(insert(name, a=number(2)), id=name)
+    first = decoded(insert(name, a=number(1)), id=name)
+    other = decoded(insert(name, a=number(2)), id=name)
 
     assert await _reasons(local, [first]) == [None]
     assert await _reasons(local, [first]) == [None]
@@ -164,19 +167,19 @@ async def test_a_redelivery_changes_nothing_and_another_body_is_a_conflict(
     assert _ledger(local, [name]) == {name: ["applied", "idempotency_conflict"]}
 
 
-async def test_two_appliers_on_one_table_apply_everything_once(local: Local, name: str) -> None:
-    await _reasons(local, [entry(insert(name, a=number(0)))])
+async def test_two_workers_on_one_table_apply_everything_once(local: Local, name: str) -> None:
+    await _reasons(local, [decoded(insert(name, a=number(0)))])
 
-    def batches(first: int) -> list[list[Entry]]:
+    def batches(first: int) -> list[list[DecodedMessage]]:
         return [
-            [entry(delete(name, a=number(n)), insert(name, a=number(n))) for n in (i, i + 100)]
+            [decoded(delete(name, a=number(n)), insert(name, a=number(n))) for n in (i, i + 100)]
             for i in range(first, first + 5)
         ]
 
     async def work(worker: str, first: int) -> None:
-        applier = local.applier(worker=worker)
+        committer = local.committer(worker=worker)
         for part in batches(first):
-            outcomes = await applier.settle(part, a_while)
+            outcomes = await committer.settle(LANE, part, a_while)
             assert [each.rejection for each in outcomes] == [None] * len(part)
 
     await asyncio.gather(work("one", 1), work("two", 11))
@@ -212,15 +215,17 @@ def _cut_client(local: Local, adapter: Cutting) -> bigquery.Client:
 async def test_a_lost_answer_is_asked_for_and_never_a_second_run(
     local: Local, name: str, method: str
 ) -> None:
-    await _reasons(local, [entry(insert(name, a=number(1)))])
+    await _reasons(local, [decoded(insert(name, a=number(1)))])
     adapter = Cutting(method, 0)
     client = _cut_client(local, adapter)
-    applier = local.applier(client)
-    await applier.settle([entry(insert(name, a=number(2)))], a_while)  # the catalog is known now
+    committer = local.committer(client)
+    await committer.settle(
+        LANE, [decoded(insert(name, a=number(2)))], a_while
+    )  # the catalog is known now
     before = len(list(local.client.list_jobs()))
     adapter.left = 2
 
-    outcomes = await applier.settle([entry(insert(name, a=number(3)))], a_while)
+    outcomes = await committer.settle(LANE, [decoded(insert(name, a=number(3)))], a_while)
 
     assert [each.rejection for each in outcomes] == [None]
     assert adapter.dropped == 2
@@ -235,16 +240,17 @@ async def test_a_table_is_looked_up_once_and_its_caller_decides_whether_again(
     adapter = Cutting("GET", 2)
     client = _cut_client(local, adapter)
     with pytest.raises(WarehouseUnavailable):
-        await Warehouse(client, local.settings).columns(name)
+        await local.warehouse(client).schema(name)
     assert adapter.dropped == 1
     client.close()
 
 
 async def test_a_commit_is_one_job_under_an_id_of_ours(local: Local, name: str) -> None:
-    await _reasons(local, [entry(insert(name, a=number(1)))])
+    committer = local.committer()
+    await committer.settle(LANE, [decoded(insert(name, a=number(1)))], a_while)
     before = {job.job_id for job in local.client.list_jobs()}
 
-    await _reasons(local, [entry(insert(name, a=number(2)))])
+    await committer.settle(LANE, [decoded(insert(name, a=number(2)))], a_while)
 
     mine = [
         job
@@ -255,42 +261,41 @@ async def test_a_commit_is_one_job_under_an_id_of_ours(local: Local, name: str) 
 
 
 async def test_a_table_that_vanished_under_a_worker_is_made_again(local: Local, name: str) -> None:
-    applier = local.applier()
-    await applier.settle([entry(insert(name, a=number(1)))], a_while)
+    committer = local.committer()
+    await committer.settle(LANE, [decoded(insert(name, a=number(1)))], a_while)
     local.rows(f"DROP TABLE {name}")
 
-    outcomes = await applier.settle([entry(insert(name, a=number(2)))], a_while)
+    outcomes = await committer.settle(LANE, [decoded(insert(name, a=number(2)))], a_while)
 
     assert [each.rejection for each in outcomes] == [None]
     assert _values(local, name) == [2]
 
 
-async def test_what_the_warehouse_itself_refuses_is_found_and_leaves_nothing(
+async def test_what_the_warehouse_itself_refuses_is_found_and_leaves_no_row(
     local: Local, name: str
 ) -> None:
     local.rows(f"CREATE TABLE {name}_strict (a INT64 NOT NULL, b STRING)")
     entries = [
-        entry(insert(f"{name}_a", a=number(1))),
-        entry(
+        decoded(insert(f"{name}_a", a=number(1))),
+        decoded(
             insert(f"{name}_a", a=number(1), new=number(1)),
             insert(f"{name}_b", a=number(1)),
             insert(f"{name}_strict", b=text("no a")),
         ),
-        entry(insert(f"{name}_a", a=number(2))),
+        decoded(insert(f"{name}_a", a=number(2))),
     ]
 
     assert await _reasons(local, entries) == [None, Reason.WAREHOUSE_REJECTED, None]
 
-    assert local.tables(name) == {f"{name}_strict", f"{name}_a"}
-    assert list(local.rows(f"SELECT * FROM {name}_a")[0].keys()) == ["a"]
     assert _values(local, f"{name}_a") == [1, 2]
+    assert _values(local, f"{name}_b") == []  # left behind, for the next transaction that wants it
 
 
-async def test_a_job_does_not_start_when_the_leases_have_run_out(local: Local) -> None:
-    warehouse = Warehouse(local.client, local.settings)
-
-    with pytest.raises(OutcomeUnknown):
-        await warehouse.look_up(["x"], lambda: 0.0)
+async def test_a_job_does_not_start_when_no_time_is_left(local: Local) -> None:
+    before = len(list(local.client.list_jobs()))
+    with pytest.raises(WarehouseUnavailable):
+        await local.warehouse().read_lane(LANE, ["x"], SINCE, lambda: 0.0)
+    assert len(list(local.client.list_jobs())) == before
 
 
 async def test_kill_9_in_the_middle_leaves_exactly_one_effect(
@@ -300,17 +305,17 @@ async def test_kill_9_in_the_middle_leaves_exactly_one_effect(
     with local.service:
         local.wait()
         local.provision()
-        applier = local.applier()
-        await applier.settle([entry(insert(name, a=number(0)))], a_while)
+        committer = local.committer()
+        await committer.settle(LANE, [decoded(insert(name, a=number(0)))], a_while)
         done = 0
 
         async def work() -> None:
             nonlocal done
             for i in range(1, 7):
-                part = [entry(delete(name, a=number(i)), insert(name, a=number(i)))]
+                part = [decoded(delete(name, a=number(i)), insert(name, a=number(i)))]
                 while True:
                     try:
-                        outcomes = await applier.settle(part, a_while)
+                        outcomes = await committer.settle(LANE, part, a_while)
                     except (WarehouseUnavailable, OutcomeUnknown):
                         continue
                     assert [each.rejection for each in outcomes] == [None]

@@ -1,19 +1,17 @@
 import hashlib
 import itertools
-import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema import Transaction, check_body
+from schema import check_body, derive_id, lane_name, lane_of, new_id
 from schema.message import (
     InvalidMessage,
     Message,
     compose_message,
-    derive_id,
-    new_id,
+    faults_of_attributes,
     publish_calls,
     read_message,
 )
@@ -27,52 +25,72 @@ AT = "2018-03-27T11:58:28.988414Z"
 DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
-@pytest.fixture
-def transaction() -> Transaction:
-    return check_body(BODY)
+def composed(body: bytes = BODY, **changes: Any) -> Message:
+    fields = {"id": "i1", "source": "team", "received_at": AT, "ordering_key": "mine"}
+    return compose_message(body, **{**fields, **changes})
 
 
-def composed(transaction: Transaction, **changes: str | None) -> Message:
-    fields: dict[str, Any] = {"id": "i1", "source": "team", "received_at": AT}
-    return compose_message(BODY, transaction, **{"ordering_key": None, **fields, **changes})
-
-
-def test_a_message_carries_the_body_byte_for_byte_and_its_attributes(
-    transaction: Transaction,
-) -> None:
-    message = composed(transaction)
-    assert message == Message(BODY, "i1", "team", AT, DIGEST, "t2")
+def test_a_message_carries_the_body_byte_for_byte_and_its_attributes() -> None:
+    message = composed()
+    assert message == Message(BODY, "i1", "team", AT, DIGEST, "mine", lane_of("mine"))
     assert message.attributes == {
         "id": "i1",
         "source": "team",
         "received_at": AT,
         "sha256": DIGEST,
+        "ordering_key": "mine",
     }
 
 
-@pytest.mark.parametrize(("given_key", "expected"), [(None, "t2"), ("", "t2"), ("mine", "mine")])
-def test_the_ordering_key_is_the_first_table_unless_one_is_given(
-    transaction: Transaction, given_key: str | None, expected: str
-) -> None:
-    assert composed(transaction, ordering_key=given_key).ordering_key == expected
+def test_the_default_ordering_key_is_the_first_table() -> None:
+    assert check_body(BODY).default_ordering_key == "t2"
 
 
-def test_what_was_composed_is_read_back(transaction: Transaction) -> None:
-    message = composed(transaction)
-    back = read_message(message.data, message.attributes, "77", "2020-01-01T00:00:00Z", "t2")
-    assert back == message
+@pytest.mark.parametrize("lanes", [1, 7, 256])
+def test_what_was_composed_is_read_back(lanes: int) -> None:
+    message = composed(lanes=lanes)
+    assert message.lane == lane_of("mine", lanes)
+    key = lane_name(message.lane)
+    at = "2020-01-01T00:00:00Z"
+    assert read_message(message.data, message.attributes, "77", at, key, lanes) == message
+    copy = message._replace(copy_possible=True)
+    assert read_message(copy.data, copy.attributes, "77", at, key, lanes) == copy
+
+
+def test_only_a_possible_copy_says_so_in_its_attributes() -> None:
+    message = composed()
+    copy = message._replace(copy_possible=True)
+    assert copy.attributes == {**message.attributes, "copy": "possible"}
+
+
+def test_an_id_may_be_settled_already_if_it_is_derived_or_a_copy_is_possible() -> None:
+    message = composed(id=new_id("mine"))
+    assert not message.may_be_settled_already
+    assert message._replace(copy_possible=True).may_be_settled_already
+    assert composed(id=derive_id("team", "mine", "order-1")).may_be_settled_already
+
+
+def test_the_lane_is_that_of_pubsubs_ordering_key() -> None:
+    attributes = {"ordering_key": "mine"}
+    assert read_message(BODY, attributes, "77", AT, "lane-05").lane == 5
+    assert read_message(BODY, attributes, "77", AT, "theirs").lane == lane_of("theirs")
+    assert read_message(BODY, attributes, "77", AT, "").lane == lane_of("77")
 
 
 def test_a_message_of_another_publisher_gets_its_identity_from_pubsub() -> None:
-    assert read_message(BODY, {}, "77", AT, "") == Message(BODY, "77", "", AT, DIGEST, "")
+    assert read_message(BODY, {}, "77", AT, "") == Message(
+        BODY, "77", "", AT, DIGEST, "", lane_of("77")
+    )
     assert read_message(b"", {"colour": "red"}, "78", AT, "k") == Message(
-        b"", "78", "", AT, hashlib.sha256(b"").hexdigest(), "k"
+        b"", "78", "", AT, hashlib.sha256(b"").hexdigest(), "k", lane_of("k")
     )
 
 
 def test_empty_attributes_count_as_absent() -> None:
-    empty = {"id": "", "source": "", "received_at": "", "sha256": ""}
-    assert read_message(BODY, empty, "77", AT, "k") == Message(BODY, "77", "", AT, DIGEST, "k")
+    empty = dict.fromkeys(("id", "source", "received_at", "sha256", "ordering_key", "copy"), "")
+    assert read_message(BODY, empty, "77", AT, "k") == Message(
+        BODY, "77", "", AT, DIGEST, "k", lane_of("k")
+    )
 
 
 def test_a_wrong_digest_is_replaced_by_the_true_one() -> None:
@@ -80,52 +98,32 @@ def test_a_wrong_digest_is_replaced_by_the_true_one() -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "source", "ordering_key"])
-def test_a_field_has_at_most_the_bytes_that_pubsub_holds(
-    transaction: Transaction, field: str
-) -> None:
-    composed(transaction, **{field: "é" * 512})
+def test_a_field_has_at_most_the_bytes_that_pubsub_holds(field: str) -> None:
+    composed(BODY, **{field: "é" * 512})
     with pytest.raises(InvalidMessage, match="1025 bytes and Pub/Sub holds 1024"):
-        composed(transaction, **{field: "é" * 512 + "x"})
+        composed(BODY, **{field: "é" * 512 + "x"})
     with pytest.raises(InvalidMessage, match="not valid Unicode"):
-        composed(transaction, **{field: "\udcff"})
+        composed(BODY, **{field: "\udcff"})
 
 
 def test_the_longest_table_name_is_an_ordering_key() -> None:
     table = b"t" * 1024
-    transaction = check_body(BODY.replace(b"t2", table))
-    assert composed(transaction).ordering_key == table.decode()
+    key = check_body(BODY.replace(b"t2", table)).default_ordering_key
+    assert composed(ordering_key=key).ordering_key == table.decode()
 
 
-def test_a_body_over_ten_megabytes_is_rejected(transaction: Transaction) -> None:
-    fields: dict[str, Any] = {"id": "i1", "source": "", "received_at": AT, "ordering_key": None}
-    compose_message(b" " * 10_000_000, transaction, **fields)
+def test_a_body_over_ten_megabytes_is_rejected() -> None:
+    composed(b" " * 10_000_000)
     with pytest.raises(InvalidMessage, match="split it"):
-        compose_message(b" " * 10_000_001, transaction, **fields)
+        composed(b" " * 10_000_001)
 
 
-def test_a_derived_id_is_stable() -> None:
-    assert derive_id("team", "order-1") == derive_id("team", "order-1")
-    assert derive_id("team", "order-1") == "1abe8acbafef566499a885b39964cfec"
-
-
-def test_derived_ids_keep_sources_and_keys_apart() -> None:
-    pairs = [("a", "bc"), ("ab", "c"), ("", "abc"), ("abc", ""), ("1:a", "b"), ("", "1:ab")]
-    assert len({derive_id(*pair) for pair in pairs}) == len(pairs)
-
-
-@given(st.text(), st.text(), st.text(), st.text())
-def test_two_pairs_have_two_ids(a: str, b: str, c: str, d: str) -> None:
-    assert (derive_id(a, b) == derive_id(c, d)) is ((a, b) == (c, d))
-
-
-def test_a_key_with_undecodable_bytes_still_has_an_id() -> None:
-    assert re.fullmatch("[0-9a-f]{32}", derive_id("team", b"\xff".decode(errors="surrogateescape")))
-
-
-def test_new_ids_are_hex_and_never_the_same() -> None:
-    ids = {new_id() for _ in range(1000)}
-    assert len(ids) == 1000
-    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+@pytest.mark.parametrize("name", ["id", "source", "received_at", "ordering_key"])
+def test_an_attribute_with_a_control_character_is_a_fault(name: str) -> None:
+    assert faults_of_attributes({name: "a\nb", "colour": "\n"}) == [
+        f"the attribute {name} has a control character"
+    ]
+    assert faults_of_attributes({name: "a b é"}) == []
 
 
 def test_a_publish_call_holds_as_many_messages_and_bytes_as_it_may_in_order() -> None:

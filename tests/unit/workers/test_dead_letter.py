@@ -1,15 +1,15 @@
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.api_core.exceptions import NotFound, ServiceUnavailable
-from google.pubsub_v1 import PubsubMessage
+from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
+from schema import Reason, Rejection
 from tests.support.deliveries import body, delivery, insert, number
 from workers import dead_letter
-from workers.apply import Outcome
+from workers.commit import Outcome
 from workers.dead_letter import DeadLetters
-from workers.entry import decode
-from workers.outcome import Reason, Rejection
+from workers.decode import decode
 
 
 class FakePublisher:
@@ -31,10 +31,10 @@ def publisher() -> FakePublisher:
 
 @pytest.fixture
 def dead_letters(publisher: FakePublisher) -> DeadLetters:
-    return DeadLetters(publisher, "a/topic", seconds=10)
+    return DeadLetters(cast("PublisherAsyncClient", publisher), "a/topic", seconds=10)
 
 
-def _rejected(data: bytes = b"{", error: str = "why", key: str = "k", **attributes: str) -> Outcome:
+def _rejected(data: bytes = b"{", error: str = "why", key: str = "k", **attributes: Any) -> Outcome:
     entry = decode(delivery(data, ordering_key=key, **attributes))
     return Outcome(entry, Rejection(Reason.INVALID_SCHEMA, error))
 
@@ -61,7 +61,7 @@ async def test_a_message_without_an_id_takes_the_one_that_the_ledger_has(
 
     await dead_letters.publish([outcome])
 
-    assert publisher.sent[0][0].attributes["id"] == outcome.entry.delivery.message_id
+    assert publisher.sent[0][0].attributes["id"] == outcome.message.delivery.message_id
 
 
 async def test_a_long_error_is_cut_at_a_character_to_what_an_attribute_holds(

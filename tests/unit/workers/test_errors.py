@@ -3,14 +3,16 @@ import json
 import pytest
 import requests
 from google.api_core import exceptions as gapi
-from google.auth.exceptions import TransportError
+from google.auth.exceptions import RefreshError, TransportError
 
-from workers.errors import SETTLED_TEXT, Failure, classify, is_transient_rpc
+from workers.errors import REASONS, Failure, classify, is_transient_rpc
+from workers.sql import FENCED_TEXT
 
 
 def _job_error(reason: str, message: str = "no", code: int = 400) -> gapi.GoogleAPICallError:
     errors = [{"reason": reason, "message": message}]
-    return gapi.from_http_status(code, message, errors=errors)
+    made: gapi.GoogleAPICallError = gapi.from_http_status(code, message, errors=errors)
+    return made
 
 
 def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
@@ -19,14 +21,15 @@ def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
     response.request = requests.Request("POST", "https://bigquery.example/jobs").prepare()
     response.headers["Content-Type"] = "application/json"
     response._content = json.dumps({"error": {"errors": [{"reason": reason}]}}).encode()
-    return gapi.from_http_response(response)
+    made: gapi.GoogleAPICallError = gapi.from_http_response(response)
+    return made
 
 
 @pytest.mark.parametrize(
     ("error", "failure"),
     [
-        (_job_error("invalidQuery", f"{SETTLED_TEXT} at [2:1]"), Failure.SETTLED),
-        (_job_error("invalidQuery", "Query error: " + SETTLED_TEXT), Failure.SETTLED),
+        (_job_error("invalidQuery", f"{FENCED_TEXT} at [2:1]"), Failure.FENCED),
+        (_job_error("invalidQuery", "Query error: " + FENCED_TEXT), Failure.FENCED),
         (
             _job_error("invalidQuery", "Transaction is aborted due to concurrent update against t"),
             Failure.CONFLICT,
@@ -50,6 +53,22 @@ def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
         (_job_error("quotaExceeded"), Failure.TRANSIENT),
         (_job_error("stopped"), Failure.TIMED_OUT),
         (_job_error("timeout"), Failure.TIMED_OUT),
+        (_job_error("accessDenied", code=403), Failure.TRANSIENT),
+        (_job_error("billingNotEnabled", code=403), Failure.TRANSIENT),
+        (_job_error("blocked", code=403), Failure.TRANSIENT),
+        (_job_error("resourcesExceeded"), Failure.TOO_LARGE),
+        (_job_error("bytesBilledLimitExceeded"), Failure.TOO_LARGE),
+        (_job_error("responseTooLarge", code=403), Failure.TOO_LARGE),
+        (_answer(413, "uploadTooLarge"), Failure.TOO_LARGE),
+        (
+            _job_error("invalidQuery", "Too many DML statements outstanding against table p:d.t"),
+            Failure.TRANSIENT,
+        ),
+        (
+            _job_error("invalidQuery", "The query was in the queue for too long"),
+            Failure.TRANSIENT,
+        ),
+        (RefreshError("the token could not be refreshed"), Failure.TRANSIENT),
         (gapi.NotFound("Not found: Table p:d.t"), Failure.PERMANENT),
         (gapi.Forbidden("Access Denied"), Failure.PERMANENT),
         (requests.exceptions.ConnectionError("reset"), Failure.UNKNOWN),
@@ -69,6 +88,13 @@ def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
 )
 def test_every_failure_of_the_warehouse_has_one_meaning(error: Exception, failure: Failure) -> None:
     assert classify(error) is failure
+
+
+@pytest.mark.parametrize(("reason", "failure"), REASONS.items())
+def test_every_reason_of_googles_list_has_its_meaning_as_a_jobs_end(
+    reason: str, failure: Failure
+) -> None:
+    assert classify(_job_error(reason)) is failure
 
 
 @pytest.mark.parametrize(

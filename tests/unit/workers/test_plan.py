@@ -1,10 +1,9 @@
 import pytest
 
-from schema import parse_type
-from tests.support.deliveries import delete, delivery, entry, insert, number, text
-from workers.entry import decode
-from workers.outcome import Reason
-from workers.plan import MAX_TABLES, Catalog, Column, Plan, plan
+from schema import Reason, parse_type
+from tests.support.deliveries import decoded, delete, delivery, insert, number, text
+from workers.decode import decode
+from workers.plan import MAX_TABLES, CatalogSnapshot, Column, Plan, plan
 
 T = {"a": Column("a", "INT64"), "b": Column("B", "STRING")}
 
@@ -26,7 +25,7 @@ def _reasons(planned: Plan) -> list[Reason]:
 def test_what_cannot_be_applied_is_rejected_with_its_reason_and_makes_nothing(
     activity: dict[str, object], reason: Reason
 ) -> None:
-    planned = plan([entry(activity)], {"t": T, "u": None})
+    planned = plan([decoded(activity)], {"t": T, "u": None})
 
     assert _reasons(planned) == [reason]
     assert not planned.accepted
@@ -34,7 +33,7 @@ def test_what_cannot_be_applied_is_rejected_with_its_reason_and_makes_nothing(
 
 
 def test_a_fault_in_a_later_activity_takes_back_what_the_earlier_ones_add() -> None:
-    refused = entry(insert("u", a=number(1)), insert("t", c=number(1)), delete("v", a=number(1)))
+    refused = decoded(insert("u", a=number(1)), insert("t", c=number(1)), delete("v", a=number(1)))
 
     planned = plan([refused], {"t": T, "u": None, "v": None})
 
@@ -43,8 +42,8 @@ def test_a_fault_in_a_later_activity_takes_back_what_the_earlier_ones_add() -> N
 
 
 def test_a_rejected_transaction_adds_nothing_for_those_behind_it() -> None:
-    refused = entry(insert("u", a=number(1)), delete("v", a=number(1)))
-    behind = entry(delete("u", a=number(1)))
+    refused = decoded(insert("u", a=number(1)), delete("v", a=number(1)))
+    behind = decoded(delete("u", a=number(1)))
 
     planned = plan([refused, behind], {"u": None, "v": None})
 
@@ -53,9 +52,9 @@ def test_a_rejected_transaction_adds_nothing_for_those_behind_it() -> None:
 
 def test_an_accepted_transaction_adds_for_those_behind_it_and_not_for_those_before() -> None:
     before, maker, behind = (
-        entry(delete("u", a=number(1))),
-        entry(insert("u", a=number(1))),
-        entry(delete("u", a=number(1))),
+        decoded(delete("u", a=number(1))),
+        decoded(insert("u", a=number(1))),
+        decoded(delete("u", a=number(1))),
     )
 
     planned = plan([before, maker, behind], {"u": None})
@@ -66,14 +65,14 @@ def test_an_accepted_transaction_adds_for_those_behind_it_and_not_for_those_befo
 
 
 def test_a_transaction_sees_its_own_new_table() -> None:
-    planned = plan([entry(insert("u", a=number(1)), delete("u", A=number(1)))], {"u": None})
+    planned = plan([decoded(insert("u", a=number(1)), delete("u", A=number(1)))], {"u": None})
 
     assert planned.accepted
     assert list(planned.creates) == ["u"]
 
 
 def test_its_own_new_table_has_the_types_that_it_gave() -> None:
-    planned = plan([entry(insert("u", a=number(1)), insert("u", a=text("x")))], {"u": None})
+    planned = plan([decoded(insert("u", a=number(1)), insert("u", a=text("x")))], {"u": None})
 
     assert _reasons(planned) == [Reason.TYPE_CONFLICT]
     assert not planned.creates
@@ -81,7 +80,7 @@ def test_its_own_new_table_has_the_types_that_it_gave() -> None:
 
 def test_missing_columns_are_added_once_in_the_order_of_their_naming() -> None:
     planned = plan(
-        [entry(insert("t", d=number(1), c=text(""))), entry(insert("t", D=number(1)))], {"t": T}
+        [decoded(insert("t", d=number(1), c=text(""))), decoded(insert("t", D=number(1)))], {"t": T}
     )
 
     assert planned.adds == {"t": [("d", parse_type("INTEGER")), ("c", parse_type("TEXT"))]}
@@ -89,21 +88,23 @@ def test_missing_columns_are_added_once_in_the_order_of_their_naming() -> None:
 
 
 def test_a_column_of_a_new_table_that_comes_later_is_part_of_its_creation() -> None:
-    planned = plan([entry(insert("u", a=number(1))), entry(insert("u", b=text("")))], {"u": None})
+    planned = plan(
+        [decoded(insert("u", a=number(1))), decoded(insert("u", b=text("")))], {"u": None}
+    )
 
     assert [name for name, _ in planned.creates["u"]] == ["a", "b"]
     assert not planned.adds
 
 
 def test_names_are_compared_without_case() -> None:
-    planned = plan([entry(insert("t", A=number(1), b=text("x")))], {"t": T})
+    planned = plan([decoded(insert("t", A=number(1), b=text("x")))], {"t": T})
 
     assert planned.accepted
     assert not planned.changes_the_catalog
 
 
 def test_an_entry_that_is_rejected_already_stays_so_even_if_it_holds_a_transaction() -> None:
-    good = entry(insert("u", a=number(1)))
+    good = decoded(insert("u", a=number(1)))
     bad = decode(delivery(b"{", id="x"))
     assert bad.rejection
     stamped = type(good)(good.delivery, good.message, good.transaction, bad.rejection)
@@ -117,9 +118,9 @@ def test_an_entry_that_is_rejected_already_stays_so_even_if_it_holds_a_transacti
 
 def test_more_tables_than_a_warehouse_transaction_touches_are_too_large() -> None:
     most = [insert(f"t{i}", a=number(1)) for i in range(MAX_TABLES)]
-    catalog: Catalog = {f"t{i}": None for i in range(MAX_TABLES + 1)}
+    catalog: CatalogSnapshot = {f"t{i}": None for i in range(MAX_TABLES + 1)}
 
-    planned = plan([entry(*most), entry(*most, insert(f"t{MAX_TABLES}", a=number(1)))], catalog)
+    planned = plan([decoded(*most), decoded(*most, insert(f"t{MAX_TABLES}", a=number(1)))], catalog)
 
     assert len(planned.accepted) == 1
     assert _reasons(planned) == [Reason.TOO_LARGE]

@@ -8,46 +8,71 @@ from hypothesis import strategies as st
 from schema import check_body, parse_type
 from tests.support.deliveries import body, delete, insert, number, text
 from workers import sql
-from workers.errors import SETTLED_TEXT
 from workers.fold import fold
-from workers.sql import Script, Settlement
+from workers.sql import FENCED_TEXT, LaneSettlement, Script
 
-NOTHING = Settlement([], [], [])
+NOTHING = LaneSettlement(7, 12, "2026-03-01 11:59:00+00:00", [], [])
 
 
-def _script(*activities: dict[str, object], settlement: Settlement = NOTHING) -> Script:
+def script_of(*activities: dict[str, object], settlement: LaneSettlement = NOTHING) -> Script:
     return sql.script("p.d", fold(check_body(body(*activities)).activities), settlement)
 
 
-def test_a_thousand_deletes_and_inserts_on_a_table_are_two_data_statements() -> None:
+def rows_of(script: Script) -> list[str]:
+    """Return what is sent for the deletes and inserts, in the script's order."""
+    return [rows for name, rows in script.parameters.items() if name.startswith("rows_")]
+
+
+def test_deletes_and_inserts_on_a_table_are_one_statement_however_many() -> None:
     pairs = [
         activity
         for i in range(1000)
         for activity in (delete("t", a=number(i)), insert("t", a=number(i), b=text("x")))
     ]
-
-    script = _script(*pairs)
-
-    assert script.statements == 2
-    assert script.sql.count("DELETE FROM") == 1
-    assert script.sql.count("INSERT INTO") == 2  # the rows and the ledger's
-    deleted, inserted = (json.loads(rows) for rows in _rows_of(script))
+    script = script_of(*pairs)
+    assert script.statements == 1
+    assert script.sql.count("MERGE INTO") == 1
+    deleted, inserted = (json.loads(rows) for rows in rows_of(script))
     assert len(deleted) == len(inserted) == 1000
 
 
-def test_the_script_is_one_transaction_guard_first_then_deletes_inserts_and_the_ledger() -> None:
-    script = _script(insert("t", a=number(1)), delete("u", a=number(1)), delete("t", a=number(2)))
+def test_rows_of_several_column_sets_are_one_insert() -> None:
+    script = script_of(*(insert("t", **{f"c{i}": number(i)}) for i in range(4)))
+    assert script.statements == 1
+    (rows,) = rows_of(script)
+    assert json.loads(rows) == [
+        ["0", None, None, None],
+        [None, "1", None, None],
+        [None, None, "2", None],
+        [None, None, None, "3"],
+    ]
 
-    assert [line.split(" ")[0] for line in script.sql.splitlines()] == [
+
+def test_each_further_delete_key_is_a_statement_more() -> None:
+    script = script_of(delete("t", a=number(1)), delete("t", b=number(1)), insert("t", a=number(2)))
+    assert [line.split()[0] for line in script.sql.splitlines()] == [
         "BEGIN",
+        "UPDATE",
         "ASSERT",
         "DELETE",
-        "DELETE",
-        "INSERT",
+        "MERGE",
         "INSERT",
         "COMMIT",
     ]
-    assert SETTLED_TEXT in script.sql.splitlines()[1]
+
+
+def test_the_script_is_one_transaction_with_the_fence_first_and_the_ledger_last() -> None:
+    settlement = NOTHING._replace(ids=["an id"], rows=[["an id", "applied"]])
+    script = script_of(insert("t", a=number(1)), delete("u", a=number(1)), settlement=settlement)
+    lines = script.sql.splitlines()
+    assert lines[0] == "BEGIN TRANSACTION;"
+    assert lines[1].startswith("UPDATE `p.d.gatekeeper_lane_07` SET epoch = epoch + 1 WHERE")
+    assert "FROM `p.d.gatekeeper_ledger_07` WHERE settled_at >=" in lines[1]
+    assert lines[2] == f"ASSERT @@row_count = 1 AS '{FENCED_TEXT}';"
+    assert lines[-2].startswith("INSERT INTO `p.d.gatekeeper_ledger_07` (`id`, `state`,")
+    assert lines[-1] == "COMMIT TRANSACTION;"
+    assert (script.parameters["epoch"], script.parameters["since"]) == ("12", NOTHING.since)
+    assert script.parameters["ids"] == '["an id"]'
 
 
 TYPED = st.one_of(
@@ -62,71 +87,52 @@ TYPED = st.one_of(
 def test_no_value_reaches_the_sql_text(values: list[tuple[str, object]], id_: str) -> None:
     plain = [(kind, None) for kind, _ in values]
     scripts = [
-        _script(
+        script_of(
             *(insert("t", **{f"c{i}": value}) for i, value in enumerate(drawn)),
             *(delete("u", **{f"c{i}": value}) for i, value in enumerate(drawn)),
-            settlement=Settlement([given_id], [f"{given_id} h"], [[given_id, None]]),
+            settlement=NOTHING._replace(ids=[given_id], rows=[[given_id, None]]),
         )
         for drawn, given_id in ((values, id_), (plain, "x"))
     ]
-
-    # The text is the same whatever the values are, but for how a key that is NULL is compared.
-    first, second = (_without_null_comparison(script.sql) for script in scripts)
+    # The text is the same whatever the values are, except how a NULL key is compared.
+    first, second = (re.sub(r"AS s WHERE .*\);", "…", script.sql) for script in scripts)
     assert first == second
-    for rows in _rows_of(scripts[0]):
-        assert json.loads(rows)[0][0] is not None
-
-
-def test_the_same_change_has_the_same_text_in_every_batch() -> None:
-    first = _script(insert("t", a=number(1)), delete("t", a=number(7)), insert("u", a=number(2)))
-    second = _script(insert("v", b=text("x")), insert("u", a=number(3)), delete("t", a=number(8)))
-    lines = set(first.sql.splitlines()) & set(second.sql.splitlines())
-    assert sum(line.startswith(("DELETE FROM", "INSERT INTO")) for line in lines) == 3
-    assert "conflicts" not in first.parameters
-
-
-def _rows_of(script: Script) -> list[str]:
-    """Return what is sent for the deletes and inserts, in the script's order."""
-    kept = {"ids", "conflicts", "ledger"}
-    return [rows for name, rows in script.parameters.items() if name not in kept]
-
-
-def _without_null_comparison(text_: str) -> str:
-    return re.sub(r"WHERE .*\);$", "WHERE …", text_, flags=re.MULTILINE)
 
 
 def test_null_keys_match_null_by_an_equality_of_both_sides() -> None:
-    script = _script(delete("t", a=number(None), j=("JSON", None)))
-
-    assert "(t.`a` IS NULL) = (k.c0 IS NULL) AND IFNULL(t.`a`, 0) = IFNULL(k.c0, 0)" in script.sql
+    script = script_of(delete("t", a=number(None), j=("JSON", None)))
+    assert "(t.`a` IS NULL) = (s.k0 IS NULL) AND IFNULL(t.`a`, 0) = IFNULL(s.k0, 0)" in script.sql
     assert "TO_JSON_STRING(t.`j`)" in script.sql
 
 
-def test_every_type_has_a_stand_in_for_null_and_a_way_to_be_read() -> None:
+def test_every_type_has_a_replacement_for_null_and_a_way_to_be_read() -> None:
     kinds = ["TEXT", "INTEGER", "DOUBLE", "BOOLEAN", "DECIMAL", "DECIMAL(38,20)"]
     kinds += ["DATE", "TIME", "DATETIME", "TIMESTAMP", "JSON", "BYTES"]
-
-    script = _script(*(delete("t", **{f"c{i}": (kind, None)}) for i, kind in enumerate(kinds)))
-
+    script = script_of(*(delete("t", **{f"c{i}": (kind, None)}) for i, kind in enumerate(kinds)))
     assert script.statements == len(kinds)
-    assert "CAST(JSON_VALUE(r, '$[0]') AS BIGNUMERIC)" in script.sql
+    assert "CAST(v[SAFE_OFFSET(0)] AS BIGNUMERIC)" in script.sql
+    assert "wide_number_mode=>'round'" in script.sql
     assert "AS NUMERIC(" not in script.sql  # no parameters in a CAST
 
 
-@pytest.mark.parametrize("limit", ["MAX_REQUEST_BYTES", "MAX_SQL_CHARACTERS"])
-def test_a_script_past_a_limit_of_bigquery_is_too_large(
-    limit: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("activities", "fits"),
+    [
+        ([insert("t", a=text("x" * 9_000_000))], True),
+        ([insert("t", a=text("x" * 9_600_000))], False),
+        ([insert("t", a=text("ж" * 1_000_000))], True),
+        ([insert("t", a=text("ж" * 1_700_000))], False),  # six bytes each, as sent
+        ([insert("t", **{f"c{i}" + "x" * 290: number(i) for i in range(3_000)})], False),
+    ],
+)
+def test_a_script_above_a_limit_of_bigquery_is_in_excess(
+    activities: list[dict[str, object]], *, fits: bool
 ) -> None:
-    script = _script(insert("t", a=text("é" * 1000)))
-    assert not script.too_large
-
-    monkeypatch.setattr(sql, limit, 1_000 if limit == "MAX_SQL_CHARACTERS" else 2_000)
-    assert _script(*(insert("t", **{f"c{i}": text("é" * 100)}) for i in range(10))).too_large
+    assert (script_of(*activities).excess <= 1) is fits
 
 
 def test_ddl_names_every_column_with_its_type() -> None:
     columns = [("a", parse_type("DECIMAL(10,2)")), ("b", parse_type("VARCHAR(5)"))]
-
     assert sql.create_table("p.d", "t", columns) == (
         "CREATE TABLE IF NOT EXISTS `p.d.t` (`a` NUMERIC(10,2), `b` STRING)"
     )
@@ -136,13 +142,7 @@ def test_ddl_names_every_column_with_its_type() -> None:
     )
 
 
-def test_only_what_is_empty_is_dropped() -> None:
-    assert sql.drop_unused("p.d", "t", None).startswith("IF NOT EXISTS (SELECT 1 FROM `p.d.t`)")
-    assert "WHERE `c` IS NOT NULL" in sql.drop_unused("p.d", "t", "c")
-
-
-def test_the_ledger_is_asked_with_a_parameter() -> None:
-    asked, parameters = sql.look_up("p.d", ["a'b", "c"])
-
-    assert "a'b" not in asked
+def test_a_lane_is_read_with_parameters() -> None:
+    query, parameters = sql.read_lane("p.d", 7, ["a'b", "c"], NOTHING.since)
+    assert "a'b" not in query
     assert json.loads(parameters["ids"]) == ["a'b", "c"]

@@ -3,17 +3,18 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 from google.api_core.exceptions import NotFound, ServiceUnavailable
-from google.pubsub_v1 import StreamingPullResponse
+from google.pubsub_v1 import StreamingPullResponse, SubscriberAsyncClient
 
+from ops.rig import eventually
 from tests.support.deliveries import delivery
 from tests.support.fake_subscriber import FakeSubscriber, broken, response
-from tests.support.processes import eventually
 from workers import subscription as module
+from workers.lanes import BatchLimits, Delivery, LaneQueues
 from workers.subscription import Subscription
 
 LEASE_SECONDS = 60
@@ -25,9 +26,20 @@ def client() -> FakeSubscriber:
 
 
 @pytest.fixture
-def subscription(client: FakeSubscriber) -> Subscription:
+def queues() -> LaneQueues:
+    limits = BatchLimits(messages=100, bytes=10**6, max_wait=0, eager=True, jobs=100)
+    return LaneQueues(32, limits)
+
+
+@pytest.fixture
+def subscription(client: FakeSubscriber, queues: LaneQueues) -> Subscription:
     return Subscription(
-        client, "the/path", lease_seconds=LEASE_SECONDS, max_messages=10, max_bytes=1000
+        cast("SubscriberAsyncClient", client),
+        "the/path",
+        queues,
+        lease_seconds=LEASE_SECONDS,
+        max_messages=10,
+        max_bytes=1000,
     )
 
 
@@ -39,6 +51,12 @@ async def pulling(subscription: Subscription) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def taken_from(subscription: Subscription) -> Delivery:
+    """Take one delivery from its queue, as a batch does."""
+    lane = next(each for each in subscription._queues._lanes if each.deliveries)
+    return lane.pop()
 
 
 def _refusing(subscription: Subscription, client: FakeSubscriber, times: int) -> Any:
@@ -53,40 +71,40 @@ def _refusing(subscription: Subscription, client: FakeSubscriber, times: int) ->
     return unary
 
 
-async def test_the_stream_asks_for_leases_and_bounds_and_fills_the_inbox_in_order(
+async def test_the_stream_asks_for_leases_and_bounds_and_fills_the_queues_in_order(
     client: FakeSubscriber, subscription: Subscription
 ) -> None:
     client.stream.put_nowait(response(("1", b"a"), ("2", b"b")))
     client.stream.put_nowait(response(("3", b"c")))
     started = time.monotonic()
     async with pulling(subscription):
-        await eventually(lambda: len(subscription.inbox) == 3)
+        await eventually(lambda: len(subscription._queues) == 3)
 
     (request,) = client.opened
     assert request.subscription == "the/path"
     assert request.stream_ack_deadline_seconds == LEASE_SECONDS
     assert request.max_outstanding_messages == 10
     assert request.max_outstanding_bytes == 1000
-    taken = subscription.inbox.drain()
+    taken = subscription._queues.drain()
     assert [(each.ack_id, each.data) for each in taken] == [("1", b"a"), ("2", b"b"), ("3", b"c")]
     assert taken[0].attributes == {"id": "1"}
-    assert taken[0].ordering_key == "k"
+    assert taken[0].ordering_key == "lane-01"
     assert taken[0].publish_time == "2026-03-01T12:00:00+00:00"
     assert started + LEASE_SECONDS <= taken[0].lease_until <= time.monotonic() + LEASE_SECONDS
 
 
-async def test_a_broken_stream_gives_the_inbox_back_keeps_what_is_taken_and_opens_again(
+async def test_a_broken_stream_gives_the_queues_back_keeps_what_is_taken_and_opens_again(
     client: FakeSubscriber, subscription: Subscription
 ) -> None:
     client.stream.put_nowait(response(("1", b"a"), ("2", b"b"), ("3", b"c")))
     async with pulling(subscription):
-        await eventually(lambda: len(subscription.inbox) == 3)
-        taken = subscription.inbox.take()
+        await eventually(lambda: len(subscription._queues) == 3)
+        taken = taken_from(subscription)
         client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
         await eventually(lambda: len(client.opened) == 2)
 
     assert client.nacked == {"2", "3"}
-    assert len(subscription.inbox) == 0
+    assert len(subscription._queues) == 0
     first, second = (request.client_id for request in client.opened)
     assert first != second, "keys with messages lost on the way are not to be passed on"
     await subscription.ack([taken])
@@ -101,7 +119,7 @@ async def test_no_stream_is_opened_while_what_was_dropped_is_neither_nacked_nor_
     monkeypatch.setattr(subscription, "_unary", _refusing(subscription, client, times=3))
     async with pulling(subscription):
         client.stream.put_nowait(response(("a", b"")))
-        await eventually(lambda: len(subscription.inbox))
+        await eventually(lambda: len(subscription._queues))
         client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
         await eventually(lambda: len(client.opened) == 2)
     assert client.nacked == {"a"}
@@ -112,12 +130,12 @@ async def test_a_copy_of_what_is_worked_on_is_not_given_back_but_acked_with_it(
 ) -> None:
     client.stream.put_nowait(response(("1", b"a")))
     async with pulling(subscription):
-        await eventually(lambda: len(subscription.inbox) == 1)
-        taken = subscription.inbox.take()
+        await eventually(lambda: len(subscription._queues) == 1)
+        taken = taken_from(subscription)
         copy, other = response(("copy", b"a"), ("2", b"b")).received_messages
         copy.message.message_id = taken.message_id
         client.stream.put_nowait(StreamingPullResponse(received_messages=[copy, other]))
-        await eventually(lambda: len(subscription.inbox) == 2)
+        await eventually(lambda: len(subscription._queues) == 2)
         client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
         await eventually(lambda: len(client.opened) == 2)
 
@@ -219,7 +237,7 @@ async def test_what_was_acked_is_neither_extended_nor_given_back(
     await subscription.give_all_back()
 
     assert client.modified == [([left.ack_id], LEASE_SECONDS), ([left.ack_id], 0)]
-    assert len(subscription.inbox) == 0
+    assert len(subscription._queues) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, module.ACK_IDS_A_REQUEST, module.ACK_IDS_A_REQUEST + 1])

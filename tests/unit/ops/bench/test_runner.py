@@ -2,10 +2,10 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from ops.bench import runner
 from ops.bench.results import BenchResult
+from ops.commands.console import PlainConsole
 from ops.rig import RunFailed
 
 
@@ -27,7 +27,7 @@ def test_a_resumed_run_keeps_the_results_of_the_interrupted_one(
     def run(*, resume: bool) -> None:
         runner.run(
             tmp_path / "performance.md",
-            Console(file=io.StringIO()),
+            PlainConsole(file=io.StringIO()),
             quick=True,
             resume=resume,
             measurements=None,

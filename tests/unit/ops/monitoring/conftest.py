@@ -8,8 +8,8 @@ import prometheus_client
 import pytest
 import yaml
 
+from ops.fleet.config import ROOT
 from ops.runtime import metrics
-from tests.support.processes import ROOT
 
 MONITORING = ROOT / "ops" / "monitoring"
 

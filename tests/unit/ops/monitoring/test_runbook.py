@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from ops.fleet.config import ROOT
 from ops.runtime.settings import Settings
-from tests.support.processes import ROOT
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 

@@ -81,11 +81,21 @@ class Clock:
         return time.time() + self.ahead
 
 
+def _becomes_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _becomes_a_link_to_itself(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
 BREAKING: list[Callable[[Path], object]] = [
     lambda file: file.write_text(file.read_text() + '{"name": "two"'),
     lambda file: file.write_bytes(b"\xff"),
-    lambda file: (file.unlink(), file.mkdir()),
-    lambda file: (file.unlink(), file.symlink_to(file)),
+    _becomes_a_folder,
+    _becomes_a_link_to_itself,
 ]
 
 

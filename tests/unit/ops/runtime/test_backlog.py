@@ -1,8 +1,8 @@
 import pytest
 
+from ops.rig import free_port
 from ops.runtime.backlog import SubscriptionBacklog, late_seconds, newest, read
 from ops.runtime.settings import Settings
-from tests.support.processes import free_port
 
 
 def test_the_newest_point_counts() -> None:

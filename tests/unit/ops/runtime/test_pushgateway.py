@@ -5,10 +5,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from ops.rig import eventually, free_port
 from ops.runtime import metrics
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from tests.support.processes import eventually, free_port
 
 
 @pytest.fixture

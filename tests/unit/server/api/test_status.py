@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from ops.rig import eventually
 from server.api import responses
 from server.api.status import MAX_WAITING, THREADS, Ledger, Row, combine
 from server.http import Refusal
-from tests.support.processes import eventually
 
 ROW: Row = {"id": "a", "reason": None}
 

@@ -5,16 +5,20 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from schema import Message
+from ops.rig import eventually
+from schema import LANES, Message, lane_of
 from server.publish import Publisher, PublishFailed, PublishLimits
-from tests.support.processes import eventually
+from tests.support.lanes import key_of_lane
 from tests.support.server_in_process import FakeTopic, rpc_error
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+OTHER = key_of_lane((lane_of("k") + 1) % LANES)
+"""An ordering key of another lane than "k"."""
 
 
 def message(key: str, name: str) -> Message:
-    return Message(name.encode(), name, "", "2026-01-01T00:00:00+00:00", "0" * 64, key)
+    at = "2026-01-01T00:00:00+00:00"
+    return Message(name.encode(), name, "", at, "0" * 64, key, lane_of(key))
 
 
 @pytest.fixture
@@ -55,27 +59,41 @@ async def test_what_gathers_during_a_call_is_the_next_call(
     assert [len(call) for call in topic.calls] == [1, 5]
 
 
-async def test_keys_go_side_by_side_up_to_the_slots(topic: FakeTopic, publisher: Publisher) -> None:
+async def test_lanes_go_side_by_side_up_to_the_slots(
+    topic: FakeTopic, publisher: Publisher
+) -> None:
     topic.open.clear()
-    outcomes = [publisher.enqueue(message(f"k{n}", str(n))) for n in range(7)]
+    outcomes = [publisher.enqueue(message(key_of_lane(n), str(n))) for n in range(7)]
     await eventually(lambda: topic.under_way)
     await asyncio.sleep(0.01)
-    assert sorted(topic.under_way) == ["k0", "k1", "k2", "k3"]
+    assert sorted(topic.under_way) == ["lane-00", "lane-01", "lane-02", "lane-03"]
 
     topic.open.set()
     await asyncio.gather(*outcomes)
     assert len(topic.calls) == 7
 
 
+async def test_keys_of_one_lane_go_in_one_call_in_order(
+    topic: FakeTopic, publisher: Publisher
+) -> None:
+    one, other = key_of_lane(7), key_of_lane(7, after=key_of_lane(7))
+    keys = [one, other, one, other]
+    await asyncio.gather(*(publisher.enqueue(message(key, str(n))) for n, key in enumerate(keys)))
+    (call,) = topic.calls
+    assert [each.data for each in call] == [b"0", b"1", b"2", b"3"]
+    assert [each.attributes["ordering_key"] for each in call] == keys
+    assert {each.ordering_key for each in call} == {"lane-07"}
+
+
 async def test_one_keys_messages_keep_their_order_through_failures(
     topic: FakeTopic, publisher: Publisher
 ) -> None:
-    # FakeTopic itself fails when one key is in two calls at the same time.
+    # FakeTopic itself fails when one lane is in two calls at the same time.
     dice = random.Random(5)
     topic.errors = [rpc_error(UNAVAILABLE) for _ in range(3)]
     outcomes = []
     for number in range(40):
-        outcomes.append(publisher.enqueue(message(f"k{number % 3}", str(number))))
+        outcomes.append(publisher.enqueue(message(key_of_lane(number % 3), str(number))))
         if dice.random() < 0.5:
             await asyncio.sleep(0)
     await asyncio.gather(*outcomes)
@@ -176,7 +194,7 @@ async def test_what_waits_behind_a_failure_fails_with_it_so_that_none_overtakes(
     first = publisher.enqueue(message("k", "first"))
     await eventually(lambda: topic.under_way)
     behind = publisher.enqueue(message("k", "behind"))
-    other = publisher.enqueue(message("other", "other"))
+    other = publisher.enqueue(message(OTHER, "other"))
     topic.errors = [rpc_error(grpc.StatusCode.PERMISSION_DENIED)]
     topic.open.set()
 
@@ -209,11 +227,11 @@ async def test_bytes_in_a_call_count_until_it_ends_well_or_not(topic: FakeTopic)
         taken = publisher.enqueue(message("k", "n" * 700))
         await eventually(lambda: topic.under_way)
         with pytest.raises(PublishFailed, match="too many"):
-            await publisher.enqueue(message("other", "n" * 700))
+            await publisher.enqueue(message(OTHER, "n" * 700))
         topic.open.set()
         await asyncio.wait([taken])
         taken.exception()
-        await publisher.enqueue(message("other", "n" * 700))
+        await publisher.enqueue(message(OTHER, "n" * 700))
 
 
 async def test_a_caller_that_gives_up_leaves_its_message_on_its_way(
@@ -232,7 +250,7 @@ async def test_a_caller_that_gives_up_leaves_its_message_on_its_way(
 
 async def test_draining_waits_for_all_that_was_enqueued(topic: FakeTopic) -> None:
     publisher = Publisher(topic, PublishLimits(slots=1))
-    outcomes = [publisher.enqueue(message(f"k{n}", str(n))) for n in range(5)]
+    outcomes = [publisher.enqueue(message(key_of_lane(n), str(n))) for n in range(5)]
     await publisher.drain()
     assert all(outcome.done() for outcome in outcomes)
     assert len(topic.messages) == 5

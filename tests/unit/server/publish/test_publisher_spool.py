@@ -12,13 +12,14 @@ from typing import Any, cast
 import grpc
 import pytest
 
+from ops.rig import eventually
 from ops.runtime.settings import Settings
-from schema import Message
+from schema import Message, lane_name, lane_of
 from server.publish import Publisher, PublishFailed, PublishLimits, SpoolFailed
 from server.spool import SpoolWriter, open_spool, spool_folder
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING
 from server.spool.store import KeyedMessage, SpoolStore
-from tests.support.processes import eventually
+from tests.support.lanes import key_of_lane
 from tests.support.server_in_process import FakeTopic, rpc_error
 
 DOWN = rpc_error(grpc.StatusCode.UNAVAILABLE)
@@ -55,7 +56,8 @@ class PublishingServer:
         self.publisher = Publisher(topic, limits or PublishLimits(slots=4), spool=spool)
 
     def send(self, name: str, key: str = "k") -> asyncio.Future[bool]:
-        message = Message(name.encode(), name, "", "2026-01-01T00:00:00+00:00", "0" * 64, key)
+        at = "2026-01-01T00:00:00+00:00"
+        message = Message(name.encode(), name, "", at, "0" * 64, key, lane_of(key))
         return self.publisher.enqueue(message)
 
     @property
@@ -128,7 +130,8 @@ async def test_a_spooled_message_is_published_as_it_was(
     topic.fault = None
     await eventually(lambda: topic.messages)
     (message,) = topic.messages
-    assert message.ordering_key == "key \u00e9"
+    assert message.ordering_key == lane_name(lane_of("key \u00e9"))
+    assert message.attributes["ordering_key"] == "key \u00e9"
     assert message.data == b"name"
     assert message.attributes["id"] == "name"
     assert message.attributes["sha256"] == "0" * 64
@@ -312,7 +315,7 @@ async def test_under_a_steady_load_the_spool_becomes_empty_nonetheless(
     topic: FaultyTopic, start: Start
 ) -> None:
     servers = [await start(), await start()]
-    sent: dict[str, list[str]] = {f"k{n}": [] for n in range(6)}
+    sent: dict[str, list[str]] = {key_of_lane(n): [] for n in range(6)}
     dice = random.Random(3)
     done = False
 
@@ -340,7 +343,7 @@ async def test_under_a_steady_load_the_spool_becomes_empty_nonetheless(
     await eventually(lambda: servers[0].state == EMPTY)
 
     for key, names in sent.items():
-        assert [text for text in topic.texts if text.startswith(key)] == names
+        assert [text for text in topic.texts if text.startswith(f"{key}-")] == names
 
 
 async def test_without_a_usable_store_an_outage_ends_in_time(

@@ -10,12 +10,12 @@ import grpc
 import prometheus_client
 import pytest
 
-from schema import Message
+from ops.rig import eventually
+from schema import Message, lane_name, lane_of
 from server.publish import SpoolFailed, encode
 from server.spool.replayer import POLL_SECONDS, Replayer
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING, ReplayLock, SpoolFlag
 from server.spool.store import KeyedMessage, SpoolStore
-from tests.support.processes import eventually
 from tests.support.server_in_process import FakeTopic, rpc_error
 
 BIG = 100_000_000
@@ -46,12 +46,14 @@ def replayer(
 
 def waiting(key: str, name: str, size: int = 0) -> KeyedMessage:
     data = name.encode() + b" " * size
-    message = Message(data, name, "", "2026-01-01T00:00:00+00:00", "0" * 64, key)
-    return key, encode(message).SerializeToString()
+    at = "2026-01-01T00:00:00+00:00"
+    encoded = encode(Message(data, name, "", at, "0" * 64, key, lane_of(key)))
+    return encoded.ordering_key, encoded.SerializeToString()
 
 
 def names(topic: FakeTopic, key: str) -> list[str]:
-    return [each.attributes["id"] for each in topic.messages if each.ordering_key == key]
+    lane = lane_name(lane_of(key))
+    return [each.attributes["id"] for each in topic.messages if each.ordering_key == lane]
 
 
 def gauge(name: str) -> float:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from ops.fleet.config import ROOT
+from ops.rig import wait_until
 from server.publish import SpoolFailed
 from server.spool.database import FILE
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING, SpoolFlag
 from server.spool.store import ROW_BYTES, KeyedMessage, SpoolStore, SpoolSummary, read_summary
-from tests.support.processes import ROOT, wait_until
 
 BIG = 10_000_000
 

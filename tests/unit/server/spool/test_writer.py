@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from ops.rig import eventually
 from server.publish import SpoolFailed
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SpoolFlag
 from server.spool.store import KeyedMessage, SpoolStore
 from server.spool.writer import SpoolWriter
-from tests.support.processes import eventually
 
 
 class SlowStore:

@@ -1,18 +1,16 @@
-from typing import Any
-
 import pytest
 
 from ops.commands.deadletter.dead_letter import DeadLetter
 from ops.commands.deadletter.replay import ReplayAction, decide, derived_id, publish_parts
+from schema import Reason, Rejection, is_derived_id, lane_of_id
 from tests.support.dead_letters import letter
-from workers.ledger import Settled
-from workers.outcome import Reason, Rejection
+from workers.dedupe import Settled
 
-APPLIED = Settled(None)
-REJECTED = Settled(Rejection(Reason.TABLE_MISSING, "because"))
+APPLIED = None
+REJECTED = Rejection(Reason.TABLE_MISSING, "because")
 
 
-def decided(held: DeadLetter, rows: Any, *, new_id: bool = False) -> tuple[ReplayAction, str]:
+def decided(held: DeadLetter, rows: Settled, *, new_id: bool = False) -> tuple[ReplayAction, str]:
     decision = decide(held, rows, new_id=new_id)
     return decision.action, decision.id
 
@@ -27,27 +25,33 @@ def test_a_rejected_or_unknown_transaction_is_replayed_under_its_id() -> None:
 
 def test_an_applied_transaction_is_never_replayed() -> None:
     held = letter()
-    rows = {"a1": {held.sha256: APPLIED, "other": REJECTED}}
+    rows: Settled = {"a1": {held.sha256: APPLIED, "other": REJECTED}}
     for new_id in (False, True):
         assert decided(held, rows, new_id=new_id) == (ReplayAction.ALREADY_APPLIED, "a1")
 
 
 @pytest.mark.parametrize("other", [APPLIED, REJECTED])
-def test_an_id_with_another_body_is_taken(other: Settled) -> None:
+def test_an_id_with_another_body_is_taken(other: Rejection | None) -> None:
     held = letter()
-    rows = {"a1": {held.sha256: REJECTED, "other": other}}
+    rows: Settled = {"a1": {held.sha256: REJECTED, "other": other}}
     assert decided(held, rows) == (ReplayAction.REFUSED, "a1")
     fresh = derived_id(held)
     assert decided(held, rows, new_id=True) == (ReplayAction.REPLAY, fresh)
-    again = {**rows, fresh: {held.sha256: REJECTED}}
+    again: Settled = {**rows, fresh: {held.sha256: REJECTED}}
     assert decided(held, again, new_id=True) == (ReplayAction.REPLAY, fresh)
-    done = {**rows, fresh: {held.sha256: APPLIED}}
+    done: Settled = {**rows, fresh: {held.sha256: APPLIED}}
     assert decided(held, done, new_id=True) == (ReplayAction.ALREADY_APPLIED, fresh)
 
 
 def test_a_derived_id_is_always_the_same_and_each_body_has_its_own() -> None:
     assert derived_id(letter()) == derived_id(letter())
     assert derived_id(letter(data=2)) != derived_id(letter()) != derived_id(letter("a2"))
+
+
+def test_a_derived_id_is_of_the_letters_lane_and_may_be_settled_already() -> None:
+    held = letter(key="lane-05")
+    assert held.lane == lane_of_id(derived_id(held)) == 5
+    assert is_derived_id(derived_id(held))
 
 
 def test_a_publish_request_has_one_ordering_key_in_order_within_the_limits() -> None:

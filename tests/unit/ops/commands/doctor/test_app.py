@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ops.commands.__main__ import main
-from tests.support.processes import free_port
+from ops.rig import free_port
 
 
 def test_anything_wrong_is_exit_status_1_and_named_in_json(

@@ -8,8 +8,8 @@ import pytest
 
 from ops.commands.doctor import machine_checks
 from ops.commands.doctor.examination import examine
+from ops.rig import free_port
 from ops.runtime.settings import Settings
-from tests.support.processes import free_port
 
 CLOUD = {
     "PROJECT_ID": "a-project",

@@ -1,55 +1,18 @@
-import pytest
-from google.cloud import bigquery
-
-from ops.commands.failure import CommandFailed
-from ops.commands.provision.dataset import _update_fields, check_fixed_fields, ledger_table
-from ops.runtime.settings import Settings
-
-SETTINGS = Settings.parse({"LEDGER_DAYS": "7"})
-DAY = 24 * 3600 * 1000
+from ops.commands.provision.dataset import lane_ddl, view_ddl
 
 
-def test_the_ledger_has_a_partition_a_day_that_expires_and_is_clustered_by_id() -> None:
-    table = ledger_table(SETTINGS)
-    assert table.time_partitioning.field == "settled_at"
-    assert table.time_partitioning.expiration_ms == 7 * DAY
-    assert table.clustering_fields == ["id"]
+def test_a_lane_is_a_ledger_partitioned_by_hour_and_a_head_of_one_row() -> None:
+    ledger, head = lane_ddl("p.d", 7, 32, 30).splitlines()
+    assert ledger.startswith("CREATE TABLE IF NOT EXISTS `p.d.gatekeeper_ledger_07` (`id` STRING")
+    assert "PARTITION BY TIMESTAMP_TRUNC(settled_at, HOUR) CLUSTER BY id" in ledger
+    assert "partition_expiration_days=30" in ledger
+    assert head == (
+        "CREATE TABLE IF NOT EXISTS `p.d.gatekeeper_lane_07` AS SELECT 0 AS epoch, 32 AS lanes, "
+        "CAST(NULL AS STRING) AS suspect, 0 AS attempts;"
+    )
 
 
-def test_a_ledger_as_wanted_is_left_alone() -> None:
-    found, wanted = ledger_table(SETTINGS), ledger_table(SETTINGS)
-    check_fixed_fields(found, wanted, partitioned=True)
-    assert _update_fields(found, wanted, partitioned=True) == []
-
-
-def test_the_apis_older_type_names_are_the_same_types() -> None:
-    found = ledger_table(SETTINGS)
-    found.schema = [
-        bigquery.SchemaField(each.name, each.field_type.replace("INT64", "INTEGER"))
-        for each in found.schema
-    ]
-    check_fixed_fields(found, ledger_table(SETTINGS), partitioned=True)
-
-
-def test_a_missing_column_is_added_and_the_expiry_brought_up_to_date() -> None:
-    found = ledger_table(Settings.parse({"LEDGER_DAYS": "30"}))
-    found.schema = [each for each in found.schema if each.name != "worker"]
-    wanted = ledger_table(SETTINGS)
-    assert _update_fields(found, wanted, partitioned=True) == ["schema", "time_partitioning"]
-    assert [each.name for each in found.schema] == [each.name for each in wanted.schema]
-    assert found.time_partitioning.expiration_ms == 7 * DAY
-
-
-def test_a_column_of_another_type_is_an_error_with_its_remedy() -> None:
-    found = ledger_table(SETTINGS)
-    found.schema = [bigquery.SchemaField("activities", "STRING")]
-    with pytest.raises(CommandFailed, match=r"activities is STRING, not INT64.*RENAME"):
-        check_fixed_fields(found, ledger_table(SETTINGS), partitioned=True)
-
-
-def test_a_ledger_without_partitions_is_an_error_in_the_cloud_and_fine_locally() -> None:
-    found = ledger_table(SETTINGS)
-    found.time_partitioning = None
-    check_fixed_fields(found, ledger_table(SETTINGS), partitioned=False)
-    with pytest.raises(CommandFailed, match="not partitioned by settled_at"):
-        check_fixed_fields(found, ledger_table(SETTINGS), partitioned=True)
+def test_the_view_is_over_every_lane() -> None:
+    text = view_ddl("p.d", 3)
+    assert text.startswith("CREATE OR REPLACE VIEW `p.d.gatekeeper_ledger` AS SELECT id, state,")
+    assert [f"`p.d.gatekeeper_ledger_0{lane}`" in text for lane in range(4)] == [True] * 3 + [False]

@@ -1,7 +1,7 @@
 import asyncio
 
 from ops.fleet.autoscale.ticks import ticks
-from tests.support.processes import eventually
+from ops.rig import eventually
 
 
 def event(when: int) -> bytes:

@@ -1,7 +1,7 @@
 import threading
 
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
-from tests.support.processes import wait_until
+from ops.rig import wait_until
 
 
 def test_maintenance_gets_the_lock_when_no_job_runs() -> None:

@@ -1,6 +1,6 @@
 import re
 
-from tests.support.processes import ROOT
+from ops.fleet.config import ROOT
 
 
 def test_every_difference_that_a_test_names_is_documented() -> None:

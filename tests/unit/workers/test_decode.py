@@ -2,9 +2,9 @@ import hashlib
 
 import pytest
 
+from schema import Reason
 from tests.support.deliveries import PUBLISHED_AT, body, delivery, insert, number
-from workers.entry import SHOWN_FAULTS, decode
-from workers.outcome import Reason
+from workers.decode import SHOWN_FAULTS, decode
 
 BODY = body(insert("t", a=number(1)))
 

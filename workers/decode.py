@@ -1,4 +1,4 @@
-"""An entry: one delivered message, decoded and checked again, on its way through a batch."""
+"""A delivered message, decoded and checked again, on its way through a batch."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,20 +8,22 @@ from schema import (
     InvalidJSON,
     InvalidSchema,
     Message,
+    Reason,
+    Rejection,
     Transaction,
     canonical,
     check_body,
+    faults_of_attributes,
     parse_type,
     read_message,
 )
-from workers.delivery import Delivery
-from workers.outcome import Reason, Rejection
+from workers.lanes import Delivery
 
 SHOWN_FAULTS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class DecodedMessage:
     """A message and what it holds: a transaction, or the reason why it holds none."""
 
     delivery: Delivery
@@ -31,43 +33,44 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The id and the body's hash: what the ledger knows a transaction by."""
+        """The id and the body's hash: the ledger's key for a transaction."""
         return self.message.id, self.message.sha256
 
 
 @lru_cache(4_096)  # under load some transactions are of one millisecond
 def _moment(text: str) -> str | None:
-    """Return a time's canonical text; None for what is none, as a foreign publisher's may be."""
+    """Return a time's canonical text; None where the text is no time."""
     try:
         return canonical(text, parse_type("TIMESTAMP"))
     except BadValue:
         return None
 
 
-def decode(delivery: Delivery) -> Entry:
-    """Check a delivery against the rule again: workers trust no publisher."""
+def decode(delivery: Delivery) -> DecodedMessage:
+    """Check a delivery against the rule again: workers trust no publisher. Never fails."""
+    attribute_faults = faults_of_attributes(delivery.attributes)
     message = read_message(
         delivery.data,
-        delivery.attributes,
+        {} if attribute_faults else delivery.attributes,
         delivery.message_id,
         delivery.publish_time,
         delivery.ordering_key,
     )
     received_at = _moment(message.received_at) or delivery.publish_time
-    message = Message(
-        message.data,
-        message.id,
-        message.source,
-        received_at,
-        message.sha256,
-        message.ordering_key,
-    )
+    if received_at != message.received_at:
+        message = message._replace(received_at=received_at)
+    if attribute_faults:
+        return _rejected(delivery, message, "; ".join(attribute_faults[:SHOWN_FAULTS]))
     try:
-        return Entry(delivery, message, check_body(delivery.data), None)
+        return DecodedMessage(delivery, message, check_body(delivery.data), None)
     except InvalidJSON as fault:
         error = str(fault)
     except InvalidSchema as invalid:
         shown = [f"{fault.pointer}: {fault.message}" for fault in invalid.faults[:SHOWN_FAULTS]]
         more = len(invalid.faults) - len(shown)
         error = "; ".join(shown) + (f"; and {more} more" if more else "")
-    return Entry(delivery, message, None, Rejection(Reason.INVALID_SCHEMA, error))
+    return _rejected(delivery, message, error)
+
+
+def _rejected(delivery: Delivery, message: Message, error: str) -> DecodedMessage:
+    return DecodedMessage(delivery, message, None, Rejection(Reason.INVALID_SCHEMA, error))

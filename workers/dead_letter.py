@@ -5,20 +5,13 @@ leaves a redelivery, which the ledger recognises as rejected, and which is publi
 letter may come twice (its `id` tells), it is never missing.
 """
 
-from collections.abc import Iterator
-
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.runtime.retry import policy
-from schema import Rejection
+from schema import MAX_ATTRIBUTE_BYTES, Rejection, lane_name, publish_calls
 from workers.commit import Outcome
 from workers.errors import is_transient_rpc
 
-MAX_ATTRIBUTE_BYTES = 1_024
-"""https://cloud.google.com/pubsub/quotas#resource_limits"""
-MAX_MESSAGES = 1_000
-MAX_BYTES = 8_000_000
-"""Of one call, attributes included; Pub/Sub takes 10 MB."""
 PUBLISH_SECONDS = 10.0
 
 
@@ -29,24 +22,14 @@ def _message(outcome: Outcome, rejection: Rejection) -> PubsubMessage:
     given.setdefault("id", message.id)  # of a foreign publisher's message: Pub/Sub's own id
     return PubsubMessage(
         data=delivery.data,
-        ordering_key=delivery.ordering_key,
+        # Whatever key it came with: a replay goes to the same lane, whose ledger has its row.
+        ordering_key=lane_name(message.lane),
         attributes={**given, "reason": rejection.reason.value, "error": error},
     )
 
 
-def _parts(messages: list[PubsubMessage]) -> Iterator[list[PubsubMessage]]:
-    """Cut messages of one ordering key, which a Publish call may not mix, into calls."""
-    part: list[PubsubMessage] = []
-    size = 0
-    for message in messages:
-        own = PubsubMessage.pb(message).ByteSize()
-        if part and (len(part) == MAX_MESSAGES or size + own > MAX_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(message)
-        size += own
-    if part:
-        yield part
+def _size(message: PubsubMessage) -> int:
+    return int(PubsubMessage.pb(message).ByteSize())
 
 
 class DeadLetters:
@@ -68,7 +51,7 @@ class DeadLetters:
                 message = _message(outcome, outcome.rejection)
                 by_key.setdefault(message.ordering_key, []).append(message)
         for messages in by_key.values():
-            for part in _parts(messages):
+            for part in publish_calls(messages, _size):
                 await self._send(part)
 
     async def _send(self, messages: list[PubsubMessage]) -> None:

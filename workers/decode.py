@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from schema import (
+    LANES,
     BadValue,
     InvalidJSON,
     InvalidSchema,
@@ -46,7 +47,7 @@ def _moment(text: str) -> str | None:
         return None
 
 
-def decode(delivery: Delivery) -> DecodedMessage:
+def decode(delivery: Delivery, lanes: int = LANES) -> DecodedMessage:
     """Check a delivery against the rule again: workers trust no publisher. Never fails."""
     attribute_faults = faults_of_attributes(delivery.attributes)
     message = read_message(
@@ -55,6 +56,7 @@ def decode(delivery: Delivery) -> DecodedMessage:
         delivery.message_id,
         delivery.publish_time,
         delivery.ordering_key,
+        lanes,
     )
     received_at = _moment(message.received_at) or delivery.publish_time
     if received_at != message.received_at:

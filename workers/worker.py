@@ -120,7 +120,7 @@ class Worker:
             lease_until = min(delivery.lease_until for delivery in batch.deliveries)
             return min(lease_until, self._stop_by) - time.monotonic()
 
-        messages = await _decoded(batch.deliveries)
+        messages = await _decoded(batch.deliveries, self._committer.settings.lanes)
         outcomes = await self._hold(
             batch.lane, lambda: self._committer.settle(batch.lane, messages, left), left
         )
@@ -145,10 +145,11 @@ class Worker:
         raise _GivenUp
 
 
-async def _decoded(deliveries: list[Delivery]) -> list[DecodedMessage]:
+async def _decoded(deliveries: list[Delivery], lanes: int) -> list[DecodedMessage]:
     messages: list[DecodedMessage] = []
     for start in range(0, len(deliveries), DECODED_AT_A_TIME):
-        messages += [decode(each) for each in deliveries[start : start + DECODED_AT_A_TIME]]
+        some = deliveries[start : start + DECODED_AT_A_TIME]
+        messages += [decode(delivery, lanes) for delivery in some]
         await asyncio.sleep(0)  # leases and the stream get their turn
     return messages
 

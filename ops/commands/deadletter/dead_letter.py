@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from schema import InvalidJSON, loads, read_message
+from schema import MAX_LANES, InvalidJSON, loads, read_message
 
 # What the workers add to a rejected transaction's own attributes.
 _ADDED = ("reason", "error")
@@ -49,7 +49,12 @@ class DeadLetter:
         attributes = dict(message.attributes)
         since = message.publish_time
         transaction = read_message(
-            message.data, attributes, message.message_id, since.isoformat(), message.ordering_key
+            message.data,
+            attributes,
+            message.message_id,
+            since.isoformat(),
+            message.ordering_key,
+            MAX_LANES,  # a dead letter's ordering key is its lane's name
         )
         return cls(
             id=transaction.id,

@@ -4,9 +4,8 @@ import pytest
 from google.api_core.exceptions import NotFound, ServiceUnavailable
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
-from schema import Reason, Rejection
+from schema import MAX_ATTRIBUTE_BYTES, MAX_CALL_MESSAGES, Reason, Rejection
 from tests.support.deliveries import body, delivery, insert, number
-from workers import dead_letter
 from workers.commit import Outcome
 from workers.dead_letter import DeadLetters
 from workers.decode import decode
@@ -46,7 +45,7 @@ async def test_a_rejected_message_goes_whole_with_its_reason(
 
     ((message,),) = publisher.sent
     assert message.data == b"\xff{"
-    assert message.ordering_key == "k"
+    assert message.ordering_key == "lane-29"  # of the key k
     assert message.attributes["id"] == "x"
     assert message.attributes["source"] == "team"
     assert message.attributes["extra"] == "kept"
@@ -70,7 +69,7 @@ async def test_a_long_error_is_cut_at_a_character_to_what_an_attribute_holds(
     await dead_letters.publish([_rejected(error="x" + "é" * 2_000)])
 
     size = len(publisher.sent[0][0].attributes["error"].encode())
-    assert size == dead_letter.MAX_ATTRIBUTE_BYTES - 1
+    assert size == MAX_ATTRIBUTE_BYTES - 1
 
 
 async def test_what_was_applied_is_not_published(
@@ -83,31 +82,11 @@ async def test_what_was_applied_is_not_published(
     assert publisher.sent == []
 
 
-async def test_many_or_large_ones_are_published_in_parts(
-    dead_letters: DeadLetters, publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
+async def test_many_are_published_in_calls_that_pubsub_takes(
+    dead_letters: DeadLetters, publisher: FakePublisher
 ) -> None:
-    monkeypatch.setattr(dead_letter, "MAX_MESSAGES", 3)
-    monkeypatch.setattr(dead_letter, "MAX_BYTES", 10_000)
-
-    sizes = (100, 100, 100, 100, 9_000, 2_000, 50_000)  # the attributes' bytes come on top
-    await dead_letters.publish([_rejected(b"x" * size) for size in sizes])
-
-    assert [[len(each.data) for each in part] for part in publisher.sent] == [
-        [100, 100, 100],
-        [100, 9_000],
-        [2_000],
-        [50_000],
-    ]
-
-
-async def test_attributes_count_towards_the_size_of_a_call(
-    dead_letters: DeadLetters, publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dead_letter, "MAX_BYTES", 1_500)
-
-    await dead_letters.publish([_rejected(extra="x" * 1_000) for _ in range(2)])
-
-    assert [len(part) for part in publisher.sent] == [1, 1]
+    await dead_letters.publish([_rejected(b"x")] * (MAX_CALL_MESSAGES + 1))
+    assert [len(part) for part in publisher.sent] == [MAX_CALL_MESSAGES, 1]
 
 
 async def test_a_call_holds_messages_of_one_ordering_key_alone(
@@ -116,7 +95,7 @@ async def test_a_call_holds_messages_of_one_ordering_key_alone(
     await dead_letters.publish([_rejected(b"1"), _rejected(b"2", key="other"), _rejected(b"3")])
 
     sent = [[(each.ordering_key, each.data) for each in part] for part in publisher.sent]
-    assert sent == [[("k", b"1"), ("k", b"3")], [("other", b"2")]]
+    assert sent == [[("lane-29", b"1"), ("lane-29", b"3")], [("lane-00", b"2")]]
 
 
 async def test_it_is_tried_again_while_pubsub_is_away(

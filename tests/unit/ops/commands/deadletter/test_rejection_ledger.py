@@ -94,7 +94,7 @@ def test_many_rejections_of_a_lane_are_deleted_in_parts(
 def test_a_conflict_with_a_workers_commit_is_tried_again(
     client: FakeClient, ledger: RejectionLedger
 ) -> None:
-    client.errors = [BadRequest(CONFLICT)]  # type: ignore[no-untyped-call]
+    client.errors = [BadRequest(CONFLICT)]
     ledger.delete_rejected([LaneKey(7, "a1", "0")])
     assert len(client.queries) == 2
     assert client.queries[0] == client.queries[1]
@@ -103,7 +103,7 @@ def test_a_conflict_with_a_workers_commit_is_tried_again(
 def test_a_permanent_error_is_raised_immediately(
     client: FakeClient, ledger: RejectionLedger
 ) -> None:
-    client.errors = [BadRequest("Syntax error")]  # type: ignore[no-untyped-call]
+    client.errors = [BadRequest("Syntax error")]
     with pytest.raises(BadRequest, match="Syntax error"):
         ledger.delete_rejected([LaneKey(7, "a1", "0")])
     assert len(client.queries) == 1

@@ -10,13 +10,14 @@ from typing import Any
 
 from locust import FastHttpUser, constant, task
 
+from ops.fleet.config import FleetConfig
 from ops.rig.transaction_mix import TABLES, WEIGHTS, TransactionMix
 
 
 class Team(FastHttpUser):
     """A backend team that sends one transaction after another, without a pause."""
 
-    host = "http://127.0.0.1:8080"
+    host = f"http://{FleetConfig.read().reachable}"
     wait_time = constant(0)
     mix = TransactionMix()
 

@@ -1,7 +1,7 @@
-"""Looks requirements.txt up in PyPI's advisories: `python -m tests.support.advisories`.
+"""Looks all requirements up in PyPI's advisories: `python -m tests.support.advisories`.
 
-Fails when a pinned version has a known vulnerability that another version mends. Where the
-advisories cannot be reached (a machine with no network but a package mirror), it says so and
+Fails when a pinned version has a known vulnerability that another version fixes. Where the
+advisories cannot be reached (a machine with no network but a package mirror), it prints that and
 passes: what was not looked up is never called clean.
 """
 
@@ -12,23 +12,25 @@ from typing import Any
 
 from ops.fleet.config import ROOT
 
+FILES = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 _SECONDS = 60
 _COMMAND = (
-    *(sys.executable, "-m", "pip_audit", "--requirement", str(ROOT / "requirements.txt")),
-    *("--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json"),
+    *(sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip"),
+    *("--progress-spinner", "off", "--format", "json"),
+    *(word for name in FILES for word in ("--requirement", str(ROOT / name))),
 )
 
 
 def verdict(dependencies: list[dict[str, Any]]) -> tuple[list[str], bool]:
-    """Return what there is to say of pip-audit's report, and whether all is well."""
+    """Return the lines to print of pip-audit's report, and whether all is well."""
     examined = [each for each in dependencies if "skip_reason" not in each]
     lines = []
     well = True
     for each in examined:
         for flaw in each["vulns"]:
-            mended = ", ".join(flaw["fix_versions"])
-            well = well and not mended
-            remedy = f"mended in {mended}" if mended else "no version mends it yet"
+            fixed = ", ".join(flaw["fix_versions"])
+            well = well and not fixed
+            remedy = f"fixed in {fixed}" if fixed else "no version fixes it yet"
             lines.append(f"{each['name']} {each['version']}: {flaw['id']}, {remedy}")
     if not examined:
         lines.append("PyPI's advisories cannot be reached from here: nothing was looked up")

@@ -3,11 +3,13 @@
 import functools
 import os
 import shutil
+import stat
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
@@ -24,6 +26,7 @@ LEAST_FREE_BYTES = 1_000_000_000
 MOST_SKEW_SECONDS = 5.0
 """Beyond this, times in the ledger and in the metrics mislead. A Date header has whole seconds."""
 _GIGABYTE = 1_000_000_000
+_OF_OTHERS = stat.S_IRWXO | stat.S_IWGRP
 
 
 def settings_(settings: Settings, seconds: float) -> str:
@@ -47,6 +50,8 @@ def credentials(settings: Settings, seconds: float) -> str:
     if settings.pubsub_emulator_host and settings.bigquery_emulator_host:
         raise CheckSkipped("emulators need none" if not settings.local else "local mode needs none")
     file = settings.google_application_credentials
+    if file is not None:
+        check_private(file)
     remedy = (
         f"put a readable key of the service account in {file}"
         if file
@@ -117,7 +122,15 @@ def api_keys(settings: Settings, seconds: float) -> str:
         raise CheckFailed(f"{file} does not exist", "gatekeeper apikey create NAME") from None
     except OSError as error:
         raise CheckFailed(f"{file}: {error.strerror}", f"chown {os.getuid()} {file}") from None
-    return f"{file} is readable"
+    check_private(file)
+    return f"{file} is readable by its owner"
+
+
+def check_private(file: Path) -> None:
+    """Raise `CheckFailed` if other users may read a file of secrets, or its group may change it."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & _OF_OTHERS:
+        raise CheckFailed(f"{file} is open to other users (mode {mode:04o})", f"chmod 600 {file}")
 
 
 def clock(settings: Settings, seconds: float) -> str:

@@ -1,6 +1,7 @@
 """`gatekeeper send`."""
 
 import asyncio
+import contextlib
 import os
 import urllib.parse
 from pathlib import Path
@@ -22,13 +23,14 @@ app = command_app()
         "gatekeeper send orders.ndjson",
         "gatekeeper send orders.ndjson --url https://gatekeeper.example.com --key-file ~/.key",
         "gatekeeper send orders.ndjson --ordering-key import --run orders-2026-07",
+        "zcat orders.gz | gatekeeper send - --rejected rejected.ndjson",
         "jq -r .body orders.ndjson.rejected.ndjson > fixed.ndjson     then correct and send it",
     )
 )
 def send(
-    file: Path = Argument(metavar="FILE", help="One transaction a line."),
+    file: Path = Argument(metavar="FILE", help="One transaction a line; - is standard input."),
     *,
-    url: str = Option("http://127.0.0.1:8080", help="The server."),
+    url: str | None = Option(None, help="The server (the socket of supervisord.conf)."),
     key_file: Path | None = Option(
         None, metavar="FILE", help=f"Has the API key (${_KEY_VARIABLE})."
     ),
@@ -56,46 +58,62 @@ def send(
     file and the line number, so accepted lines are not applied twice. If you change the file, all
     its lines count as new; to avoid that, give the same --run NAME every time.
 
+    Standard input, a pipe or a FIFO is read to its end before the first line is sent.
+
     A line that the server rejects goes to a file with its verdict, and the run continues. If the
     server is unreachable or busy, it retries for up to --patience seconds, then stops. Run the same
-    command again to resume. The exit status is 1 if a line was rejected or the run stopped.
+    command again to resume. The exit status is 1 if a line was rejected, if nothing was
+    sent, or if the run stopped.
     """
     from ops.commands.send.line_sender import CannotSend, LineSender, session
     from ops.commands.send.send_report import RejectedLines, SendReport
+    from ops.commands.send.source_file import SourceFile
     from ops.commands.send.transaction_lines import content_name, lines
 
     settings_or_exit()
-    _check_url(url)
-    try:
-        key, name = _api_key(key_file), _run_name(run or content_name(file))
-        size = file.stat().st_size
-    except OSError as error:
-        raise CommandFailed(str(error)) from error
-    report = SendReport(
-        size, RejectedLines(rejected or file.with_name(f"{file.name}.rejected.ndjson"))
-    )
+    server, named = _checked_url(url or _fleet_url()), run and _checked_run(run)
+    with contextlib.ExitStack() as stack:
+        try:
+            source = SourceFile(file, stack)
+            key = _api_key(key_file)
+            kept = stack.enter_context(RejectedLines(rejected or source.rejected_path()))
+            source.check_is_not(kept.file)
+            content = source.read()
+            report = SendReport(os.fstat(content.fileno()).st_size, kept)
+            name = named or content_name(content)
+        except OSError as error:
+            raise CommandFailed(str(error)) from error
 
-    async def send_lines() -> None:
-        with report.shown(), file.open("rb") as opened:
-            async with session(url, key, concurrency) as http:
-                sender = LineSender(
-                    http,
-                    run=name,
-                    ordering_key=ordering_key,
-                    concurrency=concurrency,
-                    patience=patience,
-                    on_verdict=report.on_verdict,
-                    on_retry=report.on_retry,
-                )
-                await sender.send(lines(opened))
+        async def send_lines() -> None:
+            with report.shown():
+                async with session(server, key, concurrency) as http:
+                    sender = LineSender(
+                        http,
+                        run=name,
+                        ordering_key=ordering_key,
+                        concurrency=concurrency,
+                        patience=patience,
+                        on_verdict=report.on_verdict,
+                        on_retry=report.on_retry,
+                    )
+                    await sender.send(lines(content))
 
-    try:
-        asyncio.run(send_lines())
-    except (CannotSend, OSError) as error:
-        raise CommandFailed(f"stopped: {error}; run the same command again to resume") from error
-    finally:
-        report.print_summary()
+        try:
+            asyncio.run(send_lines())
+        except (CannotSend, OSError) as error:
+            again = "run the same command again to resume"
+            raise CommandFailed(f"stopped: {error}; {again}") from error
+        finally:
+            report.print_summary()
+    if not report.accepted + report.rejected:
+        raise CommandFailed(f"nothing was sent: {file} has no transactions")
     return 1 if report.rejected else 0
+
+
+def _fleet_url() -> str:
+    from ops.fleet.config import FleetConfig
+
+    return f"http://{FleetConfig.read().reachable}"
 
 
 def _api_key(file: Path | None) -> str | None:
@@ -105,13 +123,14 @@ def _api_key(file: Path | None) -> str | None:
     return key or None
 
 
-def _run_name(name: str) -> str:
+def _checked_run(name: str) -> str:
     if len(name) > MAX_RUN_CHARACTERS or not name.isprintable() or not name.isascii():
         raise CommandFailed(f"--run takes at most {MAX_RUN_CHARACTERS} printable ASCII characters")
     return name
 
 
-def _check_url(url: str) -> None:
+def _checked_url(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
         raise CommandFailed(f"--url {url!r}: expected http://host:port or https://host")
+    return url

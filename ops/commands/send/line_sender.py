@@ -101,7 +101,7 @@ class LineSender:
                     task = group.create_task(self._deliver(line, self._last_of.get(key)))
                     self._last_of[key] = task
                     task.add_done_callback(functools.partial(self._done, key))
-        except* CannotSend as errors:
+        except* (CannotSend, OSError) as errors:  # OSError: of writing rejected lines
             failed = errors.exceptions[0]
         if failed is not None:
             raise failed

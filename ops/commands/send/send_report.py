@@ -5,13 +5,15 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ops.commands.console import PlainConsole
+from ops.commands.failure import CommandFailed
 from ops.commands.send.line_sender import LineVerdict
+from ops.commands.send.source_file import is_regular
 from ops.commands.send.transaction_lines import TransactionLine
 from ops.runtime.terminal import write_error, write_line
 
@@ -20,27 +22,41 @@ PLAIN_SECONDS = 5.0
 
 
 class RejectedLines:
-    """The file of rejected lines, created at the first of them.
+    """The file of rejected lines: opened before the first line is sent, emptied by the first.
 
     One JSON object a line: `line`, `status`, `message`, `error`, and `body`, the line as it was.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[str] | None = None
+        self._new = not path.exists()
+        try:
+            self.file: IO[str] = path.open("a", buffering=1, encoding="utf-8")
+        except OSError as error:
+            reason = f"rejected lines cannot be written to {path}: {error.strerror}"
+            raise CommandFailed(f"{reason}; --rejected names another file") from error
+        self._regular = is_regular(self.file)
+        self._written = False
+        self.outdated = False
+        """Whether a complete run has rejected nothing: the lines are those of an earlier run."""
 
     def write(self, line: TransactionLine, verdict: LineVerdict) -> None:
-        if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8")
+        if not self._written and self._regular:
+            self.file.truncate(0)
+        self._written = True
         body = None if line.body is None else line.body.decode(errors="backslashreplace")
         record = {"line": line.number, **verdict._asdict(), "body": body}
-        self._file.write(json.dumps(record) + "\n")
+        self.file.write(json.dumps(record) + "\n")
 
-    def close(self, *, complete: bool) -> None:
-        """Close the file; a complete run without rejections removes the file of an older run."""
-        if self._file is not None:
-            self._file.close()
-        elif complete:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file; remove one without lines of this run, if no earlier run needs it."""
+        with contextlib.suppress(OSError):  # already raised by `write`
+            self.file.close()
+        useless = not self._written and (self._new or self.outdated)
+        if useless and self._regular and not self.path.is_symlink():
             self.path.unlink(missing_ok=True)
 
 
@@ -67,14 +83,10 @@ class SendReport:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Show progress during the block, and close the file of rejected lines at its end."""
-        complete = False
-        try:
-            with self._progress:
-                yield
-            complete = True
-        finally:
-            self._rejected_lines.close(complete=complete)
+        """Show progress during the block."""
+        with self._progress:
+            yield
+        self._rejected_lines.outdated = bool(self.accepted) and not self.rejected
 
     def on_verdict(self, line: TransactionLine, verdict: LineVerdict) -> None:
         if verdict.error is None:
@@ -96,7 +108,7 @@ class SendReport:
         now = time.monotonic()
         if self._progress.disable and now - self._printed > PLAIN_SECONDS:
             self._printed = now
-            write_error(f"{text}, {100 * self._end / self._size:.0f} %")
+            write_error(f"{text}, {100 * self._end / (self._size or 1):.0f} %")
 
     def _rate(self) -> float:
         return (self.accepted + self.rejected) / max(time.monotonic() - self._started, 1e-9)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from ops.commands.deadletter.dead_letter import tables
@@ -28,10 +27,11 @@ class TransactionLine:
         return next(iter(tables(self.body or b"")), "")
 
 
-def content_name(file: Path) -> str:
+def content_name(opened: IO[bytes]) -> str:
     """Return the default name of a run: the same content gives the same name."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    name = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]  # any binary file
+    opened.seek(0)
+    return name
 
 
 def idempotency_key(run: str, number: int) -> str:

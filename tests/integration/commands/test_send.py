@@ -1,5 +1,8 @@
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from ops.commands.__main__ import main
+from ops.fleet.config_copy import write_copy
 from ops.rig import free_port
 from tests.support.stream import insert, transaction
 
@@ -236,3 +240,102 @@ async def test_invalid_arguments_are_one_line(
     given = [str(file) if word == "." else word for word in words]
     assert await send(*given) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+PIPES = [
+    'cat "$FILE" | gatekeeper send -',
+    'gatekeeper send - < "$FILE"',
+    'cat "$FILE" | gatekeeper send /dev/stdin',
+    'gatekeeper send /dev/stdin < "$FILE"',
+    'gatekeeper send <(cat "$FILE")',
+    'mkfifo fifo; (cat "$FILE" > fifo &); gatekeeper send fifo',
+]
+
+
+@pytest.mark.parametrize("command", PIPES)
+async def test_what_is_no_file_on_a_disk_is_sent_as_one_is(
+    command: str, gate: FaultyServer, url: str, file: Path, tmp_path: Path
+) -> None:
+    write(file, *numbered(20, tables=3), "not json")
+    here = tmp_path / "here"
+    here.mkdir()
+    environ = {
+        **os.environ,
+        "FILE": str(file),
+        "URL": url,
+        "PATH": str(Path(sys.executable).parent),
+    }
+    environ["PATH"] += os.pathsep + os.environ["PATH"]
+    words = ["bash", "-c", f'{command} --url "$URL"']
+    done = await asyncio.to_thread(
+        subprocess.run, words, cwd=here, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert len(gate.bodies) == 20
+    kept = here / "stdin.rejected.ndjson"
+    assert json.loads(kept.read_text())["body"] == "not json"
+    assert await send(file, "--url", url) == 1
+    assert len(gate.bodies) == 20, "a run is named for its content, wherever that is from"
+
+
+@pytest.mark.parametrize("content", [[], ["", " ", "\r"]])
+async def test_nothing_sent_is_not_success(
+    content: list[str], url: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, *content)
+    earlier = file.with_name("orders.ndjson.rejected.ndjson")
+    earlier.write_text("of another run\n")
+    assert await send(file, "--url", url) == 1
+    assert f"nothing was sent: {file} has no transactions" in capsys.readouterr().err
+    assert earlier.exists()
+
+
+async def test_what_cannot_be_written_is_known_before_the_first_line_is_sent(
+    gate: FaultyServer, url: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, *numbered(3))
+    for kept in (tmp_path / "nowhere" / "r.ndjson", tmp_path, file):
+        assert await send(file, "--url", url, "--rejected", kept) == 1
+        assert "rejected" in capsys.readouterr().err
+    assert gate.requests == 0
+    assert await send(file, "--url", url) == 0
+    assert len(gate.bodies) == 3, "the file itself is as it was"
+
+
+async def test_a_disk_that_becomes_full_stops_the_run_in_one_line(
+    url: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(file, "not json")
+    assert await send(file, "--url", url, "--rejected", "/dev/full") == 1
+    assert "stopped: [Errno 28] No space left on device; run" in capsys.readouterr().err
+
+
+async def test_rejected_lines_of_an_earlier_run_stay_until_there_are_others(
+    gate: FaultyServer, url: str, file: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.ndjson"
+    kept.write_text("of an earlier run\n")
+    write(file, *numbered(3), "not json")
+    gate.trouble[0] = 1_000_000
+    nobody = f"http://127.0.0.1:{free_port()}"
+    assert await send(file, "--url", nobody, "--rejected", kept, "--patience", "0.1") == 1
+    assert kept.read_text() == "of an earlier run\n"
+    gate.trouble.clear()
+    assert await send(file, "--url", url, "--rejected", kept) == 1
+    assert json.loads(kept.read_text())["body"] == "not json"
+
+
+async def test_without_an_address_the_fleets_own_is_used(
+    gate: FaultyServer,
+    url: str,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conf = tmp_path / "supervisord.conf"
+    write_copy(conf, run_folder=tmp_path, address=url.removeprefix("http://").rstrip("/"))
+    monkeypatch.setenv("SUPERVISORD_CONF", str(conf))
+    monkeypatch.chdir("/")
+    write(file, *numbered(3))
+    assert await send(file) == 0
+    assert len(gate.bodies) == 3

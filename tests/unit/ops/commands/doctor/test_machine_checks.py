@@ -24,11 +24,31 @@ def test_a_full_disk_and_missing_keys_are_wrong(tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match="does not exist"):
         machine_checks.api_keys(settings, 1)
     keys.write_text("{}")
+    keys.chmod(0o600)
     assert "is readable" in machine_checks.api_keys(settings, 1)
     with pytest.raises(CheckSkipped):
         machine_checks.api_keys(Settings.parse({}), 1)
     with pytest.raises(CheckFailed, match="GB free"):
         machine_checks.disk(settings, 1, least_free_bytes=10**18)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o604, 0o620, 0o602, 0o601])
+def test_a_keys_file_that_is_open_to_others_is_wrong(tmp_path: Path, mode: int) -> None:
+    keys = tmp_path / "keys"
+    keys.touch()
+    settings = Settings.parse(
+        {
+            "API_KEYS_FILE": str(keys),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(keys),
+            "BIGQUERY_EMULATOR_HOST": "127.0.0.1:1",
+        }
+    )
+    keys.chmod(0o640)
+    machine_checks.check_private(keys)
+    keys.chmod(mode)
+    with pytest.raises(CheckFailed, match=f"open to other users .mode {mode:04o}") as failed:
+        machine_checks.api_keys(settings, 1)
+    assert failed.value.remedy == f"chmod 600 {keys}"
 
 
 def test_spooled_transactions_are_counted_and_refused_ones_are_a_finding(

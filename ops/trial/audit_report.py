@@ -23,6 +23,8 @@ class AuditReport:
     applied: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     unsettled: int = 0
+    adopted: int = 0
+    """Transactions whose outcome only an empty table or column explains that was left behind."""
     findings: list[Defect] = field(default_factory=list)
     examined: tuple[str, ...] = ()
     """What was read: the ledger, the tables, the dead letters."""
@@ -45,6 +47,7 @@ class AuditReport:
             "accepted": self.accepted,
             "applied": self.applied,
             "rejected": dict(sorted(self.rejected.items())),
+            "adopted": self.adopted,
             "unsettled": self.unsettled,
             **{defect: self.count(defect) for defect in DEFECTS},
         }

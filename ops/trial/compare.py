@@ -17,7 +17,7 @@ duplicated
 partial
   - applied, and some but not all of its rows and deletes took effect, or a row has other values;
   - rejected, refused by the server or not in the ledger, and some of its rows exist;
-  - a table or column that only rejected transactions named; a row that nobody sent;
+  - a table or column that only transactions named which the plan rejected; a row that nobody sent;
   - applied, although the warehouse refuses a part of it.
 out_of_order
   - the ledger settled it before a transaction that its stream sent earlier;
@@ -26,6 +26,9 @@ out_of_order
   - applied or rejected as only another order explains: `table_missing`, `column_missing`,
     `type_conflict` and `idempotency_conflict` in place of the model's outcome, or the reverse; a
     column's type is not that of the first transaction that named it.
+
+No defect: an empty table or column that a transaction left behind which BigQuery refused, or whose
+worker died before the commit; and an outcome that this explains (see `expected`).
 
 A duplicated transaction is not checked for partial or out of order effects. A transaction counts
 once in each count.

@@ -37,7 +37,7 @@ def _check_effects(case: Comparison, key: SentKey, names: list[RowName]) -> None
         _check_absent(case, key, names, "rejected")
     else:
         due = [name for name in names if name in present]
-        changed = [each for each in case.existing(due) if found[each][0] != _whole(case, each)]
+        changed = [each for each in case.existing(due) if not _is_whole(case, each)]
         if changed:
             case.find("partial", key, f"{named(changed)} has other values")
         for name in case.existing(names):
@@ -46,9 +46,11 @@ def _check_effects(case: Comparison, key: SentKey, names: list[RowName]) -> None
         _check_missing(case, key, due)
 
 
-def _whole(case: Comparison, name: RowName) -> ModelRow:
-    row = case.expected.present[name]
-    return {column: row.get(column) for column in case.expected.columns[name[0]]}
+def _is_whole(case: Comparison, name: RowName) -> bool:
+    """Return whether a row has its values, and NULL in the columns that it does not name."""
+    due = case.expected.present[name]
+    found = case.evidence.rows[name][0]
+    return all(due.get(column) == value for column, value in found.items())
 
 
 def _check_missing(case: Comparison, key: SentKey, due: list[RowName]) -> None:
@@ -106,19 +108,18 @@ def _matches(delete: Delete, table: str, row: ModelRow) -> bool:
 
 def _check_tables(case: Comparison) -> None:
     expected, types = case.expected, case.evidence.types
-    unexpected = expected.named & types.keys() - expected.columns.keys() - expected.foreign
+    unexpected = expected.named & types.keys() - expected.asked.keys() - expected.foreign
     for table in sorted(unexpected):
         case.report.find("partial", f"table {table}", "only rejected transactions name it")
-    for table in expected.columns:
-        if table in types:
-            _check_columns(case, table)
-        else:
-            case.report.find("lost", f"table {table}", "the table is not there")
+    for table in sorted(expected.columns.keys() - types.keys()):
+        case.report.find("lost", f"table {table}", "the table is not there")
+    for table in sorted(expected.asked.keys() & types.keys()):
+        _check_columns(case, table)
 
 
 def _check_columns(case: Comparison, table: str) -> None:
-    columns, types = case.expected.columns[table], case.evidence.types[table]
-    for column in sorted(types.keys() - columns.keys()):
+    columns, types = case.expected.columns.get(table, {}), case.evidence.types[table]
+    for column in sorted(types.keys() - case.expected.asked[table].keys()):
         if not column.startswith(FOREIGN):
             who = f"column {table}.{column}"
             case.report.find("partial", who, "only rejected transactions name it")

@@ -53,7 +53,11 @@ class Comparison:
         self.ledger = {key: evidence.ledger[key] for key in self.accepted if key in evidence.ledger}
         self.outcomes = outcomes_of(self.ledger)
         self.expected = replay(history, self.outcomes)
-        self.report = AuditReport(accepted=len(self.accepted), examined=("ledger", "tables"))
+        self.report = AuditReport(
+            accepted=len(self.accepted),
+            adopted=self.expected.adopted,
+            examined=("ledger", "tables"),
+        )
         self.inserted: dict[SentKey, list[RowName]] = {}
         for name, key in self.expected.inserted.items():
             self.inserted.setdefault(key, []).append(name)

@@ -81,7 +81,7 @@ class FleetReader:
             async with slots:
                 path = f"{self._settings.dataset_path}.{name}"
                 types[name] = await self._retried(name, readback.types_of, self._client, path)
-                columns = expected.columns.get(name, {})
+                columns = expected.asked.get(name, {})
                 columns = {each: columns[each] for each in sorted(columns.keys() & types[name])}
                 if not columns.keys() >= {"stream", "n"}:
                     return

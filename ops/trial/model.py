@@ -4,16 +4,20 @@ Written from the stated semantics alone: it shares nothing with `workers`.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body
 
-MAX_TABLES = 99
-"""Of one transaction; BigQuery has 100, one of which is the ledger."""
+MAX_TABLES = 98
+"""Of one transaction; BigQuery has 100, two of which are the lane's head and its ledger."""
 
 type ModelRow = dict[str, str | None]
+
+type Columns = Mapping[str, ColumnType]
+"""Columns by lower-case name."""
 
 
 class _Rejected(Exception):
@@ -32,6 +36,11 @@ class Table:
         other = type(self)()
         other.columns, other.rows = dict(self.columns), list(self.rows)
         return other
+
+    def adopt(self, columns: Columns) -> None:
+        """Add the columns that the table does not have."""
+        for name, declared in columns.items():
+            self.columns.setdefault(name, declared)
 
     def counted(self) -> Counter[tuple[str | None, ...]]:
         """Return the rows as a multiset, their values in the order of the sorted column names."""
@@ -101,8 +110,13 @@ class Model:
             self.settle(key, self.decide(id_, data))
         return self.ledger[key]
 
-    def decide(self, id_: str, data: bytes) -> ModelDecision:
-        """Return the outcome of a transaction that is not settled yet; change nothing."""
+    def decide(
+        self, id_: str, data: bytes, left_behind: Mapping[str, Columns] = MappingProxyType({})
+    ) -> ModelDecision:
+        """Return the outcome of a transaction that is not settled yet; change nothing.
+
+        `left_behind` has empty tables and columns that earlier transactions left behind.
+        """
         if id_ in self._ids:
             return ModelDecision("idempotency_conflict", {})
         try:
@@ -113,6 +127,8 @@ class Model:
         if len(names) > MAX_TABLES:
             return ModelDecision("too_large", {})
         tables = {name: self.tables[name].copy() for name in names if name in self.tables}
+        for name in names & left_behind.keys():
+            tables.setdefault(name, Table()).adopt(left_behind[name])
         try:
             for activity in activities:
                 _apply(activity, tables)

@@ -18,11 +18,11 @@ from ops.trial.client_stream import (
     activity,
     body,
 )
+from ops.trial.model import MAX_TABLES
 
 WIDE_COLUMNS = 60
 MANY_ROWS = 120
-TOO_MANY_TABLES = 100
-"""BigQuery allows 100 tables in a transaction, and the ledger is one."""
+TOO_MANY_TABLES = MAX_TABLES + 1
 
 type Kind = Callable[[ClientStream, int], Iterable[Step]]
 """Makes requests, given how many transactions the stream has left."""

@@ -99,6 +99,7 @@ def _print_report(console: PlainConsole, report: AuditReport) -> None:
     table.add_row("applied", f"{report.applied:,}")
     for reason, count in sorted(report.rejected.items()):
         table.add_row(styled(f"rejected: {reason}"), f"{count:,}")
+    table.add_row("settled on what was left behind", f"{report.adopted:,}")
     for name in ("unsettled", *DEFECTS):
         count = report.unsettled if name == "unsettled" else report.count(name)
         style = "bold red" if count else "green"

@@ -47,6 +47,7 @@ class State:
         self.rows: dict[RowName, list[ModelRow]] = {}
         self.letters: dict[SentKey, set[str]] = {}
         self.backlog = 0
+        self.adopted = 0
 
     def sent(
         self,
@@ -81,6 +82,7 @@ class State:
         """Return the counts of defects that are not 0."""
         evidence = Evidence(self.ledger, self.types, self.rows, self.letters, self.backlog)
         verdict = compare(self.history, evidence)
+        self.adopted = verdict.adopted
         found = {defect: verdict.count(defect) for defect in DEFECTS}
         if verdict.unsettled:
             found["unsettled"] = verdict.unsettled
@@ -211,6 +213,59 @@ def test_a_table_or_column_that_only_a_rejected_one_names_is_partial(
     assert state.counts() == {"partial": 1}
 
 
+def refused_by_warehouse(state: State, *activities: dict[str, Any]) -> None:
+    """Send a transaction with a NULL for a required column."""
+    columns = {"stream": "TEXT", "n": "INTEGER", "k": "INTEGER"}
+    state.history.foreign.append(Foreign("strict", columns, ("k",)))
+    state.types["strict"] = dict(TYPES)
+    state.sent(*activities, insert("strict", n=99), reason="warehouse_rejected")
+
+
+def test_an_empty_table_or_column_of_one_that_the_warehouse_refused_is_no_defect(
+    state: State,
+) -> None:
+    refused_by_warehouse(state, insert("t", n=7, extra="x"), insert("left", n=8))
+    state.types["t"]["extra"] = "STRING"
+    state.types["left"] = {"stream": "STRING", "n": "INT64"}
+    assert state.counts() == {}
+    assert not state.adopted
+    state.row("left", 8)
+    assert state.counts() == {"partial": 1}
+
+
+@pytest.mark.parametrize("maker_first", [True, False])
+def test_a_delete_on_an_empty_table_that_was_left_behind_is_applied(
+    state: State, *, maker_first: bool
+) -> None:
+    steps: list[Callable[[], object]] = [
+        lambda: refused_by_warehouse(state, insert("left", n=8)),
+        lambda: state.sent(insert("t", n=9), delete("left", n=8)),
+    ]
+    for step in steps if maker_first else steps[::-1]:
+        step()
+    state.row("t", 9)
+    state.types["left"] = {"stream": "STRING", "n": "INT64"}
+    assert state.counts() == {}
+    assert state.adopted == 1
+
+
+def test_another_type_than_that_of_a_column_left_behind_is_a_conflict(state: State) -> None:
+    refused_by_warehouse(state, insert("left", n=8, k="text"))
+    state.sent(insert("left", n=9, k=1), reason="type_conflict")
+    state.types["left"] = {"stream": "STRING", "n": "INT64", "k": "STRING"}
+    assert state.counts() == {}
+    assert state.adopted == 1
+
+
+def test_a_delete_on_a_table_that_nothing_can_have_left_behind_is_out_of_order(
+    state: State,
+) -> None:
+    state.sent(insert("left", n=8), delete("ghost", k=1), reason="table_missing")
+    state.sent(insert("t", n=9), delete("left", n=8))
+    state.row("t", 9)
+    assert state.counts() == {"out_of_order": 1}
+
+
 def test_a_row_that_nobody_sent_is_partial(state: State) -> None:
     state.row("t", 99, 9)
     assert state.counts() == {"partial": 1}
@@ -271,10 +326,7 @@ def test_a_column_or_table_of_someone_else_is_no_defect(state: State) -> None:
 
 
 def test_a_null_in_a_required_column_must_be_rejected_by_the_warehouse(state: State) -> None:
-    columns = {"stream": "TEXT", "n": "INTEGER", "k": "INTEGER"}
-    state.history.foreign.append(Foreign("strict", columns, ("k",)))
-    state.types["strict"] = dict(TYPES)
-    state.sent(insert("strict", n=10), reason="warehouse_rejected")
+    refused_by_warehouse(state)
     assert state.counts() == {}
     state.sent(insert("strict", n=11))
     assert state.counts() == {"partial": 1}
@@ -288,6 +340,7 @@ def test_a_list_of_ids_finds_lost_and_duplicated_ones() -> None:
         "accepted": 4,
         "applied": 3,
         "rejected": {},
+        "adopted": 0,
         "unsettled": 0,
         "lost": 1,
         "duplicated": 2,

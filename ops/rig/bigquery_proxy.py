@@ -46,13 +46,18 @@ class BigQueryProxy(FaultProxy):
 
     `internal` and `unavailable` hit a new job before or after the service has accepted it: after
     such an answer a client must ask for the job,
-    https://cloud.google.com/bigquery/docs/error-messages.
+    https://cloud.google.com/bigquery/docs/error-messages. `late` holds a transaction's job for
+    `late_seconds`, then forwards it, whether its client still waits or not.
     """
 
-    FAULTS = ("delay", "refuse", "reset", *_STATUSES, "conflict", "lose_commit")
+    FAULTS = ("delay", "refuse", "reset", *_STATUSES, "conflict", "lose_commit", "late")
 
-    def __init__(self, listen: str, upstream: str) -> None:
+    def __init__(
+        self, listen: str, upstream: str, late_seconds: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
         super().__init__(listen, upstream)
+        self._late_seconds = late_seconds
+        self._late_workers: asyncio.Queue[str] = asyncio.Queue()
         self._cancelled = CancelledJobs()
         self._abandoned: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -68,7 +73,8 @@ class BigQueryProxy(FaultProxy):
         server = web.Server(
             self._handle, request_factory=_request, auto_decompress=False, access_log=None
         )
-        self._runner = web.ServerRunner(server, handle_signals=False)
+        # Late jobs need not be waited for.
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.5)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         await self.front.open(self._runner.addresses[0][1])
@@ -110,7 +116,23 @@ class BigQueryProxy(FaultProxy):
             return answer
         if new_job and self._hit("lose_commit"):
             await self._lose(request)
+        if new_job and self._active["late"]:
+            await self._hold(request)
         return await self._forward(request, pause)
+
+    async def next_late_worker(self) -> str:
+        """Wait for the next job that `late` holds; return the `worker` in its labels."""
+        while not self._late_workers.empty():
+            self._late_workers.get_nowait()
+        return await self._late_workers.get()
+
+    async def _hold(self, request: web.BaseRequest) -> None:
+        job = answers.transaction(answers.plain(await request.read(), request.headers))
+        if job is None or not self._hit("late"):
+            return
+        labels = job["configuration"].get("labels", {})
+        self._late_workers.put_nowait(labels.get("worker", ""))
+        await asyncio.sleep(self._random.uniform(*self._late_seconds))
 
     async def _conflict(self, request: web.BaseRequest) -> web.Response | None:
         """Answer a new job as cancelled when `conflict` hits it, or hit that job id before."""

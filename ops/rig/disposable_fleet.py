@@ -34,7 +34,8 @@ class DisposableFleet(LocalServices):
     """`with DisposableFleet(folder) as fleet:` runs it; every command runs as an operator runs it.
 
     `launchers` has the words between the entry point and a program's module, `variables` settings
-    for one program alone. Settings given as "" have their defaults. Nothing outlives the block.
+    for one program alone, `processes` the number of its processes. Settings given as "" have their
+    defaults. Nothing outlives the block.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class DisposableFleet(LocalServices):
         *,
         launchers: Mapping[str, Sequence[str]] | None = None,
         variables: Mapping[str, Mapping[str, str]] | None = None,
+        processes: Mapping[str, int] | None = None,
         source: Path = ROOT / "supervisord.conf",
         **settings: str,
     ) -> None:
@@ -56,6 +58,7 @@ class DisposableFleet(LocalServices):
             address=self.address,
             launchers=launchers,
             environment=variables,
+            processes=processes,
             source=source,
         )
         self.supervisord = Supervisord(self.run / "s.sock")
@@ -158,13 +161,19 @@ class DisposableFleet(LocalServices):
     def supervisord_pid(self) -> int:
         return int(FleetConfig.read(self.conf).pid_file.read_text())
 
-    def processes(self) -> list[int]:
-        """Return the ids of supervisord's children, also of a supervisord that was killed."""
+    def processes(self, *groups: str) -> list[int]:
+        """Return the ids of supervisord's children: all, or those of some groups.
+
+        Those of a supervisord that was killed, too.
+        """
         url = f"unix://{self.run}/s.sock"
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("SUPERVISOR_SERVER_URL") == url:
+                environ = process.environ()
+                if environ.get("SUPERVISOR_SERVER_URL") != url:
+                    continue
+                if not groups or environ.get("SUPERVISOR_GROUP_NAME") in groups:
                     found.append(process.pid)
         return found
 

@@ -1,7 +1,7 @@
 """A proxy in front of Pub/Sub that injects the faults of a network and of the service.
 
-Calls pass as raw bytes. Only deliveries while `duplicate` or `reorder` is active are decoded, and
-requests that contain the ack id of a duplicate.
+Calls pass as raw bytes. Deliveries and acks are decoded to follow what subscribers hold. Deliveries
+are changed only while a fault is active, requests only if they contain the ack id of a copy.
 """
 
 import asyncio
@@ -13,18 +13,20 @@ import grpc
 
 from ops.rig import redeliveries
 from ops.rig.fault_proxy import FaultProxy
+from ops.rig.held_messages import HeldMessages, OpenStream
 
 DELAY_SECONDS = 0.4
 """The longest pause of one call or one response; a unary call has a deadline of some seconds."""
 HOLD_SECONDS = 0.2
 """The longest time that reordered messages are held back, a small part of any lease."""
 
+_ACKNOWLEDGE: Final = "/google.pubsub.v1.Subscriber/Acknowledge"
 _STREAMS: Final = frozenset({"/google.pubsub.v1.Subscriber/StreamingPull"})
 # Calls whose unknown outcome makes a difference to the client.
 _ANSWERS_WORTH_LOSING: Final = frozenset(
     {
         "/google.pubsub.v1.Publisher/Publish",
-        "/google.pubsub.v1.Subscriber/Acknowledge",
+        _ACKNOWLEDGE,
         "/google.pubsub.v1.Subscriber/ModifyAckDeadline",
     }
 )
@@ -55,12 +57,20 @@ _CHANNEL_OPTIONS: Final = [
 
 
 class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """The fault proxy in front of Pub/Sub; `duplicate` and `reorder` hit responses."""
+    """The fault proxy in front of Pub/Sub; the last three faults hit responses.
 
-    FAULTS = ("delay", "refuse", "reset", *_STATUSES, "lose_answer", "duplicate", "reorder")
+    `deliver_to_two` delivers messages to two subscribers at the same instant: proxies with the same
+    `held` find the other one on another machine.
+    """
 
-    def __init__(self, listen: str, upstream: str) -> None:
+    FAULTS = (
+        *("delay", "refuse", "reset", *_STATUSES, "lose_answer"),
+        *("duplicate", "reorder", "deliver_to_two"),
+    )
+
+    def __init__(self, listen: str, upstream: str, held: HeldMessages | None = None) -> None:
         super().__init__(listen, upstream)
+        self._held = held or HeldMessages()
         self._open: set[asyncio.Future[tuple[grpc.StatusCode, str]]] = set()
         self._channel: Any = None
         self._server: Any = None
@@ -82,6 +92,8 @@ class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # 
 
     def _begin(self, fault: str) -> None:
         """End the open streams with the status of the fault."""
+        if fault == "deliver_to_two":
+            self._held.begin()
         for ended in self._open if fault in _STATUSES else ():
             if not ended.done():
                 ended.set_result(_STATUSES[fault])
@@ -108,7 +120,12 @@ class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # 
     async def _unary(self, method: str, request: bytes, context: Any) -> bytes:
         if status := self._status():
             await context.abort(*status)
-        request = redeliveries.without_copies(method, request)
+        known = redeliveries.without_copies(method, request)
+        if known is None:
+            return b""
+        request = known
+        if method == _ACKNOWLEDGE:
+            self._held.acked(redeliveries.acked_ids(request))
         if pause := self._delay(DELAY_SECONDS) / 2:
             await asyncio.sleep(pause)
         call = self._channel.unary_unary(method)(
@@ -168,14 +185,20 @@ class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # 
                     await context.write(response)
 
         async with asyncio.TaskGroup() as held_back:
-            async for response in call:
-                if pause := self._delay(DELAY_SECONDS):
-                    await asyncio.sleep(pause)
-                now, later = self._changed(response)
-                await write(now)
-                if later is not None:
-                    hold = self._random.uniform(0, HOLD_SECONDS)
-                    held_back.create_task(write([later], hold))
+            stream = OpenStream(self, lambda copy: held_back.create_task(write([copy])))
+            with self._held.open(stream):
+                async for response in call:
+                    messages = redeliveries.received_messages(response)
+                    self._held.delivered(messages)
+                    if self._active["deliver_to_two"]:
+                        self.hits["deliver_to_two"] += self._held.copy(stream, messages)
+                    if pause := self._delay(DELAY_SECONDS):
+                        await asyncio.sleep(pause)
+                    now, later = self._changed(response)
+                    await write(now)
+                    if later is not None:
+                        hold = self._random.uniform(0, HOLD_SECONDS)
+                        held_back.create_task(write([later], hold))
 
     def _changed(self, response: bytes) -> tuple[list[bytes], bytes | None]:
         """Return what is sent in place of this response: now, and a little later."""
@@ -194,7 +217,7 @@ async def _forward_requests(method: str, requests: Any, call: Any) -> None:
     """Forward the requests until the client has sent its last one."""
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
         async for request in requests:  # the reader of the responses gets the reason
-            await call.write(redeliveries.without_copies(method, request))
+            await call.write(redeliveries.without_copies(method, request) or request)
         await call.done_writing()
 
 

@@ -6,15 +6,17 @@ redelivery of one delivers all later ones of its key again. Between keys there i
 
 import random
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 from google.pubsub_v1 import types
 
 _RESPONSE = types.StreamingPullResponse.pb()
+_MODIFY: Final = "/google.pubsub.v1.Subscriber/ModifyAckDeadline"
 # The requests with ack ids, and the fields that have them.
 _ACK_IDS: Final = {
     "/google.pubsub.v1.Subscriber/Acknowledge": (types.AcknowledgeRequest.pb(), ("ack_ids",)),
-    "/google.pubsub.v1.Subscriber/ModifyAckDeadline": (
+    _MODIFY: (
         types.ModifyAckDeadlineRequest.pb(),
         ("ack_ids",),
     ),
@@ -24,7 +26,8 @@ _ACK_IDS: Final = {
     ),
 }
 _COPY: Final = "again!"
-_COPY_BYTES: Final = _COPY.encode()
+_ELSEWHERE: Final = "other!"
+_PREFIXES: Final = (_COPY.encode(), _ELSEWHERE.encode())
 
 
 def copied(response: bytes) -> bytes:
@@ -39,16 +42,45 @@ def copied(response: bytes) -> bytes:
     return bytes(again.SerializeToString())
 
 
-def without_copies(method: str, request: bytes) -> bytes:
-    """Return a request with the ack ids of the originals in place of those of copies."""
-    if _COPY_BYTES not in request or method not in _ACK_IDS:
+def copied_elsewhere(messages: Iterable[Any]) -> bytes:
+    """Return received messages as a StreamingPullResponse for another subscriber."""
+    response = _RESPONSE()
+    response.received_messages.extend(messages)
+    for message in response.received_messages:
+        message.ack_id = _ELSEWHERE + message.ack_id
+    return bytes(response.SerializeToString())
+
+
+def without_copies(method: str, request: bytes) -> bytes | None:
+    """Return a request with the ack ids of the originals in place of those of copies.
+
+    The lease of a copy for another subscriber is not Pub/Sub's: a change of it is left out. None if
+    nothing else is in the request.
+    """
+    if method not in _ACK_IDS or not any(prefix in request for prefix in _PREFIXES):
         return request
     kind, names = _ACK_IDS[method]
     message = kind.FromString(request)
     for name in names:
         ack_ids = getattr(message, name)
-        ack_ids[:] = [ack_id.removeprefix(_COPY) for ack_id in ack_ids]
+        ack_ids[:] = [
+            ack_id.removeprefix(_COPY).removeprefix(_ELSEWHERE)
+            for ack_id in ack_ids
+            if method != _MODIFY or not ack_id.startswith(_ELSEWHERE)
+        ]
+    if method == _MODIFY and not message.ack_ids:
+        return None
     return bytes(message.SerializeToString())
+
+
+def received_messages(response: bytes) -> list[Any]:
+    """Return the messages of a StreamingPullResponse, each with its ack id."""
+    return list(_RESPONSE.FromString(response).received_messages)
+
+
+def acked_ids(request: bytes) -> list[str]:
+    """Return the ack ids of an AcknowledgeRequest."""
+    return list(types.AcknowledgeRequest.pb().FromString(request).ack_ids)
 
 
 def reordered(response: bytes, chance: random.Random) -> tuple[bytes, bytes | None]:

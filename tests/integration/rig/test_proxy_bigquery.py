@@ -4,7 +4,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from ops.rig import Service, free_port
+from ops.rig import Service, eventually, free_port
 from ops.rig.bigquery_proxy import BigQueryProxy
 from workers.errors import Failure, classify
 
@@ -225,6 +225,36 @@ async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: Scene) -> 
         await scene.insert(value, lost)
     assert await scene.count(value) == int(lost.rpartition("-")[2]) + 1
     assert scene.proxy.hits["lose_commit"] >= 1
+
+
+async def test_a_late_job_runs_although_its_client_is_gone(upstream: str) -> None:
+    address, value = f"127.0.0.1:{free_port()}", uuid.uuid4().hex
+    proxy = BigQueryProxy(address, upstream, (1.0, 1.0))
+    await proxy.start()
+    with connect(address) as client, connect(upstream) as direct:
+        scene = Scene(proxy, client, direct)
+        text = f"BEGIN TRANSACTION; INSERT INTO `{TABLE}` (n) VALUES (@n); COMMIT TRANSACTION;"
+        config = bigquery.QueryJobConfig(
+            query_parameters=[bigquery.ScalarQueryParameter("n", "STRING", value)],
+            labels={"worker": "worker_07"},
+        )
+        waiting = asyncio.create_task(proxy.next_late_worker())
+        sent = 0
+        async with scene.fault("late"):
+            while not waiting.done():
+                sent += 1
+                with suppress(requests.exceptions.Timeout):
+                    await asyncio.to_thread(
+                        client.query, text, config, retry=ONCE, job_retry=None, timeout=0.5
+                    )
+        assert await waiting == "worker_07"
+        assert await scene.count(value) < sent
+
+        async def all_there() -> bool:
+            return await scene.count(value) == sent
+
+        await eventually(all_there)
+    await proxy.stop()
 
 
 def _passed(scene: Scene, value: str, job_id: str) -> int:

@@ -211,6 +211,39 @@ def _ids(messages: list[types.ReceivedMessage]) -> set[str]:
     return {m.message.message_id for m in messages}
 
 
+async def test_a_message_is_delivered_to_two_machines_in_the_order_of_its_key(
+    upstream: str, scene: Scene
+) -> None:
+    held = scene.proxy._held
+    second = PubSubProxy(f"127.0.0.1:{free_port()}", upstream, held)
+    await second.start()
+    other = Client("{}:{}".format(*second.front.address))
+    async with scene.client.stream(scene.subscription) as near:
+        await scene.client.publish(scene.topic, ["0", "1"], key="k")
+        await near.receive(2)
+        async with other.stream(scene.subscription) as far:
+            await eventually(lambda: len(held._streams) == 2)
+            async with scene.fault("deliver_to_two"):
+                await scene.client.publish(scene.topic, ["2", "3"], key="k")
+                assert texts(await near.receive(4)) == list("0123")
+                copies = await far.receive(4)
+                assert texts(copies) == list("0123")  # also what was delivered before the fault
+            await scene.client.publish(scene.topic, ["4"], key="k")
+            await near.receive(5)
+            assert len(far.received) == 4
+            await other.modify(scene.subscription, copies, 0)  # their leases are not Pub/Sub's
+            await other.ack(scene.subscription, copies)
+            await scene.client.ack(scene.subscription, near.received[4:])
+    assert scene.proxy.hits["deliver_to_two"] == 4
+
+    async def settled() -> bool:
+        return await scene.direct.pull_now(scene.subscription) == []
+
+    await eventually(settled)
+    await other.channel.close()
+    await second.stop()
+
+
 async def test_only_messages_without_a_common_key_are_reordered(scene: Scene) -> None:
     plain = [types.PubsubMessage(data=f"- {n}".encode()) for n in range(300)]
     await scene.direct.publish_messages(scene.topic, plain)

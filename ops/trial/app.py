@@ -19,11 +19,13 @@ from ops.runtime.terminal import write_error, write_line
 
 if TYPE_CHECKING:
     from ops.trial.audit_report import AuditReport
-    from ops.trial.fault_kinds import Fault
+    from ops.trial.fault_target import Fault
     from ops.trial.trial import TrialPlan, TrialResult
 
 CANNOT_AUDIT = 2
 """Exit status when the audit could not be made; 1 is a defect that it found."""
+STRICT_LOCATION = "europe-west6"
+"""With --strict: a region in which BigQuery finds jobs with their location only."""
 
 Format = Annotated[Literal["table", "json"], Option("--format", help="How to print.")]
 
@@ -37,6 +39,7 @@ app = command_app()
         "gatekeeper audit --journal journal.jsonl --format json",
         "gatekeeper audit run --transactions 2000 --faults 40 --seed 1",
         "gatekeeper audit run --faults 10 --kinds kill_worker,bigquery_lose_commit",
+        "gatekeeper audit run --machines 3 --strict --transactions 2000 --faults 20",
     ),
 )
 def audit(
@@ -101,8 +104,14 @@ def run(
     faults: int = Option(40, min=0, metavar="M", help="How many to inject."),
     seed: int = Option(1, min=0, metavar="S", help="Determines everything random."),
     kinds: str | None = Option(None, metavar="A,B", help="Only these faults; `help` lists them."),
+    machines: int = Option(
+        1, min=1, max=9, metavar="N", help="Supervisords on one Pub/Sub and one BigQuery."
+    ),
     folder: Path | None = Option(None, metavar="DIR", help="Where the fleet keeps its files."),
     keep: bool = Option(False, "--keep", help="Keep the folder: logs, journal and state."),
+    strict: bool = Option(
+        False, "--strict", help="Have BigQuery's documented quotas, latency, conflicts, locations."
+    ),
     output: Format = "table",
 ) -> int:
     """Run a trial: a new fleet, load, faults, then the check."""
@@ -114,7 +123,14 @@ def run(
     if kinds == "help":
         write_line("\n".join(KINDS), keep="\n")
         return 0
-    plan = TrialPlan(transactions, faults, seed, _chosen(kinds, KINDS))
+    plan = TrialPlan(
+        transactions,
+        faults,
+        seed,
+        _chosen(kinds, KINDS),
+        machines=machines,
+        strict=("--location", STRICT_LOCATION, "--seed", str(seed)) if strict else None,
+    )
     with _trial_folder(folder, keep=keep) as where, _reported():
         try:
             result = asyncio.run(_try(plan, where))

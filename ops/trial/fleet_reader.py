@@ -19,13 +19,14 @@ from ops.trial.comparison import Evidence, LedgerRow, outcomes_of
 from ops.trial.expected import Expected, RowName, replay
 from ops.trial.journal import History, SentKey
 from ops.trial.model import ModelRow
-from schema import LEDGER_TABLE
+from schema import LEDGER_TABLE, lane_of_id, ledger_table
 
 IDS_A_QUERY: Final = 10_000
 PARALLEL_TABLES: Final = 4
 POLL_SECONDS: Final = 1.0
 POLL_SHARE: Final = 10
 """The pause after a poll is this multiple of the poll's duration, to leave the fleet its time."""
+LONGEST_PAUSE_SECONDS: Final = 10.0
 JOB_SECONDS: Final = 300.0
 MANY_LETTERS: Final = 1_000_000
 _QUIET_SECONDS = 5.0
@@ -51,17 +52,28 @@ class FleetReader:
     async def settled(self, ids: Iterable[str]) -> dict[SentKey, list[LedgerRow]]:
         """Return the ledger's rows of some ids, in the order of settling."""
         found: dict[SentKey, list[LedgerRow]] = {}
-        sql = (
-            "SELECT id, sha256, state, reason, settled_at "  # noqa: S608  # the name is a constant
-            f"FROM `{self._settings.dataset_path}.{LEDGER_TABLE}` "
-            "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids)) ORDER BY settled_at"
-        )
         for some in itertools.batched(dict.fromkeys(ids), IDS_A_QUERY, strict=False):
             parameter = bigquery.ScalarQueryParameter("ids", "STRING", json.dumps(some))
+            sql = self._ledger_query(some)
             for row in await self._retried("the ledger", self._query, sql, [parameter]):
                 settled = LedgerRow(row["state"], row["reason"], row["settled_at"].isoformat())
                 found.setdefault((row["id"], row["sha256"]), []).append(settled)
         return found
+
+    def _ledger_query(self, ids: Iterable[str]) -> str:
+        """Return SQL that reads the lanes of these ids, or all for an id that names no lane."""
+        lanes = {lane_of_id(id_, self._settings.lanes) for id_ in ids}
+        known = sorted(lane for lane in lanes if lane is not None)
+        tables = [LEDGER_TABLE] if None in lanes else map(ledger_table, known)
+        return (
+            " UNION ALL ".join(
+                "SELECT id, sha256, state, reason, settled_at "  # noqa: S608  # our own names
+                f"FROM `{self._settings.dataset_path}.{table}` "
+                "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids))"
+                for table in tables
+            )
+            + " ORDER BY settled_at"
+        )
 
     async def backlog(self) -> int:
         """Return how many messages of the subscription are not acknowledged."""
@@ -167,7 +179,8 @@ async def wait_until_settled(
         elif time.monotonic() - changed > patience:
             return
         if len(there) < IDS_A_QUERY:
-            await asyncio.sleep(max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - started)))
+            pause = POLL_SHARE * (time.monotonic() - started)
+            await asyncio.sleep(min(max(POLL_SECONDS, pause), LONGEST_PAUSE_SECONDS))
 
 
 async def gather(

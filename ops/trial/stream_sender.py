@@ -1,10 +1,12 @@
 """Sends the streams over HTTP as a client must: in order, each request until it is answered."""
 
 import asyncio
+import itertools
 import json
 import time
+import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Self
 
@@ -43,22 +45,30 @@ class LoadCounts:
 
 
 class StreamSender:
-    """The clients of one server address; `keys` are the API keys of the sources."""
+    """The clients of some servers; `keys` are the API keys of the sources.
+
+    A stream sends to one address alone. A machine that cannot reach Pub/Sub has accepted
+    transactions in its spool, and another one does not wait for them.
+    """
 
     def __init__(
-        self, address: str, keys: Mapping[str, str], journal: Journal, counts: LoadCounts
+        self,
+        addresses: Sequence[str],
+        keys: Mapping[str, str],
+        journal: Journal,
+        counts: LoadCounts,
     ) -> None:
-        self._address = address
+        self._addresses = addresses
         self._keys = keys
         self._journal = journal
         self._counts = counts
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
-        for source, key in self._keys.items():
-            self._sessions[source] = aiohttp.ClientSession(
-                f"http://{self._address}",
-                headers={"Authorization": f"Bearer {key}"},
+        for address, source in itertools.product(self._addresses, self._keys):
+            self._sessions[address, source] = aiohttp.ClientSession(
+                f"http://{address}",
+                headers={"Authorization": f"Bearer {self._keys[source]}"},
                 timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
                 connector=aiohttp.TCPConnector(limit=0),
             )
@@ -123,7 +133,8 @@ class StreamSender:
         if step.batch:
             headers["Content-Type"] = "application/x-ndjson"
             path += "/batch"
-        session = self._sessions[step.source]
+        address = self._addresses[zlib.crc32(step.stream.encode()) % len(self._addresses)]
+        session = self._sessions[address, step.source]
         async with session.post(path, data=b"\n".join(step.bodies), headers=headers) as answer:
             text = await answer.read()
         if answer.status not in {ACCEPTED, _INVALID}:

@@ -1,28 +1,27 @@
-"""A trial: a disposable fleet, a load, faults during the load, and the audit of the result."""
+"""A trial: disposable machines, a load, faults during the load, and the audit of the result."""
 
 import asyncio
 import contextlib
 import functools
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ops.fleet.ports import free_ports
-from ops.rig.bigquery_proxy import BigQueryProxy
-from ops.rig.disposable_fleet import DisposableFleet
-from ops.rig.pubsub_proxy import PubSubProxy
+from ops.rig import Service, free_port
 from ops.runtime.api_keys import mint
 from ops.trial import journal as journals
-from ops.trial import load_plan
+from ops.trial import load_plan, machines
 from ops.trial.audit_report import AuditReport
 from ops.trial.client_stream import SOURCES, STRICT
 from ops.trial.compare import compare
-from ops.trial.fault_kinds import CLOCKED, KINDS, FaultTarget, NothingHit
+from ops.trial.fault_kinds import CLOCKED, KINDS, ON_SERVICES
 from ops.trial.fault_schedule import FaultSchedule, PlannedFault, schedule
+from ops.trial.fault_target import FaultTarget, NothingHit
 from ops.trial.fleet_reader import FleetReader, gather, wait_until_settled
 from ops.trial.journal import Journal
 from ops.trial.stream_sender import LoadCounts, StreamSender
@@ -50,9 +49,13 @@ class TrialPlan(NamedTuple):
     seed: int
     kinds: Sequence[str] = tuple(KINDS)
     launchers: Mapping[str, Sequence[str]] = {}
+    machines: int = 1
     settle_seconds: float = SETTLE_SECONDS
     batch_max_messages: int | None = None
     """None: small enough for some dozens of batches."""
+    strict: Sequence[str] | None = None
+    """The options of the strict BigQuery between the workers and the embedded one; None: without.
+    See `ops.rig.strict_bigquery.__main__`."""
 
     @property
     def batch(self) -> int:
@@ -90,6 +93,8 @@ class TrialResult:
     rows: int = 0
     load_seconds: float = 0.0
     settle_seconds: float = 0.0
+    strict: dict[str, Any] = field(default_factory=dict)
+    """The report of the strict BigQuery, where the trial has one."""
 
     @property
     def clean(self) -> bool:
@@ -108,30 +113,23 @@ class Trial:
         self._result = TrialResult(plan)
         self._started = 0.0
         self._keys: dict[str, str] = {}
-        self._clocks = {program: folder / f"{program}.clock" for program in CLOCKED}
         self._journal_file = folder / "journal.jsonl"
-        pubsub, bigquery = (f"127.0.0.1:{port}" for port in free_ports(2))
-        proxies = {"PUBSUB_EMULATOR_HOST": pubsub, "BIGQUERY_EMULATOR_HOST": bigquery}
-        self.fleet = DisposableFleet(
+        self._strict = "" if plan.strict is None else f"127.0.0.1:{free_port()}"
+        self.machines = machines.build(
             folder,
-            launchers={
-                program: [*self._clock_launcher(program), *plan.launchers.get(program, ())]
-                for program in {*CLOCKED, *plan.launchers}
+            machines.MachinePlan(
+                plan.machines,
+                plan.launchers,
+                [program for program in CLOCKED if f"clock_{program}" in plan.kinds],
+                self._strict,
+            ),
+            {
+                "API_KEYS_FILE": str(self._mint_keys(folder / "keys")),
+                "BATCH_MAX_MESSAGES": str(plan.batch),
+                "LEASE_SECONDS": str(plan.lease_seconds),
             },
-            variables={"server": proxies, "worker": proxies},
-            API_KEYS_FILE=str(self._mint_keys(folder / "keys")),
-            BATCH_MAX_MESSAGES=str(plan.batch),
-            LEASE_SECONDS=str(plan.lease_seconds),
         )
-        settings = self.fleet.settings
-        self._pubsub = PubSubProxy(pubsub, settings.pubsub_emulator_host or "")
-        self._bigquery = BigQueryProxy(bigquery, settings.bigquery_emulator_host or "")
-
-    def _clock_launcher(self, program: str) -> list[str]:
-        """Return the launcher that moves a program's clock, if the plan has that fault."""
-        if f"clock_{program}" not in self._plan.kinds:
-            return []
-        return ["ops.rig.clock", str(self._clocks[program])]
+        self._settings = self.machines[0].fleet.settings
 
     def _mint_keys(self, file: Path) -> Path:
         """Write the servers' API keys; keep those of the clients."""
@@ -142,44 +140,58 @@ class Trial:
         return file
 
     async def run(self) -> TrialResult:
-        """Start the fleet, send the load, inject the faults, wait, compare; end everything."""
+        """Start the machines, send the load, inject the faults, wait, compare; end everything."""
         async with contextlib.AsyncExitStack() as stack:
-            for proxy in (self._pubsub, self._bigquery):
-                await proxy.start()
-                stack.push_async_callback(proxy.stop)
+            if self._strict:
+                strict = stack.enter_context(self._strict_service())
+                strict.wait_for_port(self._strict)
+            for machine in self.machines:
+                for proxy in (machine.pubsub, machine.bigquery):
+                    await proxy.start()
+                    stack.push_async_callback(proxy.stop)
             stack.callback(self._end)  # before the proxies, so that nobody calls them any more
-            self._on_progress("starting the fleet", 0, 0)
-            await asyncio.to_thread(self.fleet.up)
-            reader = stack.enter_context(contextlib.closing(FleetReader(self.fleet.settings)))
+            for machine in self.machines:
+                self._on_progress(f"starting {machine.name}", 0, 0)
+                await asyncio.to_thread(machine.fleet.up)
+            reader = stack.enter_context(contextlib.closing(FleetReader(self._settings)))
             with Journal(self._journal_file) as journal:
                 await self._send(reader, journal)
             await self._audit(reader)
+            if self._strict:
+                self._result.strict = await asyncio.to_thread(self._strict_report)
         return self._result
 
+    def _strict_service(self) -> Service:
+        upstream = self._settings.bigquery_emulator_host or ""
+        words = ("--upstream", upstream, *(self._plan.strict or ()))
+        return Service.module("ops.rig.strict_bigquery", self._strict, *words)
+
+    def _strict_report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(
+            self.machines[0].fleet.get(f"http://{self._strict}/_strict/report")
+        )
+        return report
+
     def _end(self) -> None:
-        self._on_progress("stopping the fleet", 0, 0)
-        self.fleet.kill()
+        self._on_progress("stopping the machines", 0, 0)
+        for machine in reversed(self.machines):
+            machine.fleet.kill()
 
     async def _send(self, reader: FleetReader, journal: Journal) -> None:
         plan, counts = self._plan, self._result.load
         streams = load_plan.streams(plan.transactions, plan.seed)
-        target = FaultTarget(
-            fleet=self.fleet,
-            pubsub=self._pubsub,
-            bigquery=self._bigquery,
-            reader=reader,
-            journal=journal,
-            streams=streams,
-            clocks=self._clocks,
-            on_surprise=counts.surprises.append,
-        )
-        async with StreamSender(self.fleet.address, self._keys, journal, counts) as sender:
+        targets = [
+            FaultTarget(machine, reader, journal, streams, counts.surprises.append)
+            for machine in self.machines
+        ]
+        addresses = [machine.fleet.address for machine in self.machines]
+        async with StreamSender(addresses, self._keys, journal, counts) as sender:
             await self._prepare(sender, reader, journal)
             counts.accepted.clear()  # the load begins here
             self._started = time.monotonic()
             planned = schedule(plan.transactions, plan.faults, plan.seed, plan.kinds)
             pause = 1 / max(SLOW_RATE, plan.transactions / max(plan.faults, 1))
-            inject = functools.partial(self._inject, target)
+            inject = functools.partial(self._inject, targets)
             async with FaultSchedule(planned, pause, inject) as faults:
 
                 def on_progress() -> None:
@@ -194,7 +206,7 @@ class Trial:
         """Make the tables that the streams share, and the one with a required column."""
         columns = "`stream` STRING, `n` INT64, `must` INT64 NOT NULL"
         journal.foreign(STRICT, STRICT_COLUMNS, ("must",))
-        path = f"{self.fleet.settings.dataset_path}.{STRICT}"
+        path = f"{self._settings.dataset_path}.{STRICT}"
         await reader.execute(f"CREATE TABLE `{path}` ({columns})")
         steps = load_plan.setup(self._plan.seed)
         for step in steps:
@@ -206,14 +218,17 @@ class Trial:
             on_progress=lambda *_: self._on_progress("making tables", 0, 0),
         )
 
-    async def _inject(self, target: FaultTarget, fault: PlannedFault) -> None:
+    async def _inject(self, targets: Sequence[FaultTarget], fault: PlannedFault) -> None:
         chance = random.Random(fault.seed)  # noqa: S311  # a plan, no secret
+        target = targets[0] if fault.kind in ON_SERVICES else chance.choice(targets)
         began = time.monotonic()
         missed = False
         try:
             what = await KINDS[fault.kind](target, chance)
         except NothingHit as error:
             what, missed = str(error), True
+        if len(targets) > 1:
+            what = f"{target.machine.name}: {what}"
         at, seconds = began - self._started, time.monotonic() - began
         injected = InjectedFault(fault.kind, fault.after, at, seconds, what, missed)
         self._result.faults.append(injected)

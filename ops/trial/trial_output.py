@@ -47,6 +47,7 @@ def _trial_fields(result: TrialResult) -> dict[str, Any]:
     return {
         "transactions": result.plan.transactions,
         "seed": result.plan.seed,
+        "machines": result.plan.machines,
         "tables": result.tables,
         "rows": result.rows,
         "repeated": load.repeated,
@@ -58,6 +59,7 @@ def _trial_fields(result: TrialResult) -> dict[str, Any]:
         "errors": dict(load.errors.most_common()),
         "surprises": load.surprises,
         "faults": [fault._asdict() for fault in result.faults],
+        **({"strict_bigquery": result.strict} if result.strict else {}),
     }
 
 
@@ -88,8 +90,22 @@ def _print_load(console: PlainConsole, result: TrialResult) -> None:
         f"{load.slowest_step_seconds:.2f} s; errors that clients retried: {errors or 'none'}\n"
         f"{result.tables:,} tables with {result.rows:,} rows"
     )
+    if result.strict:
+        console.print(_strict_line(result.strict))
     for surprise in load.surprises[:FINDINGS]:
         console.print(styled(f"unexpected answer: {surprise}", "red"))
+
+
+def _strict_line(strict: dict[str, Any]) -> str:
+    refused = ", ".join(
+        f"{rule} {each['count']:,} times" for rule, each in strict["refusals"].items()
+    )
+    billed, statements = strict["bytes_billed"]["total"], sum(strict["statements"].values())
+    return (
+        f"strict BigQuery: {sum(strict['jobs'].values()):,} jobs, {statements:,} statements, "
+        f"{billed / 2**30:,.1f} GiB billed, {strict['dollars']:,.2f} $; "
+        f"refused: {refused or 'nothing'}"
+    )
 
 
 def _print_report(console: PlainConsole, report: AuditReport) -> None:

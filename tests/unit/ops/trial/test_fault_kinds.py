@@ -6,7 +6,8 @@ import pytest
 
 from ops.rig import Service
 from ops.runtime.supervisord import ProcessState, SupervisordUnreachable
-from ops.trial.fault_kinds import KINDS, NothingHit
+from ops.trial.fault_kinds import KINDS
+from ops.trial.fault_target import NothingHit
 
 
 @pytest.mark.parametrize("away_at", [0, 1])
@@ -21,6 +22,6 @@ async def test_a_supervisord_that_another_fault_kills_does_not_stop_a_fault(away
                 raise SupervisordUnreachable("gone")
             return [ProcessState(group, "server_00", "RUNNING", sleeper.pid, 1.0, 0, "")]
 
-        target: Any = SimpleNamespace(fleet=SimpleNamespace(states=states))
+        target: Any = SimpleNamespace(machine=SimpleNamespace(fleet=SimpleNamespace(states=states)))
         with pytest.raises(NothingHit, match="would survive it"):
             await KINDS["full_disk_server"](target, random.Random(1))

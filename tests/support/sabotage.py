@@ -7,7 +7,6 @@ A trial must notice that each of them is missing.
 
 import runpy
 import sys
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -16,17 +15,16 @@ def ack_before_commit() -> None:
     """A worker acknowledges its batch half a second before it commits it."""
     import asyncio
 
-    from workers.lanes import LaneBatch
     from workers.worker import Worker
 
-    plain = Worker._settle
+    plain = Worker._settle_in_time
 
-    async def settle(self: Worker, batch: LaneBatch) -> None:
+    async def settle(self: Worker, batch: Any) -> None:
         await self._subscription.ack(batch.deliveries)
         await asyncio.sleep(0.5)
         await plain(self, batch)
 
-    Worker._settle = settle  # type: ignore[method-assign]
+    Worker._settle_in_time = settle  # type: ignore[method-assign]
 
 
 def no_ledger() -> None:
@@ -34,38 +32,69 @@ def no_ledger() -> None:
     from workers import sql
     from workers.warehouse import Warehouse
 
-    plain_script, plain_read = sql.script, Warehouse.read_lane
+    plain, plain_read = sql.script, Warehouse.read_lane
 
     def script(
         dataset: str, changes: Any, settlement: sql.LaneSettlement, defaults: Any = None
     ) -> sql.Script:
-        return plain_script(dataset, changes, settlement._replace(ids=[]), defaults)
+        return plain(dataset, changes, settlement._replace(ids=[]), defaults)
 
-    async def read_lane(self: Warehouse, lane: int, _: list[str], *rest: Any) -> Any:
+    async def read_lane(self: Warehouse, lane: int, _: Any, *rest: Any) -> Any:
         return await plain_read(self, lane, [], *rest)
 
     sql.script = script
     Warehouse.read_lane = read_lane  # type: ignore[method-assign, assignment]
 
 
-def no_job_id() -> None:
-    """A job whose answer is lost is submitted again immediately, under another id.
+def head_not_mutated() -> None:
+    """The guard reads the ledger, but two commits of one lane do not conflict."""
+    from schema import ledger_table
+    from workers import sql
 
-    If the first job has ended, the ledger's guard finds its rows. If it still runs, neither of the
-    two finds the other's.
-    """
-    from google.cloud import bigquery
+    plain = sql._guard
 
-    from workers import warehouse
+    def guard(builder: Any, settlement: sql.LaneSettlement) -> str:
+        plain(builder, settlement)
+        ledger = builder.table(ledger_table(settlement.lane))
+        return (
+            f"ASSERT NOT EXISTS (SELECT 1 FROM {ledger} "  # our own names
+            "WHERE settled_at >= CAST(@since AS TIMESTAMP) AND CAST(@epoch AS INT64) >= 0 "
+            f"AND id IN UNNEST(JSON_VALUE_ARRAY(@ids))) AS '{sql.FENCED_TEXT}';"
+        )
 
-    plain = bigquery.Client.query
+    sql._guard = guard
 
-    def query(self: bigquery.Client, text: str, **arguments: Any) -> Any:
-        arguments["job_id"] = f"gatekeeper-{uuid.uuid4().hex}"
-        return plain(self, text, **arguments)
 
-    warehouse.POLL_SECONDS = 0.0
-    bigquery.Client.query = query  # type: ignore[method-assign, assignment]
+def guard_too_narrow() -> None:
+    """The guard reads only what was settled after the newest message of a batch was published."""
+    from workers import commit
+
+    def since(messages: Any, _: Any) -> str:
+        newest = max(each.delivery.publish_time for each in messages)
+        return str(newest.replace("T", " "))
+
+    commit._since = since  # type: ignore[assignment]
+
+
+def location_left_out() -> None:
+    """Jobs are looked up without the dataset's location."""
+    from workers.warehouse import Warehouse
+
+    Warehouse._where = lambda _: None  # type: ignore[method-assign, assignment]
+
+
+def lane_in_two_workers() -> None:
+    """Pub/Sub delivers the messages of one lane to several workers."""
+    from ops.commands.provision import subscriptions
+
+    plain = subscriptions.workers_subscription
+
+    def unordered(settings: Any) -> Any:
+        subscription = plain(settings)
+        subscription.enable_message_ordering = False
+        return subscription
+
+    subscriptions.workers_subscription = unordered
 
 
 def spool_unordered() -> None:
@@ -81,7 +110,16 @@ def spool_unordered() -> None:
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (ack_before_commit, no_ledger, no_job_id, spool_unordered)
+    each.__name__: each
+    for each in (
+        ack_before_commit,
+        no_ledger,
+        head_not_mutated,
+        guard_too_narrow,
+        location_left_out,
+        lane_in_two_workers,
+        spool_unordered,
+    )
 }
 
 

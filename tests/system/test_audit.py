@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -69,28 +69,54 @@ def test_no_kind_of_fault_loses_or_duplicates_a_transaction(tmp_path: Path) -> N
     assert report["examined"] == ["ledger", "tables", "dead letters"]
 
 
+class Removed(NamedTuple):
+    """A protection that is removed, the count that must show it, and the faults that need it."""
+
+    program: str
+    sabotage: str
+    defect: str
+    kinds: tuple[str, ...]
+    faults: int
+    batch: int | None
+
+
 @pytest.mark.parametrize(
-    ("sabotaged", "defect", "kinds", "faults", "batch"),
+    "removed",
     [
-        # Small batches, so that many are in the works when workers die, a repeat comes in another
-        # than its original, and some are inserts alone: twins of those do not conflict.
-        (("worker", "ack_before_commit"), "lost", ("kill_worker",), 4, 50),
-        (("worker", "no_ledger"), "duplicated", ("pause_pushgateway",), 1, 10),
-        (("worker", "no_job_id"), "duplicated", ("bigquery_reset",), 24, 3),
-        (("server", "spool_unordered"), "out_of_order", ("pubsub_refuse",), 1, None),
+        # Small batches, so that many are in the works when workers die, and a repeat comes in
+        # another than its original.
+        Removed("worker", "ack_before_commit", "lost", ("kill_worker",), 4, 50),
+        Removed("worker", "no_ledger", "duplicated", ("pause_pushgateway",), 1, 10),
+        Removed("worker", "head_not_mutated", "duplicated", ("pubsub_deliver_to_two",), 8, 10),
+        Removed("worker", "guard_too_narrow", "duplicated", ("pause_pushgateway",), 1, 10),
+        Removed("worker", "location_left_out", "unsettled", ("bigquery_lose_commit",), 6, 50),
+        Removed("provision", "lane_in_two_workers", "out_of_order", ("pause_pushgateway",), 1, 10),
+        Removed("server", "spool_unordered", "out_of_order", ("pubsub_refuse",), 1, None),
     ],
+    ids=lambda removed: removed.sabotage,
 )
-def test_a_fleet_without_one_of_its_protections_is_caught(  # noqa: PLR0913, PLR0917  # a table
-    sabotaged: tuple[str, str],
-    defect: str,
-    kinds: tuple[str, ...],
-    faults: int,
-    batch: int | None,
-    tmp_path: Path,
-) -> None:
-    program, name = sabotaged
-    launchers = {program: ["tests.support.sabotage", name]}
-    plan = TrialPlan(200, faults, 1, kinds, launchers, SETTLE_SECONDS, batch)
+def test_a_fleet_without_one_of_its_protections_is_caught(removed: Removed, tmp_path: Path) -> None:
+    plan = TrialPlan(
+        200,
+        removed.faults,
+        1,
+        removed.kinds,
+        {removed.program: ["tests.support.sabotage", removed.sabotage]},
+        strict=("--location", "europe-west6") if removed.sabotage == "location_left_out" else None,
+        settle_seconds=SETTLE_SECONDS,
+        batch_max_messages=removed.batch,
+    )
     result: TrialResult = asyncio.run(Trial(plan, tmp_path).run())
-    assert result.report.count(defect), result.report.counts()
+    assert result.report.counts()[removed.defect], result.report.counts()
     assert not result.clean
+
+
+def test_three_machines_lose_and_duplicate_no_transaction(tmp_path: Path) -> None:
+    kinds = (
+        *("kill_machine", "pause_machine", "partition", "orphan_job"),
+        *("pubsub_deliver_to_two", "bigquery_late"),
+    )
+    plan = TrialPlan(400, len(kinds), 1, kinds, machines=3)
+    result: TrialResult = asyncio.run(Trial(plan, tmp_path).run())
+    assert {fault.kind for fault in result.faults} == set(kinds)
+    assert result.clean, result.report.findings

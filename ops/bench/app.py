@@ -44,7 +44,7 @@ app = command_app()
     epilog=examples(
         "gatekeeper bench ingest",
         "gatekeeper bench apply --json apply.json --plots plots/",
-        "gatekeeper bench cost --rate 500 --workers 4 --tables 40 --table-gb 20",
+        "gatekeeper bench cost --rate 100 --tables 40 --freshness 60 --table-partitions 365",
         "gatekeeper bench all --quick --document /tmp/performance.md     a quick check",
     ),
 )
@@ -69,7 +69,18 @@ def bench(
     workers: int | None = Option(None, help="cost: worker processes (2)."),
     tables: int | None = Option(None, help="cost: tables written to (20)."),
     table_gb: float | None = Option(None, help="cost: average size of a table in GB (1)."),
-    job_seconds: float | None = Option(None, help="cost: duration of a BigQuery job (2.5)."),
+    freshness: float | None = Option(None, help="cost: FRESHNESS_SECONDS (10)."),
+    lanes: int | None = Option(None, help="cost: LANES (32)."),
+    table_partitions: int | None = Option(None, help="cost: partitions of a table (1)."),
+    partitions: int | None = Option(
+        None, help="cost: partitions of a table that a batch touches (1)."
+    ),
+    job_seconds: float | None = Option(
+        None, help="cost: seconds of a BigQuery job without its statements (1)."
+    ),
+    statement_seconds: float | None = Option(
+        None, help="cost: seconds of each of its statements (0.7)."
+    ),
 ) -> None:
     from ops.bench import runner
     from ops.commands.console import PlainConsole
@@ -81,7 +92,12 @@ def bench(
         "rate": rate,
         "workers": workers,
         "tables": tables,
+        "freshness": freshness,
+        "lanes": lanes,
+        "table_partitions": table_partitions,
+        "partitions": partitions,
         "job_seconds": job_seconds,
+        "statement_seconds": statement_seconds,
         "table_bytes": None if table_gb is None else table_gb * 1e9,
     }
     try:

@@ -32,9 +32,10 @@ Every transaction deletes the rows of one id and inserts one row (two activities
 over four tables. *Stages*: one thread calls the worker's functions on batches of 1,000 and reads
 its processor time before and after each; the BigQuery client is the real one, against a fake
 BigQuery that answers immediately. *Whole worker*: a worker process applies a full backlog of the
-embedded Pub/Sub, and its processor time is read from outside. The difference is pulling, leases,
-acks and the event loop. *Our own* is the whole worker without the BigQuery client. Other load on
-the machine changes the processor time little, but it changes transactions/s."""
+embedded Pub/Sub in batches of the same size, and its processor time is read from outside. The
+difference is pulling, leases, acks and the event loop. *Our own* is the whole worker without the
+BigQuery client. Other load on the machine changes the processor time little, but it changes
+transactions/s."""
 SHAPES: Final = ((1, 1), (4, 1), (16, 1), (4, 2), (4, 3))
 """(tables, column sets) of the batches whose statements are counted."""
 _COUNTS: Final = (10, 100, 1_000, 10_000)
@@ -85,20 +86,20 @@ def run(*, quick: bool) -> BenchResult:
         services.pubsub(cores.others)
         services.fake_bigquery(0.0, cores.others)
         workers = [
-            _run_worker(services, size.backlog, cores.measured)
+            _run_worker(services, size.backlog, size.batch, cores.measured)
             for _ in rounds(size.backlogs, "apply: a worker and a full backlog")
         ]
         stages = [_time_stages(services, size.batch) for _ in rounds(size.rounds, "apply: stages")]
-    embedded = _with_bigquery(size.warehouse_backlog, cores) if size.warehouse_backlog else None
+    embedded = _with_bigquery(size, cores) if size.warehouse_backlog else None
     return _result(stages, workers, embedded)
 
 
-def _with_bigquery(count: int, cores: Cores) -> WorkerRun:
+def _with_bigquery(size: ApplySize, cores: Cores) -> WorkerRun:
     show_progress("apply: a worker, a full backlog and the embedded BigQuery")
     with Environment() as services:
         services.pubsub(cores.others)
         services.bigquery(cores.others)
-        return _run_worker(services, count, cores.measured)
+        return _run_worker(services, size.warehouse_backlog, size.batch, cores.measured)
 
 
 def _timed[T](work: Callable[[], T], count: int) -> tuple[T, float]:
@@ -127,10 +128,11 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
     return StageTimes(check, max(decoded - check, 0), planning, folding, writing, sending)
 
 
-def _run_worker(services: Environment, count: int, cores: Collection[int]) -> WorkerRun:
+def _run_worker(services: Environment, count: int, batch: int, cores: Collection[int]) -> WorkerRun:
     """Let a worker apply a backlog; measure from a tenth of it to nine tenths."""
     publish(services.settings, count, _TABLES)
-    with services.worker("worker", cores) as worker:
+    settings = {"BATCH_MAX_MESSAGES": str(batch)}
+    with services.worker("worker", cores, settings) as worker:
 
         def wait_for(share: float) -> tuple[float, float, int]:
             def reached() -> bool:

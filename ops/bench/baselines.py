@@ -58,8 +58,10 @@ class FuturesPublisher:
         self._topic = settings.topic_path
 
     def enqueue(self, message: schema.Message) -> asyncio.Future[bool]:
-        key, attributes = message.ordering_key, message.attributes
-        future = self._client.publish(self._topic, message.data, ordering_key=key, **attributes)
+        # `publish` has no other way to take attributes, and this one has a parameter's name.
+        attributes = {k: v for k, v in message.attributes.items() if k != "ordering_key"}
+        lane = schema.lane_name(message.lane)
+        future = self._client.publish(self._topic, message.data, ordering_key=lane, **attributes)
         return asyncio.ensure_future(_confirmed(asyncio.wrap_future(future)))
 
 

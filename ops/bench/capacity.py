@@ -1,13 +1,15 @@
-"""How a load turns into batches: their size, number, statements and bytes. Pure.
+"""How a load turns into the batches of lanes: their size, number, statements and bytes. Pure.
 
-A worker has one batch in flight and gathers the next one meanwhile. So a batch is as large as what
-arrives during one job.
+A lane has one batch in flight. The next one closes when its first transaction has waited for
+FRESHNESS_SECONDS, or earlier when it is full, and never before the batch in flight has ended.
 """
 
 from typing import Final, NamedTuple
 
 from ops.bench import cloud_limits
 from ops.bench.sample_batches import activities_of, commit_script, sample_deliveries
+from ops.rig import RunFailed
+from schema import LANES, MAX_LANES
 from workers import sql
 from workers.decode import decode
 from workers.fold import fold
@@ -16,6 +18,7 @@ _SAMPLE: Final = 1_000
 _MAX_BATCH_MESSAGES: Final = 10_000
 _MAX_BATCH_BYTES: Final = 8_000_000
 """The highest BATCH_MAX_MESSAGES and BATCH_MAX_BYTES that the settings allow."""
+_MAX_FRESHNESS: Final = 3_600.0
 
 
 class AssumedLoad(NamedTuple):
@@ -25,14 +28,46 @@ class AssumedLoad(NamedTuple):
     """Transactions a second."""
     workers: int = 2
     tables: int = 20
-    column_sets: int = 1
-    """Different sets of columns in the inserts of a table, and as many in its deletes."""
+    lanes: int = LANES
+    freshness: float = 10.0
+    warehouse_jobs: int = 16
     batch_max_messages: int = 5_000
     batch_max_bytes: int = 4_000_000
-    job_seconds: float = 2.5
-    ledger_days: int = 30
+    job_seconds: float = 1.0
+    """Of a job without its statements."""
+    statement_seconds: float = 0.7
+    """Statements of a script run one after the other:
+    https://cloud.google.com/bigquery/docs/multi-statement-queries."""
+    idempotency_hours: int = 24
     table_bytes: float = 1e9
-    """Of the average table: a DELETE is billed for all of it."""
+    """Of the average table."""
+    table_partitions: int = 1
+    partitions: int = 1
+    """Of a table's partitions, those that a batch's statement is bounded to."""
+
+
+def check(load: AssumedLoad) -> AssumedLoad:
+    """Return the load; raises RunFailed, in one line, for one that cannot be."""
+    for name in ("rate", "job_seconds", "statement_seconds", "freshness", "table_bytes"):
+        if not 0 < getattr(load, name) < float("inf"):
+            raise RunFailed(f"{_option(name)} must be a number above 0")
+    for name in ("workers", "tables", "lanes", "partitions", "table_partitions"):
+        if getattr(load, name) < 1:
+            raise RunFailed(f"{_option(name)} must be at least 1")
+    if load.lanes > MAX_LANES:
+        raise RunFailed(f"--lanes must be at most {MAX_LANES}")
+    if load.freshness > _MAX_FRESHNESS:
+        raise RunFailed(f"--freshness must be at most {_MAX_FRESHNESS:g}")
+    if load.partitions > load.table_partitions:
+        raise RunFailed(
+            f"--partitions {load.partitions}: a table has only {load.table_partitions}"
+            " (--table-partitions)"
+        )
+    return load
+
+
+def _option(field: str) -> str:
+    return "--table-gb" if field == "table_bytes" else f"--{field.replace('_', '-')}"
 
 
 class TransactionBytes(NamedTuple):
@@ -57,7 +92,7 @@ def transaction_bytes(count: int = _SAMPLE) -> TransactionBytes:
     return TransactionBytes(
         body=body / count,
         message=(body + attributes) / count + cloud_limits.MESSAGE_OVERHEAD.value,
-        script=sum(len(text.encode()) for text in script.parameters.values()) / count,
+        script=script.request_bytes / count,
     )
 
 
@@ -88,15 +123,29 @@ def largest_batch(sizes: TransactionBytes | None = None) -> LargestBatch:
 class BatchEstimate(NamedTuple):
     """The batches of a load, and what the workers can do."""
 
+    lanes: float
+    """Lanes that have tables."""
     batch: float
     """Transactions in a batch."""
-    batches: float
-    """Batches a second, all workers together."""
+    seconds: float
+    """From one batch of a lane to its next."""
+    job_seconds: float
+    """Of a batch's job."""
     capacity: float
     """Transactions a second that the workers can apply at most."""
-    statements: float
-    """Data statements in a batch, the ledger's included."""
+    tables: float
+    """Tables in a batch, which is also its data statements."""
     sizes: TransactionBytes
+
+    @property
+    def batches(self) -> float:
+        """Batches a second, all lanes together."""
+        return self.lanes / self.seconds
+
+    @property
+    def statements(self) -> float:
+        """DML statements in a batch: the head's UPDATE, one a table, the ledger's INSERT."""
+        return self.tables + 2
 
 
 def estimate(load: AssumedLoad, sizes: TransactionBytes | None = None) -> BatchEstimate:
@@ -107,9 +156,24 @@ def estimate(load: AssumedLoad, sizes: TransactionBytes | None = None) -> BatchE
         load.batch_max_bytes / sizes.body,
         sql.MAX_REQUEST_BYTES / sizes.script,
     )
-    capacity = load.workers * largest / load.job_seconds
-    applied = min(load.rate, capacity)
-    batch = min(max(applied / load.workers * load.job_seconds, 1.0), largest)
-    tables = min(load.tables / load.workers, batch, cloud_limits.TABLES_A_TRANSACTION.value - 1)
-    statements = max(tables, 1.0) * load.column_sets * 2 + 1
-    return BatchEstimate(batch, applied / batch, capacity, statements, sizes)
+    # Each table is in the lane of its name's hash, so some lanes have several and some have none.
+    lanes = load.lanes * (1 - (1 - 1 / load.lanes) ** load.tables)
+    tables = min(load.tables / lanes, cloud_limits.TABLES_A_TRANSACTION.value - 2)
+    busy = max(lanes / (load.workers * load.warehouse_jobs), 1.0)
+    capacity = lanes * largest / (_job_seconds(load, tables) * busy)
+    rate = min(load.rate, capacity) / lanes
+    # The batch waits from its first transaction, which comes 1/rate after the batch before it.
+    seconds = min(load.freshness + 1 / rate, max(largest / rate, 1 / rate))
+    tables = _distinct(tables, rate * seconds)
+    job_seconds = _job_seconds(load, tables)
+    seconds = max(seconds, job_seconds * busy)
+    return BatchEstimate(lanes, rate * seconds, seconds, job_seconds, capacity, tables, sizes)
+
+
+def _job_seconds(load: AssumedLoad, tables: float) -> float:
+    return load.job_seconds + (tables + 2) * load.statement_seconds
+
+
+def _distinct(tables: float, transactions: float) -> float:
+    """Return how many of a lane's tables some transactions name, each by chance."""
+    return float(max(tables * (1 - (1 - 1 / tables) ** transactions), 1.0)) if tables > 1 else 1.0

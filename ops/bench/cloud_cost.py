@@ -5,19 +5,20 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from ops.bench import cloud_limits
-from ops.bench.capacity import AssumedLoad, BatchEstimate, estimate, largest_batch
-from ops.bench.cloud_limits import CloudLimit
-from ops.bench.results import BenchResult, ResultTable
+from ops.bench.billed_load import DAY, billed, cheapest, dollars, prices, slot_dollars
+from ops.bench.capacity import AssumedLoad, BatchEstimate, check, estimate, largest_batch
+from ops.bench.cloud_limits import TIB, CloudLimit
+from ops.bench.results import BenchResult, ResultTable, TargetCheck
+from ops.bench.samples import Samples
 
-_DAY: Final = 86_400
-_TIB: Final = 2**40
-_LEDGER_ID_BYTES: Final = 2 + 32
-"""Of a ledger row's `id`, which the guard reads."""
 _NEAR: Final = 0.5
+TARGET_LOAD: Final = AssumedLoad(rate=100, tables=40, table_bytes=1e9, table_partitions=30)
 _METHOD: Final = """\
 This is arithmetic from the settings and a rate, without any network. A transaction has two
-activities, a delete and an insert of five columns; its bytes are those that the server and the
-workers really produce. A worker's batch holds what arrived during its last job."""
+activities on one table, a delete and an insert of five columns; its bytes are those that the server
+and the workers really produce. Its ordering key is the table, so each table is in one lane. A
+lane's batch is one job: an UPDATE of the lane's head, which reads the ledger; a MERGE for each
+table; an INSERT into the ledger."""
 
 
 class CostLine(NamedTuple):
@@ -30,23 +31,28 @@ class CostLine(NamedTuple):
 
 
 def quota_lines(load: AssumedLoad, found: BatchEstimate) -> list[CostLine]:
-    batches = found.batches
-    message_bytes = found.sizes.message * found.batch * batches
-    on_table = min(10 / load.job_seconds, batches * 10) * 2 * load.column_sets
+    message_bytes = found.sizes.message * found.batch * found.batches
     dml, key = cloud_limits.DML_PER_TABLE_10_S, cloud_limits.KEY_BYTES_A_SECOND
-    request = found.batch * found.sizes.script
-    deletes = "concurrent DELETEs on one table"
+    scanned = billed(load, found).total * DAY / TIB
     return [
         CostLine("transactions a batch", found.batch, ""),
-        CostLine("BigQuery jobs", batches * _DAY, "/day"),
-        CostLine("calls of one BigQuery method", batches, "/s", cloud_limits.CALLS_A_SECOND),
-        CostLine("DML statements", batches * found.statements * _DAY, "/day"),
-        CostLine("… on one table", on_table, "/10 s", dml),
-        CostLine("… on the ledger", batches * 10, "/10 s", dml),
-        CostLine("concurrent ledger INSERTs", load.workers, "", cloud_limits.CONCURRENT_INSERTS),
-        CostLine(deletes, 1, "", cloud_limits.CONCURRENT_MUTATIONS),
-        CostLine("a batch's request", request, " bytes", cloud_limits.REQUEST_BYTES),
-        CostLine("messages of one table (average)", message_bytes / load.tables, " bytes/s", key),
+        CostLine("seconds between batches of a lane", found.seconds, " s"),
+        CostLine("seconds of a batch's job", found.job_seconds, " s"),
+        CostLine("BigQuery jobs", found.batches * DAY, "/day"),
+        CostLine("scanned on demand", scanned, " TiB/day", cloud_limits.TIB_SCANNED_A_DAY),
+        CostLine("calls of one BigQuery method", found.batches, "/s", cloud_limits.CALLS_A_SECOND),
+        CostLine("DML statements", found.batches * found.statements * DAY, "/day"),
+        CostLine("… on one table, a head or a ledger", 10 / found.seconds, "/10 s", dml),
+        CostLine("tables in a job", found.tables + 2, "", cloud_limits.TABLES_A_TRANSACTION),
+        CostLine("concurrent INSERTs on one ledger", 1, "", cloud_limits.CONCURRENT_INSERTS),
+        CostLine("concurrent MERGEs on one table", 1, "", cloud_limits.CONCURRENT_MUTATIONS),
+        CostLine(
+            "a batch's request",
+            found.batch * found.sizes.script,
+            " bytes",
+            cloud_limits.REQUEST_BYTES,
+        ),
+        CostLine("messages of one lane (average)", message_bytes / found.lanes, " bytes/s", key),
         CostLine("all messages", message_bytes, " bytes/s", cloud_limits.PUBLISHED_BYTES_A_SECOND),
     ]
 
@@ -55,20 +61,28 @@ def cost_lines(load: AssumedLoad, found: BatchEstimate) -> list[CostLine]:
     """Return the dollars of a day on demand: Pub/Sub both ways, and the bytes that queries read."""
     applied = found.batch * found.batches
     published = max(found.sizes.message, cloud_limits.MIN_PUBSUB_BYTES.value) * applied
-    least = cloud_limits.MIN_QUERY_BYTES.value
-    deletes = found.batches * (found.statements - 1) / 2 * max(load.table_bytes, least)
-    ledger = applied * _DAY * load.ledger_days * _LEDGER_ID_BYTES
-    guard = found.batches * max(ledger, least)
-    moved, scanned = cloud_limits.DOLLARS_A_TIB_PUBLISHED, cloud_limits.DOLLARS_A_TIB_SCANNED
-    lines = (
-        ("Pub/Sub, each transaction published alone", published, moved),
-        ("Pub/Sub, delivered", found.sizes.message * applied, moved),
-        ("BigQuery, tables that DELETEs read", deletes, scanned),
-        ("BigQuery, the ledger's guard", guard, scanned),
-    )
-    return [
-        CostLine(name, size * _DAY / _TIB * price.value, " $", price) for name, size, price in lines
+    moved = cloud_limits.DOLLARS_A_TIB_PUBLISHED
+    lines = [
+        CostLine(name, size * DAY / TIB * moved.value, " $", moved)
+        for name, size in (
+            ("Pub/Sub, each transaction published alone", published),
+            ("Pub/Sub, delivered", found.sizes.message * applied),
+        )
     ]
+    bill = billed(load, found)
+    names = {
+        "head": "BigQuery, the heads' UPDATEs and their guard",
+        "tables": "BigQuery, the tables' MERGEs",
+        "ledger": "BigQuery, the ledgers' INSERTs",
+    }
+    price = cloud_limits.DOLLARS_A_TIB_SCANNED
+    lines += [
+        CostLine(text, dollars(getattr(bill, name)), " $", price) for name, text in names.items()
+    ]
+    lines.append(CostLine("BigQuery on demand", dollars(bill.total), " $", price))
+    slots = cloud_limits.DOLLARS_A_SLOT_HOUR
+    lines.append(CostLine("BigQuery with slots instead", slot_dollars(load, found), " $", slots))
+    return lines
 
 
 class _Sources:
@@ -90,7 +104,7 @@ def _quota_row(line: CostLine, sources: _Sources) -> tuple[str, ...]:
     if line.limit is None:
         return (line.name, figure, "", "", "")
     share = line.value / line.limit.value
-    near = " **near**" if share >= _NEAR else ""
+    near = " **near**" if share > _NEAR else ""
     quota = f"{line.limit.value:,.0f}{line.unit}"
     return (line.name, figure, quota, f"{share:.0%}{near}", sources.mark(line.limit.source))
 
@@ -100,12 +114,16 @@ def _cost_rows(lines: Iterable[CostLine], sources: _Sources) -> tuple[tuple[str,
         (
             line.name,
             f"{line.value:,.2f}",
-            f"{line.limit.value:g} $/TiB",
+            f"{line.limit.value:g} $/{_measure(line.limit)}",
             sources.mark(line.limit.source),
         )
         for line in lines
         if line.limit is not None
     )
+
+
+def _measure(price: CloudLimit) -> str:
+    return "slot hour" if price is cloud_limits.DOLLARS_A_SLOT_HOUR else "TiB"
 
 
 def _notes(load: AssumedLoad, found: BatchEstimate, sources: _Sources) -> list[str]:
@@ -116,28 +134,81 @@ def _notes(load: AssumedLoad, found: BatchEstimate, sources: _Sources) -> list[s
             f"{load.workers} workers apply {found.capacity:,.0f} transactions/s at most, so the"
             f" backlog would grow. Use {needed} workers or larger batches."
         )
+    notes.append(_cheapest_note(load))
+    wide = billed(load, found, wide=True).total - billed(load, found).total
+    notes.append(
+        f"A batch with an Idempotency-Key in it reads {load.idempotency_hours} hours of its lane's"
+        f" ledger. If every batch has one, that adds {dollars(wide):,.2f} $ a day."
+    )
+    notes.append(_partition_note(load, found, sources))
+    notes.append(
+        "An Ordering-Key for each customer, say, instead of the table's name spreads each table"
+        f" over up to {load.lanes} lanes, and so multiplies the cost of its MERGEs."
+    )
+    minimum, dml = cloud_limits.MIN_QUERY_BYTES, cloud_limits.DML_BYTES
+    notes.append(
+        "On demand, each statement bills at least 10 MB for each table that it names"
+        f" {sources.mark(minimum.source)}; a MERGE also bills its whole table, or the partitions"
+        f" that it changes {sources.mark(dml.source)}. Slots bill no bytes. They come in steps of"
+        f" {cloud_limits.SLOT_STEP.value:g} {sources.mark(cloud_limits.SLOT_STEP.source)}; 2 slot"
+        " seconds a statement, and 10 for each GB that it reads, are assumptions: measure yours."
+    )
     advice = largest_batch(found.sizes).advice
     notes.append(f"{advice} {sources.mark(cloud_limits.REQUEST_BYTES.source)}")
-    notes.append(
-        "On demand, a DELETE is billed for its whole table, and the guard for the ids of the whole"
-        f" ledger {sources.mark(cloud_limits.DML_BYTES_PAGE)}. Capacity pricing (slots) does not"
-        " bill bytes."
-    )
     return notes
 
 
+def _cheapest_note(load: AssumedLoad) -> str:
+    best = cheapest(load)
+    demand, slots = prices(best)
+    model = "on demand" if demand <= slots else "with slots (Standard edition)"
+    return (
+        f"The cheapest settings for a freshness of {load.freshness:g} s: FRESHNESS_SECONDS="
+        f"{load.freshness:g}, LANES={best.lanes} (fixed at provision), {model}:"
+        f" {min(demand, slots):,.2f} $ a day for BigQuery (on demand {demand:,.2f} $, slots"
+        f" {slots:,.2f} $). Twice the freshness costs about half as much on demand."
+    )
+
+
+def _partition_note(load: AssumedLoad, found: BatchEstimate, sources: _Sources) -> str:
+    whole = load._replace(partitions=load.table_partitions)
+    page = sources.mark(cloud_limits.PRUNING.source)
+    if load.partitions == load.table_partitions:
+        return (
+            "Each MERGE is billed for its whole table: --table-partitions and --partitions say how"
+            " many of a table's partitions a statement is bounded to."
+        )
+    return (
+        f"Each MERGE is billed for {load.partitions} of {load.table_partitions} partitions. That"
+        " needs a constant bound on the partition column in the statement, so every delete of a"
+        f" batch must name that column {page}. A statement without it bills the whole table: on"
+        f" demand {dollars(billed(whole, found).total):,.2f} $ a day."
+    )
+
+
+def _target(freshness: int) -> TargetCheck:
+    load = TARGET_LOAD._replace(freshness=freshness)
+    return TargetCheck(f"cost_{freshness}", Samples.of([prices(load)[0]]))
+
+
 def run(load: AssumedLoad) -> BenchResult:
-    found = estimate(load)
+    """Estimate; raises RunFailed for a load that cannot be."""
+    found = estimate(check(load))
     sources = _Sources()
     quotas = ResultTable(
-        f"{load.rate:g} transactions/s, {load.workers} workers, {load.tables} tables,"
-        f" {load.job_seconds:g} s a job, BATCH_MAX_MESSAGES={load.batch_max_messages}",
+        f"{load.rate:g} transactions/s, {load.workers} workers, {load.tables} tables in"
+        f" {load.lanes} lanes, FRESHNESS_SECONDS={load.freshness:g},"
+        f" {load.statement_seconds:g} s a statement",
         ("", "figure", "quota", "used", ""),
         tuple(_quota_row(line, sources) for line in quota_lines(load, found)),
     )
+    partitioned = (
+        f", {load.partitions} of {load.table_partitions} partitions a batch"
+        if load.table_partitions > 1
+        else ", not partitioned"
+    )
     costs = ResultTable(
-        f"Cost of a day on demand, tables of {load.table_bytes / 1e9:g} GB,"
-        f" LEDGER_DAYS={load.ledger_days}",
+        f"Cost of a day, tables of {load.table_bytes / 1e9:g} GB{partitioned}",
         ("", "$", "price", ""),
         _cost_rows(cost_lines(load, found), sources),
     )
@@ -145,7 +216,8 @@ def run(load: AssumedLoad) -> BenchResult:
     return BenchResult(
         title="Cost on Google's services",
         method=_METHOD,
+        checks=tuple(map(_target, (60, 10))),
         tables=(quotas, costs),
         notes=(*notes, *sources.listed()),
-        data={"load": load, "sizes": found.sizes},
+        data={"load": load, "sizes": found.sizes, "billed": billed(load, found)},
     )

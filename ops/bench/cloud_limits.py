@@ -10,6 +10,9 @@ class CloudLimit(NamedTuple):
     source: str
 
 
+TIB: Final = 2**40
+MIB: Final = 2**20
+
 _BIGQUERY = "https://cloud.google.com/bigquery"
 _PUBSUB = "https://cloud.google.com/pubsub"
 _QUOTAS = f"{_BIGQUERY}/quotas"
@@ -23,12 +26,24 @@ TABLES_A_TRANSACTION: Final = CloudLimit(100, f"{_BIGQUERY}/docs/transactions#li
 REQUEST_BYTES: Final = CloudLimit(10_000_000, f"{_QUOTAS}#query_jobs")
 CALLS_A_SECOND: Final = CloudLimit(100, f"{_QUOTAS}#api_request_quotas")
 """Of one method by one account."""
-DML_BYTES_PAGE: Final = (
-    f"{_BIGQUERY}/docs/reference/standard-sql/dml-syntax#on-demand_query_size_calculation"
+TIB_SCANNED_A_DAY: Final = CloudLimit(200, f"{_BIGQUERY}/docs/custom-quotas")
+"""QueryUsagePerDay of a project, unless it was changed; on demand only."""
+DML_BYTES: Final = CloudLimit(
+    10 * MIB,
+    f"{_BIGQUERY}/docs/reference/standard-sql/dml-syntax#on-demand_query_size_calculation",
 )
-MIN_QUERY_BYTES: Final = CloudLimit(10 * 2**20, f"{_BIGQUERY}/pricing")
-"""Billed for every table that a query refers to."""
-DOLLARS_A_TIB_SCANNED: Final = CloudLimit(6.25, f"{_BIGQUERY}/pricing")
+"""An INSERT bills the columns that it reads; UPDATE, DELETE and MERGE also the whole table, or the
+partitions that they change."""
+PRUNING: Final = CloudLimit(0, f"{_BIGQUERY}/docs/querying-partitioned-tables")
+"""Only a constant bound on the partition column leaves partitions out, a join does not."""
+MIN_QUERY_BYTES: Final = CloudLimit(10 * MIB, f"{_BIGQUERY}/pricing#on_demand_pricing")
+"""Billed for every table that a statement refers to."""
+DOLLARS_A_TIB_SCANNED: Final = CloudLimit(6.25, f"{_BIGQUERY}/pricing#on_demand_pricing")
+"""In the US."""
+DOLLARS_A_SLOT_HOUR: Final = CloudLimit(0.04, f"{_BIGQUERY}/pricing#capacity_compute_pricing")
+"""Standard edition, pay as you go, in the US."""
+SLOT_STEP: Final = CloudLimit(50, f"{_BIGQUERY}/docs/slots-autoscaling-intro")
+"""The autoscaler adds slots in such steps, each for at least a minute."""
 
 KEY_BYTES_A_SECOND: Final = CloudLimit(1_000_000, f"{_PUBSUB}/quotas#resource_limits")
 PUBLISHED_BYTES_A_SECOND: Final = CloudLimit(50_000_000, f"{_PUBSUB}/quotas#quotas")

@@ -40,7 +40,7 @@ class PipelineSize(NamedTuple):
     """The backlog is level if it grows by no more than this share of the offered rate."""
 
 
-_QUICK: Final = PipelineSize(1, 1.0, 2.0, 1.0, 2.0, 3.0, 8, level=1.0)
+_QUICK: Final = PipelineSize(1, 1.0, 8.0, 2.0, 4.0, 4.0, 8, level=1.0)
 
 
 class Observation(NamedTuple):

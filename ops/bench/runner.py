@@ -55,14 +55,25 @@ def run_one(name: str, *, quick: bool, reports: Path | None) -> BenchResult:
 
 
 def run_cost(load: Mapping[str, Any], settings: Settings) -> BenchResult:
-    """Estimate the cost of a load; fields of AssumedLoad that are None keep their default."""
+    """Estimate the cost of a load; fields of AssumedLoad that are None keep their default.
+
+    The defaults are those of the cloud, or its settings where there are some. Raises RunFailed for
+    a load that cannot be.
+    """
     given = {name: value for name, value in load.items() if value is not None}
-    assumed = AssumedLoad(
+    assumed = AssumedLoad() if settings.local else _load_of(settings)
+    return replace(cloud_cost.run(assumed._replace(**given)), bench="cost")
+
+
+def _load_of(settings: Settings) -> AssumedLoad:
+    return AssumedLoad(
+        lanes=settings.lanes,
+        freshness=min(settings.freshness_seconds, settings.batch_max_seconds),
+        warehouse_jobs=settings.warehouse_jobs,
         batch_max_messages=settings.batch_max_messages,
         batch_max_bytes=settings.batch_max_bytes,
-        ledger_days=settings.ledger_days,
+        idempotency_hours=settings.idempotency_hours,
     )
-    return replace(cloud_cost.run(assumed._replace(**given)), bench="cost")
 
 
 def keep(

@@ -13,16 +13,19 @@ from ops.bench.capacity import largest_batch
 from ops.bench.pubsub_load import publish
 from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetCheck
 from ops.bench.samples import Samples, ratios
-from ops.rig import RunFailed
+from ops.rig import RunFailed, Service, wait_until
 from ops.rig.environment import Environment
 
 _METHOD: Final = """\
 Real workers pull from the embedded Pub/Sub and commit to a fake BigQuery. Each of its jobs takes
 2 s, whatever its size, like BigQuery's small jobs, and almost no processor time, so 16 workers fit
-on two cores. 64 tables have a backlog, and a batch closes at 50 transactions, so the figure shows
-how the work spreads over workers and not how fast a core is. A worker's rate is what it committed
-after its first batch, over the time since then; the rates of a round's workers are added up. Then
-one worker has one hot table, with larger and larger batches."""
+on two cores. 64 tables in 32 lanes have a backlog, a worker runs one job at a time, and a batch
+closes at 50 transactions, so the figure shows how the lanes spread over workers and not how fast a
+core is. A worker's rate is what it committed after its first batch, over the time since then; the
+rates of a round's workers are added up. Then one worker has one hot table, which is in one lane,
+with larger and larger batches."""
+_START_SECONDS: Final = 60.0
+"""How long the workers may take to commit their first batches."""
 
 
 class ScalingSize(NamedTuple):
@@ -77,8 +80,8 @@ def run(*, quick: bool) -> BenchResult:
 def _spread(services: Environment, count: int, size: ScalingSize) -> float:
     # Twice what the workers can apply, plus the batches that each of them holds.
     batches = count * (2 * size.seconds / size.job_seconds + 6)
-    publish(services.settings, round(batches * size.batch), size.tables, a_call=20)
-    settings = {"BATCH_MAX_MESSAGES": str(size.batch)}
+    publish(services.settings, round(batches * size.batch), size.tables, a_call=size.batch)
+    settings = {"BATCH_MAX_MESSAGES": str(size.batch), "WAREHOUSE_JOBS": "1"}
     return commit_rate(_work(services, count, size.seconds, settings))
 
 
@@ -101,6 +104,7 @@ def _work(
             stack.enter_context(services.worker(f"worker_{number:02}", settings=settings))
             for number in range(count)
         ]
+        _wait_for_commits(services, workers, since)
         time.sleep(seconds)
         for worker in workers:
             worker.check()
@@ -111,6 +115,17 @@ def _work(
     if not left:
         raise RunFailed(f"{count} workers ran out of work: the backlog was too small")
     return commits
+
+
+def _wait_for_commits(services: Environment, workers: list[Service], since: float) -> None:
+    """Wait until every worker has committed, so that a slow start does not shorten the run."""
+
+    def all_committed() -> bool:
+        for worker in workers:
+            worker.check()
+        return len({worker for _, worker, _ in _commits(services, since)}) == len(workers)
+
+    wait_until(all_committed, _START_SECONDS, "every worker has committed")
 
 
 def _commits(services: Environment, since: float) -> list[Commit]:

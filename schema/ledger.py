@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 LEDGER_TABLE: Final = "gatekeeper_ledger"
 """A view over the lanes' tables."""
+RESUMES_TABLE: Final = "gatekeeper_resumes"
+"""One row for each `gatekeeper resume`."""
 LEDGER_STATES: Final = ("applied", "rejected")
 
 

@@ -33,6 +33,10 @@ WAREHOUSE_REASONS = frozenset(
 class TooManyRejected(Exception):
     """The worker must stop; the text gives source, table, reason and count of the rejections."""
 
+    def __init__(self, refused: list["CountedOutcome"], total: int) -> None:
+        self.most_frequent = Counter(refused).most_common(3)
+        super().__init__(_report(self.most_frequent, len(refused), total))
+
 
 class CountedOutcome(NamedTuple):
     """One outcome: `reason` is None when the transaction was applied."""
@@ -68,20 +72,19 @@ class RejectionLimit:
         affected = [source for source in totals if bad[source] > self._share * totals[source]]
         alone = len(totals) == 1 and len(refused) < len(window)
         if len(affected) >= min(MIN_SOURCES, len(totals)) and not alone:
-            raise TooManyRejected(_report(refused, len(window)))
+            raise TooManyRejected(refused, len(window))
 
     def count(self, outcomes: Iterable[CountedOutcome]) -> None:
         """Add committed outcomes."""
         self._window.extend(outcomes)
 
 
-def _report(refused: list[CountedOutcome], total: int) -> str:
-    shown = Counter(refused).most_common(3)
+def _report(most_frequent: list[tuple[CountedOutcome, int]], refused: int, total: int) -> str:
     worst = "; ".join(
         f"{count:,} of source {each.source or '(none)'} on table {each.table}: {each.reason}"
-        for each, count in shown
+        for each, count in most_frequent
     )
     return (
-        f"{len(refused):,} of the last {total:,} transactions would be rejected, across sources "
+        f"{refused:,} of the last {total:,} transactions would be rejected, across sources "
         f"and tables, more than DEAD_LETTER_MAX_SHARE allows: {worst}"
     )

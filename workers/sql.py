@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from schema import LEDGER_COLUMNS, ColumnType, head_table, ledger_table
+from schema import LEDGER_COLUMNS, RESUMES_TABLE, ColumnType, head_table, ledger_table
 from workers.fold import RowSet, TableChange
 
 MAX_SQL_CHARACTERS = 1_000_000
@@ -331,6 +331,11 @@ def note_attempt(dataset: str, lane: int, epoch: int, id_: str) -> tuple[str, di
         f"ASSERT @@row_count = 1 AS '{FENCED_TEXT}';"
     )
     return text, {"id": id_, "epoch": str(epoch)}
+
+
+def count_resumes(dataset: str) -> str:
+    """Write the query for how often `gatekeeper resume` was run; it reads no column, so bills 0."""
+    return f"SELECT COUNT(*) AS resumes FROM `{dataset}.{RESUMES_TABLE}`"
 
 
 def create_table(dataset: str, table: str, columns: Iterable[tuple[str, ColumnType]]) -> str:

@@ -151,6 +151,14 @@ class Warehouse:
         """Count an attempt at a transaction in the lane's head, which moves the epoch by one."""
         await self._run(*sql.note_attempt(self.dataset, lane, epoch, id_), left, lane)
 
+    async def count_resumes(self, left: Deadline) -> int:
+        """Return how often `gatekeeper resume` was run on the dataset."""
+        try:
+            (row,) = await self._run(sql.count_resumes(self.dataset), {}, left)
+        except WarehouseRejected:  # never: the first run creates the table
+            return 0
+        return int(row["resumes"])
+
     async def create_table(
         self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline
     ) -> None:

@@ -12,6 +12,7 @@ from ops.runtime import log, metrics
 from workers.commit import Committer, LaneCountDiffers, Outcome
 from workers.dead_letter import DeadLetters
 from workers.decode import DecodedMessage, decode
+from workers.halt import POLL_SECONDS, show_halt, wait_for_resume
 from workers.lanes import Delivery, LaneBatch, LaneQueues
 from workers.rejection_limit import TooManyRejected
 from workers.subscription import Subscription
@@ -20,10 +21,6 @@ from workers.warehouse import Deadline, OutcomeUnknown, WarehouseUnavailable
 DRAIN_SECONDS = 10.0
 """What a stopping worker allows the batches in flight; below supervisord's stopwaitsecs."""
 LONGEST_PAUSE_SECONDS = 5.0
-REMEDY = (
-    "nothing is lost; list the rejections with `gatekeeper deadletter list`, repair the set-up "
-    "(docs/runbook.md#gatekeeperworkerhalted), then `supervisorctl restart worker:*`"
-)
 DECODED_AT_A_TIME = 50
 """Messages decoded between two turns of the event loop: some milliseconds of work."""
 
@@ -39,6 +36,7 @@ class Patience(NamedTuple):
 
     drain: float = DRAIN_SECONDS
     longest_pause: float = LONGEST_PAUSE_SECONDS
+    resume_poll: float = POLL_SECONDS
 
 
 class Worker:
@@ -72,7 +70,7 @@ class Worker:
             try:
                 async with asyncio.TaskGroup() as group:
                     pulling = group.create_task(self._subscription.pull_forever(), name="pull")
-                    group.create_task(self._work_until_halted(pulling), name="work")
+                    group.create_task(self._work_until_halted(pulling, stop), name="work")
                     group.create_task(self._stop_after(stop, pulling), name="stop")
             finally:
                 await self._subscription.give_all_back()
@@ -84,21 +82,20 @@ class Worker:
         pulling.cancel()
         self._queues.close()
 
-    async def _work_until_halted(self, pulling: asyncio.Task[None]) -> None:
-        """Work; when the rejection limit is passed, settle nothing more, and stay.
+    async def _work_until_halted(self, pulling: asyncio.Task[None], stop: asyncio.Event) -> None:
+        """Work; when the rejection limit is passed, settle nothing more until an operator resumes.
 
-        supervisord would start a process that ended again, with an empty window: each life would
-        reject some more. One that stays shows by its metrics that it has halted.
+        Then the process ends, and supervisord starts one that has rejected nothing yet.
         """
         try:
             await self._work()
         except* (TooManyRejected, LaneCountDiffers) as group:
-            reason = "; ".join(str(each) for each in group.exceptions)
-            metrics.HALTED.set(1)
-            logger.error("halted", reason=reason, remedy=REMEDY)  # noqa: TRY400  # no bug
+            show_halt(group.exceptions)
             pulling.cancel()
             self._queues.close()
             await self._subscription.give_all_back()
+            await wait_for_resume(self._committer.warehouse, stop, self._patience.resume_poll)
+            stop.set()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as in_flight:

@@ -42,6 +42,7 @@ COMMANDS = {
         "ops.commands.provision.app", "Create topics, subscriptions, dataset and ledger."
     ),
     "query": Command("ops.commands.query", "Run SQL in BigQuery and print the rows."),
+    "resume": Command("ops.commands.resume", "Let workers go on that have halted."),
     "send": Command("ops.commands.send.app", "Send a file of transactions to the server."),
     "status": Command(
         "ops.commands.status.app", "Show processes, rates, the backlog and dead letters."

@@ -99,6 +99,12 @@ BISECTIONS = Counter(
 HALTED = Gauge(
     "gatekeeper_halted", "1 in a worker that was stopped because it rejected too many transactions."
 )
+# At most three of each halted worker.
+HALT_REJECTIONS = Gauge(
+    "gatekeeper_halt_rejections",
+    "The most frequent rejections of a worker that was stopped because of them.",
+    ["source", "table", "reason"],
+)
 LEASES = Gauge("gatekeeper_leases", "Messages held under a lease now.")
 LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
 LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")

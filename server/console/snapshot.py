@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from ops.runtime.backlog import SubscriptionBacklog
+from ops.runtime.halts import HALT_METRICS, RESUME, halts
 from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
@@ -21,7 +22,7 @@ COUNTERS: Final = {
 """The page's name of each total, and the metric that it is read from."""
 
 END_TO_END: Final = "gatekeeper_end_to_end_seconds_bucket"
-PUSHED_METRICS: Final = (*COUNTERS.values(), END_TO_END)
+PUSHED_METRICS: Final = (*COUNTERS.values(), END_TO_END, *HALT_METRICS)
 
 STALE_PUSHES: Final = 3
 """A process's numbers are stale after this many missed pushes and a moment."""
@@ -61,6 +62,7 @@ def compose_state(
         "stale_after_seconds": stale_after,
         "sources": {name: _status(source) for name, source in sources._asdict().items()},
         "totals": None if groups is None else totals(groups),
+        "halts": [f"{each}; {RESUME}" for each in halts(groups or (), now)],
         "end_to_end": None if groups is None else _end_to_end(groups),
         "backlog": None if backlog is None else _backlog(backlog),
         "processes": _processes(groups or [], processes, now, stale_after),

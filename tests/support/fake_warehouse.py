@@ -51,6 +51,7 @@ class FakeWarehouse:
     scripts: list[sql.Script] = field(default_factory=list)
     ddl: list[tuple[str, str]] = field(default_factory=list)
     reads: int = 0
+    resumes: int = 0
     looked_at: list[str] = field(default_factory=list)
     failures: deque[Exception | Lost | None] = field(default_factory=deque)
     ddl_failures: deque[Exception | None] = field(default_factory=deque)
@@ -134,6 +135,10 @@ class FakeWarehouse:
         head.epoch += 1
         head.attempts = head.attempts + 1 if head.suspect == id_ else 1
         head.suspect = id_
+
+    async def count_resumes(self, left: Deadline) -> int:
+        assert left() > 0
+        return self.resumes
 
     async def create_table(
         self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline

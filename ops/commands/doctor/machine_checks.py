@@ -15,8 +15,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
+from ops.commands.provision.subscriptions import RETENTION_SECONDS
 from ops.commands.status.process_samples import SpoolBacklog
 from ops.runtime import credentials as google_credentials
+from ops.runtime.halts import HALT_METRICS, RESUME, halts
+from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
 from server.publish import SpoolFailed
 from server.spool import read_summary
@@ -77,6 +80,34 @@ def pushgateway(settings: Settings, seconds: float) -> str:
             f"{address}: {why}",
             "ops/up" if settings.local else "start it, or correct PUSHGATEWAY_PROMETHEUS_HOST",
         ) from None
+
+
+def workers(settings: Settings, seconds: float) -> str:
+    """Check that no worker has halted."""
+    try:
+        found = halts(read_pushed(settings.pushgateway_prometheus_host, HALT_METRICS, seconds))
+    except OSError:
+        raise CheckSkipped("the Pushgateway does not answer") from None
+    if found:
+        raise CheckFailed("; ".join(map(str, found)), RESUME)
+    return "none has halted"
+
+
+def ledger_days(settings: Settings, seconds: float) -> str:
+    """Check that the ledger keeps an id for as long as a copy of its transaction may arrive."""
+    del seconds
+    kept = settings.ledger_days * 24 - 1  # a partition holds an hour, and expires with its start
+    for hours, why in (
+        (settings.idempotency_hours, f"IDEMPOTENCY_HOURS={settings.idempotency_hours}"),
+        (RETENTION_SECONDS // 3600, "the subscription keeps a message for seven days"),
+    ):
+        if kept < hours:
+            raise CheckFailed(
+                f"LEDGER_DAYS={settings.ledger_days} is too short ({why}): a copy that arrives "
+                "later would be applied again",
+                f"set LEDGER_DAYS={(hours + 1 + 23) // 24} or more, then gatekeeper provision",
+            )
+    return f"{settings.ledger_days} days, longer than a copy may arrive"
 
 
 def disk(settings: Settings, seconds: float, least_free_bytes: float = LEAST_FREE_BYTES) -> str:
@@ -184,5 +215,7 @@ CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "disk": disk,
     "spool": spool,
     "clock": clock,
+    "workers": workers,
+    "ledger days": ledger_days,
     "api keys": api_keys,
 }

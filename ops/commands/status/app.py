@@ -34,7 +34,7 @@ def status(
 
     A rate is the average since the process started; with --watch, since the last refresh. Rates
     come from the Pushgateway and are as old as the column "pushed" shows. The exit status is 1 if
-    supervisord does not answer or a process is not healthy.
+    supervisord does not answer, a process is not healthy, or a worker has halted.
     """
     from rich.live import Live
 

@@ -14,6 +14,7 @@ from ops.commands.status.process_samples import ProcessSample
 from ops.commands.text_format import duration
 from ops.fleet.config import FleetConfig
 from ops.runtime import backlog
+from ops.runtime.halts import RESUME, halts
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState, Supervisord, SupervisordUnreachable
 
@@ -29,20 +30,22 @@ class FleetPage:
         self._settings = settings
         self._samples: dict[str, ProcessSample] = {}
         self.healthy = False
-        """Whether supervisord answered and all processes were healthy at the last refresh."""
+        """Whether supervisord answered last, all processes were healthy, no worker had halted."""
 
     def refresh(self) -> Group:
         """Query all sources in parallel; a source that does not answer gets a line on the page."""
         answers, errors = self._ask()
         states: list[ProcessState] = answers.get("processes", [])
-        self.healthy = bool(states) and all(_healthy(state) for state in states)
         groups = answers.get("pushed")
+        halted = halts(groups or ())
+        self.healthy = bool(states) and all(map(_healthy, states)) and not halted
         samples = process_samples.samples(groups or ())
         page = Group(
             _processes(states, samples, self._samples),
             _line("backlog", answers.get("backlog")),
             _line("dead letters", answers.get("dead letters")),
             _line("spool", None if groups is None else process_samples.spool(groups)),
+            *(styled(f"{each}; {RESUME}", "bold red") for each in halted),
             *(styled(f"cannot read {error}", "yellow") for error in errors),
         )
         self._samples |= samples

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ops.runtime.halts import HALT_METRICS
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 
 # For each job: the unit of its work and the counters of it.
@@ -55,9 +56,9 @@ class SpoolBacklog(NamedTuple):
 
 
 def read(gateway: str, timeout: float) -> list[PushedGroup]:
-    """Return what `spool` and `samples` need; raises OSError when the gateway is unreachable."""
+    """Return what `spool`, `samples` and `halts` need; raises OSError if the gateway is down."""
     names = [name for _, counters in _WORK.values() for name in counters]
-    return read_pushed(gateway, [*names, *_SPOOL], timeout)
+    return read_pushed(gateway, [*names, *_SPOOL, *HALT_METRICS], timeout)
 
 
 def spool(groups: Iterable[PushedGroup]) -> SpoolBacklog:

@@ -60,7 +60,7 @@ class Stage:
             self.queues,
             committer,
             self.dead_letters,  # type: ignore[arg-type]  # has the method
-            Patience(drain=drain, longest_pause=0.01),
+            Patience(drain=drain, longest_pause=0.01, resume_poll=0.01),
         )
         self.stop = asyncio.Event()
 
@@ -158,7 +158,14 @@ async def test_a_worker_that_would_reject_everybody_halts_and_keeps_the_topic_wh
         await eventually(lambda: metrics.HALTED._value.get() == 1)
         await eventually(lambda: stage.client.nacked)
         assert not task.done()
+
+        def ended() -> bool:
+            stage.warehouse.resumes += 1
+            return task.done()
+
+        await eventually(ended)
     metrics.HALTED.set(0)
+    metrics.HALT_REJECTIONS.clear()
     assert stage.client.all_acked == stage.dead_letters.published
     assert len(stage.client.all_acked) < MIN_REJECTIONS
 

@@ -20,7 +20,7 @@ def test_every_rule_uses_only_existing_metrics_and_labels(rules: Any, vocabulary
         "sum(rate(gatekeeper_publishd_total[5m]))",
         "gatekeeper_applied / gatekeeper_applied_total",
         'gatekeeper_requests_total{code="500"}',
-        "sum by (table) (gatekeeper_applied_total)",
+        "sum by (tabel) (gatekeeper_applied_total)",
         "gatekeeper:no_such_record:rate5m > 0 and up == 1",
     ],
 )

@@ -1,9 +1,11 @@
+import time
 from pathlib import Path
 
 import pytest
 
 from ops.commands.doctor import machine_checks
 from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
+from ops.runtime.pushed_metrics import LabelledValue, PushedGroup
 from ops.runtime.settings import Settings
 from server.publish import SpoolFailed
 from server.spool import SpoolSummary
@@ -49,6 +51,44 @@ def test_a_keys_file_that_is_open_to_others_is_wrong(tmp_path: Path, mode: int) 
     with pytest.raises(CheckFailed, match=f"open to other users .mode {mode:04o}") as failed:
         machine_checks.api_keys(settings, 1)
     assert failed.value.remedy == f"chmod 600 {keys}"
+
+
+def test_a_ledger_that_forgets_an_id_before_its_last_copy_may_arrive_is_wrong() -> None:
+    def check(days: str, hours: str = "24") -> str:
+        settings = Settings.parse({"LEDGER_DAYS": days, "IDEMPOTENCY_HOURS": hours})
+        return machine_checks.ledger_days(settings, 1)
+
+    assert "30 days" in check("30")
+    with pytest.raises(CheckFailed, match=r"LEDGER_DAYS=1 is too short .IDEMPOTENCY_HOURS=24"):
+        check("1")
+    with pytest.raises(CheckFailed, match=r"LEDGER_DAYS=7 is too short") as failed:
+        check("7")
+    assert failed.value.remedy.startswith("set LEDGER_DAYS=8 or more")
+    assert "8 days" in check("8")
+
+
+def test_a_halted_worker_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(*halted: float) -> str:
+        def read_pushed(*_: object) -> list[PushedGroup]:
+            return [
+                PushedGroup(
+                    "gatekeeper_worker",
+                    f"worker_{number:02}",
+                    {
+                        "gatekeeper_halted": [LabelledValue({}, value)],
+                        "push_time_seconds": [LabelledValue({}, time.time())],
+                    },
+                )
+                for number, value in enumerate(halted)
+            ]
+
+        monkeypatch.setattr(machine_checks, "read_pushed", read_pushed)
+        return machine_checks.workers(Settings.parse({}), 1)
+
+    assert check(0, 0) == "none has halted"
+    with pytest.raises(CheckFailed, match="worker_01 has halted") as failed:
+        check(0, 1)
+    assert "gatekeeper resume" in failed.value.remedy
 
 
 def test_spooled_transactions_are_counted_and_refused_ones_are_a_finding(

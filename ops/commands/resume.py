@@ -1,0 +1,50 @@
+"""`gatekeeper resume`."""
+
+from ops.commands.command_app import command_app, examples
+from ops.runtime.halts import HALT_METRICS, halts
+from ops.runtime.process import settings_or_exit
+from ops.runtime.pushed_metrics import read_pushed
+from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error, write_line
+
+TIMEOUT_SECONDS = 60.0
+
+app = command_app()
+
+
+@app.command(epilog=examples("gatekeeper status        why they have halted", "gatekeeper resume"))
+def resume() -> None:
+    """Let halted workers go on, on every machine.
+
+    A worker halts when it would reject nearly everybody's transactions, since the set-up is then
+    probably wrong. Repair it first: a worker that rejects as many again halts again. Workers that
+    have not halted are not affected.
+    """
+    from ops.commands.google_failure import CALL_ERRORS, google_failure
+    from ops.runtime import bigquery, clients
+    from schema import RESUMES_TABLE
+
+    settings = settings_or_exit()
+    table = f"`{settings.dataset_path}.{RESUMES_TABLE}`"
+    script = (
+        f"CREATE TABLE IF NOT EXISTS {table} (resumed_at TIMESTAMP);\n"
+        f"INSERT INTO {table} (resumed_at) VALUES (CURRENT_TIMESTAMP());"  # our own names
+    )
+    _print_halts(settings)
+    try:
+        bigquery.query(clients.warehouse(settings), script, timeout=TIMEOUT_SECONDS)
+    except CALL_ERRORS as error:
+        raise google_failure(error, settings) from error
+    write_line("halted workers go on within half a minute: `gatekeeper status` shows them")
+
+
+def _print_halts(settings: Settings) -> None:
+    try:
+        found = halts(read_pushed(settings.pushgateway_prometheus_host, HALT_METRICS))
+    except OSError as error:
+        write_error(f"which workers have halted is not known: {error}")
+        return
+    for each in found:
+        write_line(str(each))
+    if not found:
+        write_line("no worker has halted, as far as the Pushgateway has it")

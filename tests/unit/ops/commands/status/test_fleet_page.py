@@ -1,0 +1,68 @@
+import io
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ops.commands.console import PlainConsole
+from ops.commands.status.fleet_page import FleetPage
+from ops.fleet.config import FleetConfig
+from ops.runtime.pushed_metrics import parse_pushed
+from ops.runtime.settings import Settings
+from ops.runtime.supervisord import ProcessState
+
+NAMES = ("gatekeeper_", "valid_", "invalid_")
+WORKER = 'instance="worker_00",job="gatekeeper_worker"'
+
+
+@pytest.fixture(scope="module")
+def shown() -> Callable[..., tuple[str, bool]]:
+    """Return the page as printed, and whether the fleet is healthy, of what others say."""
+    fleet, local = FleetConfig.read(), Settings.parse({})
+
+    def shown(page: str, rejected: str = "none", state: str = "RUNNING") -> tuple[str, bool]:
+        class Known(FleetPage):
+            def _sources(self) -> dict[str, Callable[[], Any]]:
+                process = ProcessState("worker", "worker_00", state, 7, 60.0, 0, rejected)
+                return {
+                    "processes": lambda: [process],
+                    "pushed": lambda: parse_pushed(page, NAMES),
+                    "dead letters": lambda: rejected,
+                    "backlog": lambda: int(f"no {rejected}"),
+                }
+
+        known, file = Known(fleet, local), io.StringIO()
+        PlainConsole(file=file, width=300).print(known.refresh())
+        return file.getvalue(), known.healthy
+
+    return shown
+
+
+def test_a_halted_worker_makes_the_fleet_unhealthy(shown: Callable[..., tuple[str, bool]]) -> None:
+    pushed = f"push_time_seconds{{{WORKER}}} {time.time()}\n"
+    assert shown(pushed)[1]
+    text, healthy = shown(f"{pushed}gatekeeper_halted{{{WORKER}}} 1\n")
+    assert not healthy
+    assert "worker_00 has halted" in text
+    assert "`gatekeeper resume`" in text
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.text(max_size=20) | st.sampled_from(["[/x]", "\x1b[2J", "\n", "x" * 5000]),
+    st.floats() | st.sampled_from([1e300, 2.0**53]),
+    st.sampled_from(
+        ["process_start_time_seconds", "gatekeeper_applied_total", "gatekeeper_halted"]
+    ),
+)
+def test_whatever_others_push_or_write_the_page_is_printed(
+    shown: Callable[..., tuple[str, bool]], text: str, value: float, name: str
+) -> None:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    group = f'instance="{escaped}",job="gatekeeper_worker"'
+    page = f"push_time_seconds{{{group}}} 5\n{name}{{{group}}} {value}\n"
+    printed, _ = shown(page, text, "FATAL")
+    assert printed.replace("\n", "").isprintable()

@@ -166,7 +166,8 @@ def _cheapest_note(load: AssumedLoad) -> str:
         f"The cheapest settings for a freshness of {load.freshness:g} s: FRESHNESS_SECONDS="
         f"{load.freshness:g}, LANES={best.lanes} (fixed at provision), {model}:"
         f" {min(demand, slots):,.2f} $ a day for BigQuery (on demand {demand:,.2f} $, slots"
-        f" {slots:,.2f} $). Twice the freshness costs about half as much on demand."
+        f" {slots:,.2f} $). They apply {estimate(best).capacity:,.0f} transactions/s at most. Twice"
+        " FRESHNESS_SECONDS costs about half as much on demand."
     )
 
 
@@ -181,8 +182,8 @@ def _partition_note(load: AssumedLoad, found: BatchEstimate, sources: _Sources) 
     return (
         f"Each MERGE is billed for {load.partitions} of {load.table_partitions} partitions. That"
         " needs a constant bound on the partition column in the statement, so every delete of a"
-        f" batch must name that column {page}. A statement without it bills the whole table: on"
-        f" demand {dollars(billed(whole, found).total):,.2f} $ a day."
+        f" batch must name that column {page}. Workers write no such bound yet. A statement without"
+        f" it bills the whole table: on demand {dollars(billed(whole, found).total):,.2f} $ a day."
     )
 
 

@@ -1,1 +1,1 @@
-"""`gatekeeper doctor`: checks everything that the fleet needs. It changes nothing."""
+"""`gatekeeper doctor`: checks everything that the fleet needs. It changes nothing without --try."""

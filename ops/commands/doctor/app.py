@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": "green", "wrong": "bold red", "skipped": "dim"}
 
+_SECONDS = 2.0
+
 app = command_app()
 
 
@@ -23,12 +25,16 @@ app = command_app()
         "gatekeeper doctor",
         "gatekeeper doctor --format json",
         "gatekeeper doctor --seconds 10          for a slow network",
+        "gatekeeper doctor --try                 statements on scratch tables; costs some cents",
     )
 )
 def doctor(
     *,
     output: Literal["text", "json"] = Option("text", "--format", help="How to print."),
-    seconds: float = Option(2.0, metavar="S", help="How long to wait for each service."),
+    seconds: float | None = Option(
+        None, metavar="S", help="How long to wait for each service (2), or statement (60)."
+    ),
+    try_: bool = Option(False, "--try", help="Try doubtful statements on scratch tables instead."),
 ) -> int:
     """Check everything that the fleet needs, and print a fix for each problem.
 
@@ -36,10 +42,21 @@ def doctor(
     Pushgateway, the disk, the clock and the API keys, in parallel. Each check has a time limit, so
     the command ends in a few seconds even if a service hangs. It changes nothing. The exit status
     is 1 if there is a problem.
-    """
-    from ops.commands.doctor.examination import examine
 
-    results = asyncio.run(examine(settings_or_exit(), seconds))
+    With --try it runs, on scratch tables of the dataset, the statements whose effect BigQuery's
+    documentation leaves open, and prints the effect of each: a failed fence in a transaction, two
+    transactions on one head, bytes billed and plans, JSON numbers, a dropped column, a job's
+    location. It removes the tables. The dataset must exist.
+    """
+    settings = settings_or_exit()
+    if try_:
+        from ops.commands.doctor.doubtful_statements import STATEMENT_SECONDS, try_statements
+
+        results = try_statements(settings, seconds or STATEMENT_SECONDS)
+    else:
+        from ops.commands.doctor.examination import examine
+
+        results = asyncio.run(examine(settings, seconds or _SECONDS))
     healthy = all(each.state != "wrong" for each in results)
     if output == "json":
         document = {"well": healthy, "checks": [asdict(each) for each in results]}

@@ -27,10 +27,11 @@ cost      Google's prices and quotas for a rate; measures nothing
 all       everything above; writes docs/performance.md
 
 The bench starts its own processes with their own ports and folders, and stops them at the end.
-It ignores settings and .env, so it never touches a project in the cloud. Figures are medians of
-rounds in which the compared systems alternate: trust the ratios, because absolute figures
-drift. A run with any error (an answer other than 200, a restart, a rejected transaction) is not
-reported and exits with 1. Progress goes to standard error.
+It ignores settings and .env, so it never touches a project in the cloud; only cost takes its
+defaults from them, if PROJECT_ID is set. Figures are medians of rounds in which the compared
+systems alternate: trust the ratios, because absolute figures drift. A run with any error (an answer
+other than 200, a restart, a rejected transaction) is not reported and exits with 1. Progress goes
+to standard error.
 
 On two cores: ingest takes 5 minutes, apply 1, pipeline 4, scale 7, memory 8, locust 3, all
 about 28. Run it on an idle machine.

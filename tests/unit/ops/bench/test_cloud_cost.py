@@ -1,6 +1,7 @@
 import pytest
 
 from ops.bench import cloud_cost
+from ops.bench.billed_load import prices
 from ops.bench.capacity import AssumedLoad
 from ops.rig import RunFailed
 
@@ -28,17 +29,26 @@ def test_every_quota_names_its_page() -> None:
     assert all("https://" in note for note in listed.values())
 
 
-def test_the_targets_are_reached_and_shown() -> None:
-    checks = {check.name: check for check in cloud_cost.run(AssumedLoad()).checks}
-    assert checks["cost_60"].samples.median <= 30
-    assert checks["cost_10"].samples.median <= 180
+@pytest.mark.parametrize(("freshness", "limit"), [(60, 30), (10, 180)])
+def test_a_merge_bounded_to_a_partition_reaches_the_target(freshness: int, limit: float) -> None:
+    on_demand, _ = prices(cloud_cost.TARGET_LOAD._replace(freshness=freshness))
+    assert on_demand <= limit
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_the_targets_are_shown_as_the_workers_reach_them(
+    *, bounded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_cost, "WORKERS_BOUND_PARTITIONS", bounded)
+    checks = {check.name: check.reached for check in cloud_cost.run(AssumedLoad()).checks}
+    assert checks == {"cost_60": bounded, "cost_10": bounded}
 
 
 def test_the_cheapest_settings_and_the_price_without_bounds_are_printed() -> None:
     notes = "\n".join(cloud_cost.run(cloud_cost.TARGET_LOAD._replace(freshness=60)).notes)
     assert "cheapest settings for a freshness of 60 s" in notes
     assert "LANES=" in notes
-    assert "it bills the whole table: on demand 3" in notes
+    assert "bills the whole table: on demand 3" in notes
 
 
 def test_nonsense_is_refused() -> None:

@@ -4,11 +4,12 @@ Requests are serialized beforehand and sent over bare gRPC, so the figures are t
 """
 
 import asyncio
+import functools
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import UTC, datetime
-from itertools import zip_longest
 from typing import Any, Final
 
 import grpc
@@ -33,8 +34,21 @@ _OUTSTANDING: Final = 10_000
 _LEASE_SECONDS: Final = 60
 
 
+@functools.cache
 def table_names(count: int) -> tuple[str, ...]:
-    return tuple(f"bench_{number:02}" for number in range(count))
+    """Return names of tables, each in another lane until every lane has one, and so on."""
+    names: list[str] = []
+    lanes: set[int] = set()
+    for number in itertools.count():
+        if len(names) == count:
+            break
+        name = f"bench_{number:02}"
+        if schema.lane_of(name) not in lanes:
+            names.append(name)
+            lanes.add(schema.lane_of(name))
+            if len(lanes) == schema.LANES:
+                lanes.clear()
+    return tuple(names)
 
 
 def bodies(tables: tuple[str, ...], count: int) -> Iterator[tuple[str, bytes]]:
@@ -80,7 +94,7 @@ def publish_requests(topic: str, count: int, tables: tuple[str, ...], a_call: in
     )
     return [
         request(topic=topic, messages=messages).SerializeToString()
-        for turn in zip_longest(*calls)
+        for turn in itertools.zip_longest(*calls)
         for messages in turn
         if messages
     ]

@@ -19,11 +19,11 @@ from ops.rig.environment import Environment
 _METHOD: Final = """\
 Real workers pull from the embedded Pub/Sub and commit to a fake BigQuery. Each of its jobs takes
 2 s, whatever its size, like BigQuery's small jobs, and almost no processor time, so 16 workers fit
-on two cores. 64 tables in 32 lanes have a backlog, a worker runs one job at a time, and a batch
-closes at 50 transactions, so the figure shows how the lanes spread over workers and not how fast a
-core is. A worker's rate is what it committed after its first batch, over the time since then; the
-rates of a round's workers are added up. Then one worker has one hot table, which is in one lane,
-with larger and larger batches."""
+on two cores. Two tables for each worker, each in its own lane, have a backlog; a worker runs one
+job at a time, and a batch closes at 50 transactions. So the figure shows how the lanes spread over
+workers and not how fast a core is. A worker's rate is what it committed after its first batch, over
+the time since then; the rates of a round's workers are added up. Then one worker has one hot table,
+which is in one lane, with larger and larger batches."""
 _START_SECONDS: Final = 60.0
 """How long the workers may take to commit their first batches."""
 
@@ -34,13 +34,15 @@ class ScalingSize(NamedTuple):
     seconds: float = 22.0
     job_seconds: float = 2.0
     batch: int = 50
-    tables: int = 64
+    tables: int = 2
+    """For each worker, each in its own lane: a worker holds three batches at most, so with more
+    lanes it would have none of them full."""
     hot: tuple[int, ...] = (1, 10, 100, 1_000, 5_000, 10_000)
     """Batch sizes on the hot table."""
     hot_batches: int = 4
 
 
-_QUICK: Final = ScalingSize((1, 2), 1, 3.0, 0.3, 10, 8, (10, 100), 2)
+_QUICK: Final = ScalingSize((1, 2), 1, 3.0, 0.3, 10, 2, (10, 100), 2)
 
 type Commit = tuple[float, str, int]
 """(time, worker, transactions)"""
@@ -80,7 +82,7 @@ def run(*, quick: bool) -> BenchResult:
 def _spread(services: Environment, count: int, size: ScalingSize) -> float:
     # Twice what the workers can apply, plus the batches that each of them holds.
     batches = count * (2 * size.seconds / size.job_seconds + 6)
-    publish(services.settings, round(batches * size.batch), size.tables, a_call=size.batch)
+    publish(services.settings, round(batches * size.batch), size.tables * count, a_call=size.batch)
     settings = {"BATCH_MAX_MESSAGES": str(size.batch), "WAREHOUSE_JOBS": "1"}
     return commit_rate(_work(services, count, size.seconds, settings))
 
@@ -143,7 +145,7 @@ def _result(rates: dict[int, list[float]], hot: dict[int, float], size: ScalingS
         (f"{count}", Samples.of(own).text(1), _linear(rates, count).text(2))
         for count, own in rates.items()
     )
-    title = f"{size.tables} tables, {size.job_seconds:g} s a job, batches of {size.batch}"
+    title = f"{size.tables} tables a worker, {size.job_seconds:g} s a job, batches of {size.batch}"
     hot_rows = tuple((f"{batch:,}", f"{found:,.1f}") for batch, found in hot.items())
     hot_columns = ("BATCH_MAX_MESSAGES", "transactions/s")
     return BenchResult(

@@ -45,7 +45,7 @@ def status(
     page = FleetPage(FleetConfig.read(), settings_or_exit())
     console = PlainConsole()
     if watch is None:
-        console.print(page.refresh())
+        console.print(page.refresh(), crop=False)
         return 0 if page.healthy else 1
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:

@@ -45,8 +45,8 @@ class FleetPage:
             _line("backlog", answers.get("backlog")),
             _line("dead letters", answers.get("dead letters")),
             _line("spool", None if groups is None else process_samples.spool(groups)),
-            *(styled(f"{each}; {RESUME}", "bold red") for each in halted),
-            *(styled(f"cannot read {error}", "yellow") for error in errors),
+            *(_unwrapped(f"{each}; {RESUME}", "bold red") for each in halted),
+            *(_unwrapped(f"cannot read {error}", "yellow") for error in errors),
         )
         self._samples |= samples
         return page
@@ -81,6 +81,12 @@ class FleetPage:
 def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__
+
+
+def _unwrapped(text: str, style: str) -> Text:
+    line = styled(text, style)
+    line.no_wrap, line.overflow = True, "ignore"  # paths and commands stay whole
+    return line
 
 
 def _line(name: str, value: object) -> Text:

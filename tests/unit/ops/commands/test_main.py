@@ -2,11 +2,13 @@ import importlib
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
 from ops.commands.__main__ import COMMANDS, main
+from ops.runtime.settings import DECLARATIONS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -104,3 +106,32 @@ def test_wrong_settings_are_all_reported(
     shown = capsys.readouterr().err
     assert "LEDGER_DAYS='soon'" in shown
     assert "LOG_LEVEL='loud'" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("PROJECT_ID=my-project\nDATASET_ID=sales\n".encode("utf-16"), "line 1: it is UTF-16"),
+        (b"DATASET_ID=sales\nPROJECT_ID: my-project\n", "line 2: expected NAME=value"),
+        (b'DATASET_ID=sales\nPROJECT_ID="my-project\nTOPIC_ID=sales\n', "line 2: expected"),
+        (b"project_id=my-project\n", "did you mean PROJECT_ID?"),
+        (b"PROJECT_ID my-project\n", "line 1: expected NAME=value"),
+        (b"DATASET_ID=sales\n", "line 1: DATASET_ID is set, but PROJECT_ID is not"),
+        (b"PORT=abc\n", ".env line 1: PORT='abc'"),
+    ],
+)
+def test_no_command_runs_with_a_dotenv_that_is_not_understood(
+    content: bytes,
+    shown: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    for name in DECLARATIONS:
+        monkeypatch.delenv(name, raising=False)
+    for words in (["query", "SELECT 1"], ["status"], ["send", "x"], ["doctor"]):
+        with pytest.raises(SystemExit, match="78"):
+            main(words)
+        assert shown in capsys.readouterr().err

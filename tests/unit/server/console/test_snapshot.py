@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, generate_latest
 
 from ops.runtime import metrics
 from ops.runtime.backlog import SubscriptionBacklog
-from ops.runtime.pushed_metrics import LabelledValue, PushedGroup
+from ops.runtime.pushed_metrics import LabelledValue, PushedGroup, parse_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
 from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Sources, compose_state
@@ -158,3 +158,30 @@ def test_every_metric_that_is_read_is_one_that_the_processes_push() -> None:
     declared = generate_latest(REGISTRY).decode()
     for name in PUSHED_METRICS:
         assert f"\n# TYPE {name.removesuffix('_bucket')} " in declared
+
+
+async def test_a_halted_worker_is_shown_with_the_command_that_goes_on(
+    composed: Callable[..., Any],
+) -> None:
+    group = pushed("worker_00")
+    group.samples["gatekeeper_halted"] = [LabelledValue({}, 1.0)]
+    seen = await composed(lambda: [group, pushed("worker_01")], None)
+    (halt,) = seen["halts"]
+    assert halt.startswith("worker_00 has halted")
+    assert "`gatekeeper resume`" in halt
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1e300", "1e308", "9007199254740992"])
+async def test_whatever_others_push_the_state_is_json(
+    composed: Callable[..., Any], value: str
+) -> None:
+    names = (*COUNTERS.values(), "process_start_time_seconds", "gatekeeper_halted")
+    group = 'instance="%s",job="gatekeeper_server"'
+    page = "".join(
+        f"push_time_seconds{{{group % instance}}} 5\n"
+        f'{END_TO_END}{{{group % instance},le="{value}"}} {value}\n'
+        + "".join(f"{name}{{{group % instance}}} {value}\n" for name in names)
+        for instance in ("a", "b", "[/x]", "x" * 5000, "\x1b[2J", "\u2028")
+    )
+    seen = await composed(lambda: parse_pushed(page, PUSHED_METRICS), None)
+    assert [row["name"] for row in seen["processes"]] == ["[/x]", "a", "b"]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import time
-import urllib.request
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -15,6 +14,7 @@ from ops.bench.results import BenchResult, Plot, Points, ResultTable, TargetChec
 from ops.bench.samples import Samples, ratios
 from ops.rig import RunFailed, Service, wait_until
 from ops.rig.environment import Environment
+from ops.runtime import direct_http
 
 _METHOD: Final = """\
 Real workers pull from the embedded Pub/Sub and commit to a fake BigQuery. Each of its jobs takes
@@ -132,7 +132,7 @@ def _wait_for_commits(services: Environment, workers: list[Service], since: floa
 
 def _commits(services: Environment, since: float) -> list[Commit]:
     address = services.variables["BIGQUERY_EMULATOR_HOST"]
-    with urllib.request.urlopen(f"http://{address}/settled", timeout=10) as answer:
+    with direct_http.open_url(f"http://{address}/settled", 10) as answer:
         return [(at, worker, count) for at, worker, count in json.load(answer) if at > since]
 
 

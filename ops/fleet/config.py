@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from supervisor.options import EventListenerConfig, ServerOptions
 
+from ops.runtime import addresses
 from ops.runtime.fleet_files import supervisord_conf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,9 +40,8 @@ class FleetConfig(NamedTuple):
 
     @property
     def reachable(self) -> str:
-        """The address to connect to, also when the server listens on 0.0.0.0."""
-        host, _, port = self.address.rpartition(":")
-        return f"127.0.0.1:{port}" if host == "0.0.0.0" else self.address  # noqa: S104  # read, not bound
+        """The address to connect to, also when the server listens on 0.0.0.0 or [::]."""
+        return addresses.reachable(self.address)
 
     def log_of(self, name: str) -> Path:
         """Return the log of a process, also of one added by scaling."""
@@ -71,7 +71,7 @@ class FleetConfig(NamedTuple):
         host, port = sockets[0]
         return cls(
             file=file,
-            address=f"{host}:{port}",
+            address=addresses.join(host, port),
             socket=Path(files[0]),
             pid_file=Path(options.pidfile),
             log=Path(options.logfile),

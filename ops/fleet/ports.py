@@ -5,10 +5,12 @@ import socket
 
 import psutil
 
+from ops.runtime import addresses
+
 
 def free(host: str, port: int) -> bool:
     """Return whether a process could listen on this port now."""
-    with socket.socket() as probe:
+    with socket.socket(addresses.family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -22,7 +24,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     with contextlib.ExitStack() as open_sockets:
         ports = []
         for _ in range(count):
-            listener = open_sockets.enter_context(socket.socket())
+            listener = open_sockets.enter_context(socket.socket(addresses.family(host)))
             listener.bind((host, 0))
             ports.append(int(listener.getsockname()[1]))
         return ports
@@ -30,9 +32,8 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 def listening(address: str) -> bool:
     """Return whether something accepts connections at `host:port`."""
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=1).close()
+        socket.create_connection(addresses.split(address), timeout=1).close()
     except OSError:
         return False
     return True

@@ -3,11 +3,11 @@
 import json
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from ops.fleet.config import FleetConfig
+from ops.runtime import direct_http
 from ops.runtime.supervisord import ProcessState, Supervisord
 
 READY_SECONDS = 180.0
@@ -84,7 +84,7 @@ class ReadinessCheck:
 
     def _not_ready(self) -> str | None:
         try:
-            with urllib.request.urlopen(self._url, timeout=5):  # noqa: S310  # http alone
+            with direct_http.open_url(self._url, 5):
                 return None
         except urllib.error.HTTPError as error:
             with error:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ops.fleet import ports
 from ops.fleet.config import LONGEST_SOCKET_PATH, FleetConfig
 from ops.fleet.startup import ReadinessCheck, StartFailed, StartupMonitor, end_of, relative
+from ops.runtime import addresses
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
@@ -43,8 +44,7 @@ def needed_ports(fleet: FleetConfig, settings: Settings) -> list[RequiredPort]:
         ):
             if address := getattr(settings, name.lower()):
                 remedies[address] = f"set {name}=127.0.0.1:PORT in .env"
-    split = ((*address.rpartition(":")[::2], remedy) for address, remedy in remedies.items())
-    return [RequiredPort(host, int(number), remedy) for host, number, remedy in split]
+    return [RequiredPort(*addresses.split(each), remedy) for each, remedy in remedies.items()]
 
 
 def check_ports(fleet: FleetConfig, settings: Settings) -> None:

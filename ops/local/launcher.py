@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 
-from ops.runtime import log, process
+from ops.runtime import addresses, log, process
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error, write_line
 
@@ -31,12 +31,11 @@ def launch(
 
 
 def _bind(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    host, port = addresses.split(address)
+    listener = socket.socket(addresses.family(host))
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, int(port)))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise

@@ -20,7 +20,7 @@ from ops.fleet.config import ROOT, FleetConfig
 from ops.fleet.config_copy import write_copy
 from ops.rig.environment import LocalServices
 from ops.rig.processes import RunFailed, wait_until
-from ops.runtime import clients
+from ops.runtime import clients, direct_http
 from ops.runtime.supervisord import ProcessState, Supervisord
 
 COMMAND_SECONDS = 200
@@ -192,7 +192,7 @@ class DisposableFleet(LocalServices):
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # http
+            with direct_http.open_url(request, 30) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -200,7 +200,7 @@ class DisposableFleet(LocalServices):
 
     def get(self, url: str) -> str:
         """Return the text of a page."""
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # http
+        with direct_http.open_url(url, 10) as answer:
             text: str = answer.read().decode()
             return text
 

@@ -18,7 +18,7 @@ import uvloop
 from aiohttp import web
 
 from ops.rig.transaction_mix import COLUMNS, TYPES
-from ops.runtime import process
+from ops.runtime import addresses, process
 from schema import LANES, LEDGER_COLUMNS, parse_type
 
 _MAX_REQUEST = 64 * 1024 * 1024
@@ -151,10 +151,9 @@ def create_app(seconds: float) -> web.Application:
 
 async def main(address: str, seconds: float) -> None:
     """Serve until SIGTERM."""
-    host, _, port = address.rpartition(":")
     runner = web.AppRunner(create_app(seconds), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    await web.TCPSite(runner, host, int(port)).start()
+    await web.TCPSite(runner, *addresses.split(address)).start()
     await process.stop_event().wait()
     await runner.cleanup()
 

@@ -23,6 +23,7 @@ from typing import Final
 import uvloop
 
 from ops.rig.transaction_mix import TABLES, TransactionMix
+from ops.runtime import addresses
 
 _REQUESTS: Final = 4_000  # different ones; then they come again, each with a new id
 _TICK_SECONDS: Final = 0.002
@@ -171,9 +172,9 @@ async def main(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     pool = requests(_REQUESTS, tuple(options.tables.split(",")), options.seed)
     load = PacedLoad(pool, options.count)
-    host, _, port = options.address.rpartition(":")
+    host, port = addresses.split(options.address)
     for _ in range(options.connections):
-        await loop.create_connection(lambda: LoadConnection(load), host, int(port))
+        await loop.create_connection(lambda: LoadConnection(load), host, port)
     pacing = asyncio.create_task(load.pace())
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)

@@ -14,6 +14,7 @@ import grpc
 from ops.rig import redeliveries
 from ops.rig.fault_proxy import FaultProxy
 from ops.rig.held_messages import HeldMessages, OpenStream
+from ops.runtime.clients import NO_PROXY
 
 DELAY_SECONDS = 0.4
 """The longest pause of one call or one response; a unary call has a deadline of some seconds."""
@@ -77,7 +78,7 @@ class PubSubProxy(FaultProxy, grpc.GenericRpcHandler):  # type: ignore[misc]  # 
 
     async def start(self) -> None:
         """Serve; raises OSError when the address is not available."""
-        self._channel = grpc.aio.insecure_channel(self._upstream, _CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(self._upstream, [*_CHANNEL_OPTIONS, NO_PROXY])
         self._server = grpc.aio.server(options=_SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers((self,))
         port = self._server.add_insecure_port("127.0.0.1:0")

@@ -10,6 +10,8 @@ import contextlib
 import socket
 import struct
 
+from ops.runtime import addresses
+
 # https://man7.org/linux/man-pages/man7/socket.7.html: on, zero seconds: close sends RST.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _CHUNK_BYTES = 256 * 1024
@@ -19,8 +21,7 @@ class TcpFront:
     """Listens at `listen` ("host:port") and forwards every connection to a loopback port."""
 
     def __init__(self, listen: str) -> None:
-        host, _, port = listen.rpartition(":")
-        self.address = host.strip("[]"), int(port)
+        self.address = addresses.split(listen)
         self._target = 0
         self._server: asyncio.Server | None = None
         self._placeholder: socket.socket | None = None

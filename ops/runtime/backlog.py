@@ -10,7 +10,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.wrappers_pb2 import StringValue
 
-from ops.runtime import credentials
+from ops.runtime import clients, credentials
 from ops.runtime.settings import Settings
 
 _LOCAL_METHOD = "/gatekeeper.local.v1.Backlog/Get"
@@ -59,7 +59,7 @@ def late_seconds(settings: Settings) -> float:
 
 
 def _local(settings: Settings, address: str, timeout: float) -> SubscriptionBacklog:
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, [clients.NO_PROXY]) as channel:
         ask = channel.unary_unary(
             _LOCAL_METHOD,
             request_serializer=StringValue.SerializeToString,

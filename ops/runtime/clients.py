@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ops.runtime import credentials
+from ops.runtime import credentials, local_token
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -25,6 +25,8 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
 ]
+NO_PROXY = ("grpc.enable_http_proxy", 0)
+"""For the channel to an emulator: gRPC obeys `grpc_proxy` and the like also for loopback."""
 
 
 def _transport_arguments(settings: Settings) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def _transport_arguments(settings: Settings) -> dict[str, Any]:
 
     if settings.pubsub_emulator_host is None:
         return {"credentials": credentials.find(settings)}
-    return {"channel": grpc.aio.insecure_channel(settings.pubsub_emulator_host, _CHANNEL_OPTIONS)}
+    options = [*_CHANNEL_OPTIONS, NO_PROXY]
+    return {"channel": grpc.aio.insecure_channel(settings.pubsub_emulator_host, options)}
 
 
 def publisher(settings: Settings) -> PublisherAsyncClient:
@@ -56,13 +59,27 @@ async def close(*opened: PublisherAsyncClient | SubscriberAsyncClient) -> None:
 
 def warehouse(settings: Settings) -> bigquery.Client:
     """Return a BigQuery client; threads may share it for jobs and look-ups."""
-    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
     from google.cloud import bigquery  # noqa: PLC0415
 
     if settings.bigquery_emulator_host is None:
         return bigquery.Client(project=settings.project_id, credentials=credentials.find(settings))
+    token = local_token.read_or_create(settings.state_dir)
+    return emulated_warehouse(settings.project_id, settings.bigquery_emulator_host, token)
+
+
+def emulated_warehouse(project: str, address: str, token: str | None) -> bigquery.Client:
+    """Return a client of the BigQuery emulator at `host:port`; it never uses a proxy."""
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
+    from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
+    from google.cloud import bigquery  # noqa: PLC0415
+    from google.oauth2.credentials import Credentials  # noqa: PLC0415
+
+    found = Credentials(token) if token else AnonymousCredentials()  # type: ignore[no-untyped-call]
+    session = AuthorizedSession(found)  # type: ignore[no-untyped-call]
+    session.trust_env = False  # requests obeys HTTP_PROXY and ALL_PROXY also for loopback
     return bigquery.Client(
-        project=settings.project_id,
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": f"http://{settings.bigquery_emulator_host}"},
+        project=project,
+        credentials=found,
+        client_options={"api_endpoint": f"http://{address}"},
+        _http=session,
     )

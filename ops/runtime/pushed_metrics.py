@@ -7,9 +7,10 @@ that sums are finite and every text is short and printable.
 import math
 import re
 import urllib.error
-import urllib.request
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
+
+from ops.runtime import direct_http
 
 TIMEOUT_SECONDS: Final = 3.0
 
@@ -72,7 +73,7 @@ def read_pushed(
     Only samples whose names begin with one of `names` are read.
     """
     try:
-        with urllib.request.urlopen(f"http://{gateway}/metrics", timeout=timeout) as answer:
+        with direct_http.open_url(f"http://{gateway}/metrics", timeout) as answer:
             return parse_pushed(answer.read(_MAX_PAGE_BYTES).decode(errors="replace"), names)
     except urllib.error.URLError as error:
         why = getattr(error.reason, "strerror", None) or error.reason

@@ -2,23 +2,17 @@
 
 import asyncio
 import contextlib
-import functools
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway
 
-from ops.runtime import log, metrics
+from ops.runtime import direct_http, log, metrics
 from ops.runtime.settings import Settings
 
 PUSH_TIMEOUT_SECONDS = 3.0
 
 logger = log.get(__name__)
-
-
-@functools.cache
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener()
 
 
 def _request(
@@ -28,7 +22,7 @@ def _request(
     request = urllib.request.Request(url, data, dict(headers), method=method)  # noqa: S310  # the settings' address
 
     def send() -> None:
-        _opener().open(request, timeout=timeout).close()
+        direct_http.open_url(request, timeout).close()
 
     return send
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import voluptuous as vol
 
+_ADDRESS = re.compile(r"(?:[^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65_535
+
 
 def matching(pattern: str, expected: str) -> Callable[[str], str]:
     match: Callable[[str], str] = vol.Match(pattern, msg=expected)
@@ -51,11 +54,10 @@ def share(text: str) -> float:
 
 
 def address(text: str) -> str:
-    """`host:port`, with or without a leading `http://` and a trailing `/`."""
+    """`host:port`, with or without a leading `http://` and a trailing `/`; IPv6: `[::1]:port`."""
     bare = text.removeprefix("http://").rstrip("/")
-    host, _, port = bare.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= 65535 or "/" in bare:  # noqa: PLR2004
-        raise vol.Invalid("host:port, for example 127.0.0.1:9091")
+    if not (found := _ADDRESS.fullmatch(bare)) or not 0 < int(found["port"]) <= _MAX_PORT:
+        raise vol.Invalid("host:port, for example 127.0.0.1:9091 or [::1]:9091")
     return bare
 
 

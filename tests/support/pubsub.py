@@ -13,6 +13,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
 from ops.rig import Service
+from ops.runtime.clients import NO_PROXY
 
 PROJECT = "projects/contract"
 LEASE_SECONDS = 60
@@ -80,7 +81,11 @@ class Client:
     """A channel to one server; made inside the running loop."""
 
     def __init__(self, address: str) -> None:
-        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        options = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            NO_PROXY,
+        ]
         self.channel = grpc.aio.insecure_channel(address, options)
         publisher = PublisherGrpcAsyncIOTransport(channel=self.channel)
         subscriber = SubscriberGrpcAsyncIOTransport(channel=self.channel)

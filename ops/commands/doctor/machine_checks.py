@@ -18,6 +18,7 @@ from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
 from ops.commands.provision.subscriptions import RETENTION_SECONDS
 from ops.commands.status.process_samples import SpoolBacklog
 from ops.runtime import credentials as google_credentials
+from ops.runtime import direct_http
 from ops.runtime.halts import HALT_METRICS, RESUME, halts
 from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
@@ -72,7 +73,7 @@ def credentials(settings: Settings, seconds: float) -> str:
 def pushgateway(settings: Settings, seconds: float) -> str:
     address = settings.pushgateway_prometheus_host
     try:
-        with urllib.request.urlopen(f"http://{address}/-/ready", timeout=seconds):
+        with direct_http.open_url(f"http://{address}/-/ready", seconds):
             return f"ready at {address}"
     except OSError as error:
         why = getattr(error, "reason", None) or error
@@ -193,9 +194,11 @@ def check_skew(skew: float, source: str) -> str:
 def _skew(url: str, seconds: float) -> float | None:
     """Return how many seconds this clock is ahead of a server's; None without an answer."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # our own addresses
+    # A cloud's service may be reachable through a proxy only.
+    ask = urllib.request.urlopen if url.startswith("https:") else direct_http.open_url
     before = time.time()
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310  # as above
+        with ask(request, timeout=seconds) as answer:
             date = answer.headers["Date"]
     except urllib.error.HTTPError as answer:  # any answer has a Date header
         date = answer.headers["Date"]

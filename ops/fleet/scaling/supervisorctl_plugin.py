@@ -4,12 +4,13 @@ import configparser
 import shlex
 import time
 import urllib.error
-import urllib.request
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
 
 from supervisor.supervisorctl import ControllerPluginBase, LSBInitExitStatuses
+
+from ops.runtime import addresses, direct_http
 
 READY_SECONDS = 60.0
 
@@ -79,11 +80,11 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
         address = self.ctl.get_server_proxy().fleet.address(group)
         if not address:
             return  # a worker has no socket: RUNNING is enough
-        address = address.replace("0.0.0.0:", "127.0.0.1:")
+        url = f"http://{addresses.reachable(address)}/readyz"
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
-                with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
+                with direct_http.open_url(url, 5):
                     return
             except (urllib.error.URLError, OSError) as error:
                 if time.monotonic() > deadline:

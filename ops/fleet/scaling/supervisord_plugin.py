@@ -7,7 +7,12 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, RPCError
 
+from ops.fleet.scaling import ipv6_socket
 from ops.fleet.scaling.groups import CannotScale, GroupScaling
+from ops.runtime import addresses
+
+# supervisord imports this before it reads the sections of programs.
+ipv6_socket.support()
 
 
 class FleetInterface:
@@ -25,7 +30,7 @@ class FleetInterface:
         """
         group = self._supervisord.process_groups.get(name)
         listens = getattr(group.config, "socket_config", None) if group else None
-        return ":".join(map(str, listens.addr())) if listens else ""
+        return addresses.join(*listens.addr()) if listens else ""
 
     def number(self, name: str) -> int:
         """Return the wanted number of processes of a group: without those that drain.

@@ -28,3 +28,11 @@ def test_the_included_socket_wins(tmp_path: Path) -> None:
 
 def test_the_limit_leaves_room_for_supervisords_temporary_name() -> None:
     assert LONGEST_SOCKET_PATH + len(".4194304") == 107
+
+
+def test_the_server_may_listen_on_an_ipv6_address(tmp_path: Path) -> None:
+    text = (ROOT / "supervisord.conf").read_text()
+    (tmp_path / "ops" / "fleet" / "run").mkdir(parents=True)
+    (tmp_path / "supervisord.conf").write_text(text.replace("tcp://127.0.0.1:", "tcp://[::1]:"))
+    fleet = FleetConfig.read(tmp_path / "supervisord.conf")
+    assert fleet.address == fleet.reachable == "[::1]:8080"

@@ -1,0 +1,37 @@
+"""The local BigQuery's token: a file in STATE_DIR that only this user can read.
+
+Requests that change more than SQL does need it; see `ops.local.bigquery.access`.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+_NAME = "bigquery.token"
+
+
+def read_or_create(state_dir: Path) -> str | None:
+    """Return the token; the first process that needs it creates it. None if that is impossible."""
+    file = state_dir / _NAME
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            return file.read_text("ascii")
+        state_dir.mkdir(parents=True, exist_ok=True)
+        _create(file)
+        return file.read_text("ascii")
+    except (OSError, ValueError):
+        return None
+
+
+def _create(file: Path) -> None:
+    """Create the complete file in one step; another process may do the same now."""
+    part = file.with_name(f"{_NAME}.{secrets.token_hex(8)}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+            opened.write(secrets.token_urlsafe(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(part, file)
+    finally:
+        part.unlink(missing_ok=True)

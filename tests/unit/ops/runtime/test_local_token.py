@@ -1,0 +1,28 @@
+import stat
+import threading
+from pathlib import Path
+
+from ops.runtime import local_token
+
+
+def test_all_processes_get_one_token_that_only_this_user_can_read(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    found: list[str | None] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(local_token.read_or_create(state)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert len(found[0] or "") >= 40
+    (file,) = state.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_without_a_state_directory_there_is_no_token(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert local_token.read_or_create(tmp_path / "file") is None

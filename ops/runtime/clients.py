@@ -74,8 +74,8 @@ def emulated_warehouse(project: str, address: str, token: str | None) -> bigquer
     from google.cloud import bigquery  # noqa: PLC0415
     from google.oauth2.credentials import Credentials  # noqa: PLC0415
 
-    found = Credentials(token) if token else AnonymousCredentials()  # type: ignore[no-untyped-call]
-    session = AuthorizedSession(found)  # type: ignore[no-untyped-call]
+    found = Credentials(token) if token else AnonymousCredentials()
+    session = AuthorizedSession(found)
     session.trust_env = False  # requests obeys HTTP_PROXY and ALL_PROXY also for loopback
     return bigquery.Client(
         project=project,

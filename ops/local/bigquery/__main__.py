@@ -7,6 +7,7 @@ import duckdb
 
 from ops.local.bigquery import extensions, service
 from ops.local.launcher import launch
+from ops.runtime import addresses, local_token
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
 
@@ -21,7 +22,14 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         extensions.install(directory)
-        service.run(listener, directory, dataset, settings.ledger_days)
+        service.run(
+            listener,
+            directory,
+            host=addresses.split(str(settings.bigquery_emulator_host))[0],
+            token=local_token.read_or_create(settings.state_dir),
+            dataset=dataset,
+            ledger_days=settings.ledger_days,
+        )
     except (OSError, duckdb.IOException) as error:
         write_error(f"local BigQuery cannot use {directory}: {str(error).splitlines()[0]}")
         return 1

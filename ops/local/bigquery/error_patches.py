@@ -1,11 +1,14 @@
 """Changes to local-bigquery's errors: DuckDB's failures as BigQuery reports them."""
 
+import errno
 import os
+import sys
 from typing import Any
 
 import duckdb
 from local_bigquery import errors
-from local_bigquery.jobs import query
+from local_bigquery.jobs import query, runner
+from local_bigquery.sql import script
 
 from ops.runtime import log
 
@@ -16,9 +19,22 @@ EXIT_DATABASE = 70  # sysexits.h: EX_SOFTWARE; supervisord starts it again
 _STORAGE_FAILURES = ("Could not write file", "File too large", "No space left on device")
 
 
+# What Python raises for a statement that local-bigquery cannot handle: always, so it is final.
+_FINAL = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+
+
 def apply() -> None:
     report_conflicts_as_bigquery_does()
     report_storage_failures_as_bigquery_does()
+    report_final_failures_as_final()
 
 
 def report_conflicts_as_bigquery_does() -> None:
@@ -55,9 +71,36 @@ def report_storage_failures_as_bigquery_does() -> None:
         if isinstance(error, duckdb.FatalException) or "has been invalidated" in text:
             logger.error("database_invalidated", error=text)
             os._exit(EXIT_DATABASE)
+        if os.strerror(errno.ENAMETOOLONG) in text:
+            return errors.BigQueryError("invalid", "The name is too long for a file of the storage")
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return errors.BigQueryError("resourcesExceeded", text.split("\n", 1)[0])
         if isinstance(error, duckdb.IOException) or any(x in text for x in _STORAGE_FAILURES):
             cause = errors.DUCKDB_PREFIX.sub("", text.split("\n", 1)[0])
             return errors.BigQueryError("backendError", f"The storage failed: {cause}")
         return original(error, *rest)
 
     query.from_duckdb = errors.from_duckdb = from_duckdb
+
+
+def report_final_failures_as_final() -> None:
+    """Report 400 for what fails at every try: after a 500 clients try again.
+
+    A statement that is too deep for the parser is refused by BigQuery as well:
+    https://cloud.google.com/bigquery/docs/error-messages, resourcesExceeded.
+    """
+    errors.STATUSES.setdefault("resourcesExceeded", (400, "INVALID_ARGUMENT"))
+    original = errors.from_exception
+
+    def from_exception(error: Exception) -> Any:
+        if isinstance(error, RecursionError | MemoryError):
+            return errors.BigQueryError("resourcesExceeded", "The statement is too complex")
+        found = original(error)
+        if found.reason == "dontRetry" and isinstance(error, _FINAL):
+            logger.error("statement_failed", error=repr(error))
+            return errors.BigQueryError("invalidQuery", found.message)
+        return found
+
+    application: Any = sys.modules["local_bigquery.app"]  # the package's `app` is the ASGI one
+    for module in (errors, runner, script, application):
+        module.from_exception = from_exception

@@ -5,11 +5,15 @@ import importlib.util
 import sys
 
 from ops.local.bigquery import (
+    alterations,
+    assignments,
     catalog_lookups,
+    confinement,
     error_patches,
     job_patches,
     native_merge,
     sql_patches,
+    table_names,
 )
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 
@@ -34,6 +38,10 @@ def apply(lock: MaintenanceLock, version: str = VERSION) -> None:
     sql_patches.apply()
     native_merge.use()
     catalog_lookups.use()
+    alterations.apply()
+    assignments.apply()
+    confinement.apply()
+    table_names.apply()
 
 
 def mark_absent_modules() -> None:

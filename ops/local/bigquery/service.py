@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import uvicorn
@@ -16,10 +17,16 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import runner
 from local_bigquery.settings import settings as emulator_settings
 
-from ops.local.bigquery import job_recovery, patches, translation_cache
+from ops.local.bigquery import (
+    access,
+    confinement,
+    job_recovery,
+    patches,
+    table_names,
+    translation_cache,
+)
 from ops.local.bigquery.maintenance import Maintenance
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
-from ops.local.bigquery.translation_cache import TranslationCache
 from ops.runtime import log
 
 logger = log.get(__name__)
@@ -53,10 +60,11 @@ def open_database(directory: Path, project_id: str, dataset_id: str, lock: Maint
     emulator_settings.default_project_id = project_id
     emulator_settings.default_dataset_id = dataset_id
     patches.apply(lock)
-    database.execute("SET autoinstall_known_extensions = false")  # nothing is ever downloaded
     # Jobs are small and run in parallel: a second thread for each costs more than it gains, a third
     # of a batch's time when workers and servers need the same cores.
     database.execute("SET threads = 1")
+    confinement.lock(database.connection())
+    table_names.rename_old_tables()
     return job_recovery.fail_unfinished_jobs()
 
 
@@ -65,14 +73,14 @@ def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def serve(listener: socket.socket, cache: TranslationCache) -> None:
+async def serve(listener: socket.socket, application: Any) -> None:
     """Answer on the socket until SIGTERM; running requests have `DRAIN_SECONDS`."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
     app.add_api_route("/healthz", health, include_in_schema=False)
     for name in ("uvicorn.error", "sqlglot"):
         logging.getLogger(name).setLevel(logging.ERROR)
     config = uvicorn.Config(
-        translation_cache.clearing(app, cache),
+        application,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -89,19 +97,29 @@ def close_database() -> None:
     database.connection().close()
 
 
-def run(
-    listener: socket.socket, directory: Path, dataset: tuple[str, str], ledger_days: int
+def run(  # noqa: PLR0913  # all but two are keyword-only
+    listener: socket.socket,
+    directory: Path,
+    *,
+    host: str,
+    token: str | None,
+    dataset: tuple[str, str],
+    ledger_days: int,
 ) -> None:
-    """Serve the lake in this directory on this socket until SIGTERM or SIGINT."""
+    """Serve the lake in this directory on this socket until SIGTERM or SIGINT.
+
+    `host` is the host name or address of the setting, `token` what `access` asks for.
+    """
     lock = MaintenanceLock()
     interrupted = open_database(directory, *dataset, lock)
     cache = translation_cache.install()
+    application = access.guarding(translation_cache.clearing(app, cache), token, host)
     maintenance = Maintenance(lock, dataset, ledger_days)
     maintenance.prepare()
     maintenance.start()
     logger.info("local_bigquery_ready", address=listener.getsockname()[:2], interrupted=interrupted)
     try:
-        asyncio.run(serve(listener, cache))
+        asyncio.run(serve(listener, application))
     finally:
         maintenance.stop()
         close_database()

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from local_bigquery.catalog import ddl, tables
-from local_bigquery.engine import database, types
+from local_bigquery.catalog import tables
+from local_bigquery.engine import types
 from local_bigquery.sql import translate
 from local_bigquery.sql.dialect import BigQueryDialect
 from sqlglot import exp
@@ -18,7 +18,6 @@ def apply() -> None:
     keep_bignumeric_digits()
     join_lists()
     report_exact_decimal_types()
-    keep_sizes_of_added_columns()
 
 
 def keep_bignumeric_digits() -> None:
@@ -93,34 +92,12 @@ def report_exact_decimal_types() -> None:
     types.field = sized_field
 
 
-def keep_sizes_of_added_columns() -> None:
-    """Store the declared precision and scale of a column that ALTER TABLE adds: they were lost."""
-    alteration = ddl._alteration  # noqa: SLF001
-
-    def declared_alteration(
-        stored: Any, action: exp.Expr, reference: tuple[str, str, str], evaluate: Any
-    ) -> dict[str, Any]:
-        is_added = isinstance(action, exp.ColumnDef)
-        declared = ddl._parameters(action.args.get("kind")) if is_added else {}  # noqa: SLF001
-        if "precision" not in declared:
-            found: dict[str, Any] = alteration(stored, action, reference, evaluate)
-            return found
-        size = min(int(declared["precision"]), 38), int(declared.get("scale", 0))
-        # With IF NOT EXISTS, an existing column of another size keeps its own.
-        added = _decimals(*reference).get(action.name) == size
-        fields = [
-            field.replace(**declared) if added and field.name == action.name else field
-            for field in tables.fields(stored)
-        ]
-        return {"schema": {"fields": fields}}
-
-    ddl._alteration = declared_alteration  # noqa: SLF001
-
-
 def _named(field: Any, declared: Any) -> Any:
     """Return a column with its declared size, or else its stored one."""
     if declared is not None and declared.precision:
         field = field.replace(precision=declared.precision, scale=declared.scale)
+    if declared is not None and (field.type, declared.type) == ("NUMERIC", "BIGNUMERIC"):
+        return field.replace(type="BIGNUMERIC")
     if field.type == "NUMERIC" and _is_wide(field.precision or 0, field.scale or 0):
         return field.replace(type="BIGNUMERIC")
     return field
@@ -129,14 +106,3 @@ def _named(field: Any, declared: Any) -> Any:
 def _is_wide(precision: int | str, scale: int | str) -> bool:
     """Return whether NUMERIC, with 29 digits before the point, cannot hold such values."""
     return int(precision) - int(scale) > _NUMERIC_WHOLE_DIGITS
-
-
-def _decimals(project_id: str, dataset_id: str, table_id: str) -> dict[str, tuple[int, int]]:
-    """Return the stored precision and scale of each decimal column of a table."""
-    rows = database.fetch(
-        "SELECT column_name, numeric_precision, numeric_scale FROM duckdb_columns() "
-        "WHERE database_name = ? AND schema_name = ? AND table_name = ? "
-        "AND starts_with(data_type, 'DECIMAL')",
-        list(tables.physical(project_id, dataset_id, table_id)),
-    )
-    return {name: (precision, scale) for name, precision, scale in rows}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from ops.rig import Service, free_port
+from ops.runtime import clients, local_token
 
 DATASET = "gatekeeper-local.gatekeeper"
 
@@ -41,11 +41,8 @@ class Emulator:
         self.service.wait_for_port(self.address, 60)
 
     def client(self) -> bigquery.Client:
-        return bigquery.Client(
-            project="gatekeeper-local",
-            credentials=AnonymousCredentials(),
-            client_options={"api_endpoint": f"http://{self.address}"},
-        )
+        token = local_token.read_or_create(self.state)
+        return clients.emulated_warehouse("gatekeeper-local", self.address, token)
 
     def run(self, sql: str, job_id: str | None = None, **texts: str) -> bigquery.QueryJob:
         """Run a script with STRING parameters to its end; its error is raised, nothing retried."""

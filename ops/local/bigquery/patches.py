@@ -13,6 +13,7 @@ from ops.local.bigquery import (
     job_patches,
     native_merge,
     sql_patches,
+    table_creation,
     table_names,
 )
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
@@ -42,6 +43,7 @@ def apply(lock: MaintenanceLock, version: str = VERSION) -> None:
     assignments.apply()
     confinement.apply()
     table_names.apply()
+    table_creation.apply()
 
 
 def mark_absent_modules() -> None:

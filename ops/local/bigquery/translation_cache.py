@@ -1,12 +1,12 @@
 """A cache of translations from BigQuery's SQL to DuckDB's.
 
 Every batch has the same few statements with other parameters. To translate them takes more than
-half of the time of a small transaction. Only INSERT, DELETE and conditions of scripts are cached.
-A translation depends on its text, the project and dataset, the types of its parameters, and the
-catalog. A statement that creates, changes or drops a table removes the translations that name that
-table. Any other change of the catalog clears the cache. Both happen before the client has its
-answer. A change inside a transaction, which BigQuery refuses, is not visible to every statement
-immediately: after one the cache is off.
+half of the time of a small transaction. Only INSERT, UPDATE, DELETE, MERGE and conditions of
+scripts are cached. A translation depends on its text, the project and dataset, the types of its
+parameters, and the catalog. A statement that creates, changes or drops a table removes the
+translations that name that table or a view. Any other change of the catalog clears the cache. Both
+happen before the client has its answer. A change inside a transaction, which BigQuery refuses, is
+not visible to every statement immediately: after one the cache is off.
 """
 
 import threading
@@ -19,6 +19,8 @@ from local_bigquery.engine import database
 from local_bigquery.jobs import query, runner
 from local_bigquery.sql import script, translate
 from sqlglot import exp
+
+from ops.local.bigquery import table_names
 
 MAX_TRANSLATIONS = 1_000
 MAX_CHANGED_TABLES = 10_000
@@ -35,6 +37,7 @@ _NO_DDL = (
     exp.Commit,
     exp.Rollback,
 )
+_CACHED = (exp.Insert, exp.Delete, exp.Update, exp.Merge)
 _READ_METHODS = {"GET", "HEAD", "OPTIONS"}
 # They run as jobs; each job's statements are checked.
 _JOB_PATHS = ("/jobs", "/queries")
@@ -139,7 +142,7 @@ def _attach_sources() -> None:
 
     def parsed(text: str) -> Any:
         trees = parse(text)
-        if len(trees) == 1 and isinstance(trees[0], exp.Insert | exp.Delete) and "@@" not in text:
+        if len(trees) == 1 and isinstance(trees[0], _CACHED) and "@@" not in text:
             trees[0].meta[_SOURCE] = text
         return trees
 
@@ -205,17 +208,23 @@ def _tables_of(tree: Any, context: Any) -> list[Reference]:
         isinstance(tree, exp.Alter)
         and all(isinstance(each, exp.ColumnDef | exp.Drop) for each in tree.args["actions"])
     )
-    if not plain or (tree.args.get("kind") or "").upper() != "TABLE" or _views():
+    if not plain or (tree.args.get("kind") or "").upper() != "TABLE":
         return []
     return [
-        names.reference(table, context.project_id, context.dataset_id or "")
-        for table in tree.find_all(exp.Table)
+        *(
+            names.reference(table, context.project_id, context.dataset_id or "")
+            for table in tree.find_all(exp.Table)
+        ),
+        *_views(),
     ]
 
 
-def _views() -> bool:
-    """Return whether there are views: a view depends on tables that the statement does not name."""
-    return bool(database.fetch("SELECT 1 FROM duckdb_views() WHERE NOT internal LIMIT 1"))
+def _views() -> list[Reference]:
+    """Return all views: each may depend on a table that the statement changes."""
+    rows = database.fetch(
+        "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal"
+    )
+    return [(*dataset, table_names.original(name)) for *dataset, name in rows]
 
 
 def clearing(app: Any, cache: TranslationCache) -> Any:

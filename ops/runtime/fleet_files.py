@@ -8,9 +8,19 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def supervisord_conf(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the path in SUPERVISORD_CONF, or this repository's supervisord.conf."""
-    given = environ.get("SUPERVISORD_CONF")
-    return Path(given).resolve() if given else _REPOSITORY / "supervisord.conf"
+    """Return the path in SUPERVISORD_CONF, or the working directory's or repository's file."""
+    if given := environ.get("SUPERVISORD_CONF"):
+        return Path(given).resolve()
+    here = Path("supervisord.conf").resolve()
+    return here if _is_ours(here) else _REPOSITORY / "supervisord.conf"
+
+
+def _is_ours(file: Path) -> bool:
+    """Return whether a configuration is of a fleet of Gatekeeper: other programs have one too."""
+    try:
+        return "ops.fleet.entrypoint" in file.read_text(errors="replace")
+    except OSError:
+        return False
 
 
 def find_dotenv(environ: Mapping[str, str] = os.environ) -> Path:

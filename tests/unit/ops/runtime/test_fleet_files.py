@@ -18,6 +18,15 @@ def test_from_anywhere_the_repositorys_files_are_found() -> None:
     assert find_dotenv({}) == ROOT / ".env"
 
 
+def test_a_fleet_in_the_working_directory_is_the_nearest(tmp_path: Path) -> None:
+    conf = tmp_path / "supervisord.conf"
+    conf.write_text("[program:of_another_project]\n")
+    assert supervisord_conf({}) == ROOT / "supervisord.conf"
+    conf.write_text((ROOT / "supervisord.conf").read_text())
+    assert supervisord_conf({}) == conf
+    assert find_dotenv({}) == Path(".env")
+
+
 def test_the_environment_names_another_fleet(tmp_path: Path) -> None:
     other = tmp_path / "other" / "supervisord.conf"
     other.parent.mkdir()

@@ -1,0 +1,138 @@
+"""Scripts in GoogleSQL's evaluator leave the rows that the activities, one by one, leave."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schema import LEDGER_COLUMNS, Activity, check_body, parse_type
+from tests.support.deliveries import body, delete, insert, number, text
+from tests.support.judge.analysis import Columns
+from tests.support.judge.cells import cell_meaning, text_meaning
+from tests.support.judge.evaluator import AssertionFailed, EvaluatedDataset
+from tests.support.judge.statements import change_statements
+from tests.support.strategies import COLUMNS, activities
+from workers import sql
+from workers.fold import fold
+
+BASES = {name: parse_type(types[0]).base for name, (types, _) in COLUMNS.items()}
+LANE: dict[str, Columns] = {
+    "p.d.gatekeeper_lane_07": {
+        "epoch": "INT64",
+        "lanes": "INT64",
+        "suspect": "STRING",
+        "attempts": "INT64",
+    },
+    "p.d.gatekeeper_ledger_07": {column.name: column.type for column in LEDGER_COLUMNS},
+}
+SINCE = "2024-01-01 00:00:00+00:00"
+
+type Row = dict[str, str | None]
+
+
+def _fits(activity: Activity) -> bool:
+    """Whether the columns have their usual types: the plan has rejected the others."""
+    pairs = zip(activity.names, activity.types, strict=True)
+    return all(BASES[name.casefold()] == declared.base for name, declared in pairs)
+
+
+def _one_by_one(rows: list[Row], drawn: list[Activity]) -> None:
+    for activity in drawn:
+        names = [name.casefold() for name in activity.names]
+        values = dict(zip(names, activity.values, strict=True))
+        if activity.operation == "insert":
+            rows.append(dict.fromkeys(COLUMNS) | values)
+        else:
+            rows[:] = [row for row in rows if any(row[name] != values[name] for name in values)]
+
+
+def _counted(rows: list[list[Any]]) -> Counter[str]:
+    return Counter(map(repr, rows))
+
+
+@given(st.lists(st.lists(activities(("t",)), min_size=1, max_size=20), min_size=1, max_size=3))
+@settings(max_examples=40)
+def test_the_statements_leave_what_the_activities_leave(
+    batches: list[list[dict[str, Any]]],
+) -> None:
+    dataset, rows = EvaluatedDataset({"p.d.t": BASES}), list[Row]()
+    for batch in batches:
+        checked = check_body(json.dumps({"activities": batch}).encode()).activities
+        drawn = [activity for activity in checked if _fits(activity)]
+        if not drawn:
+            continue
+        dataset.run(*change_statements("p.d", fold(drawn)))
+        _one_by_one(rows, drawn)
+
+        evaluated = dataset.tables["p.d.t"].rows.values()
+        assert _counted([[cell_meaning(cell) for cell in row] for row in evaluated]) == _counted(
+            [[text_meaning(row[name], base) for name, base in BASES.items()] for row in rows]
+        )
+
+
+def _settlement(epoch: int, id_: str) -> sql.LaneSettlement:
+    row = [id_, "applied", None, None, "s", "k", "lane-07", "h", "1", None, "w"]
+    return sql.LaneSettlement(7, epoch, SINCE, [id_], [row])
+
+
+def _script(epoch: int, id_: str) -> tuple[str, dict[str, str]]:
+    drawn = check_body(body(delete("t", s=text("x")), insert("t", s=text("x"), n=number(1))))
+    script = sql.script("p.d", fold(drawn.activities), _settlement(epoch, id_))
+    return script.sql, script.parameters
+
+
+@pytest.fixture
+def lane() -> EvaluatedDataset:
+    """A lane at epoch 1 with nothing settled, and a table."""
+    dataset = EvaluatedDataset({**LANE, "p.d.t": {"s": "STRING", "n": "INT64"}})
+    dataset.run("INSERT INTO `p.d.gatekeeper_lane_07` (epoch, lanes) VALUES (1, 32)", {})
+    return dataset
+
+
+def _values(dataset: EvaluatedDataset, table: str) -> list[list[Any]]:
+    rows = dataset.tables[f"p.d.{table}"].rows.values()
+    return [[cell_meaning(cell) for cell in row] for row in rows]
+
+
+def test_a_script_changes_the_head_the_table_and_the_ledger(lane: EvaluatedDataset) -> None:
+    lane.run(*_script(1, "a"))
+
+    assert _values(lane, "gatekeeper_lane_07") == [[2, 32, None, None]]
+    assert _values(lane, "t") == [["x", 1]]
+    assert [row[:2] for row in _values(lane, "gatekeeper_ledger_07")] == [["a", "applied"]]
+
+
+@pytest.mark.parametrize(("epoch", "id_"), [(1, "b"), (3, "b"), (2, "a")])
+def test_a_script_with_an_old_epoch_or_a_settled_id_changes_nothing(
+    lane: EvaluatedDataset, epoch: int, id_: str
+) -> None:
+    lane.run(*_script(1, "a"))
+    before = {name: dict(table.rows) for name, table in lane.tables.items()}
+
+    with pytest.raises(AssertionFailed, match=sql.FENCED_TEXT):
+        lane.run(*_script(epoch, id_))
+
+    assert {name: table.rows for name, table in lane.tables.items()} == before
+
+
+def test_a_lane_is_read_with_what_its_ledger_holds(lane: EvaluatedDataset) -> None:
+    lane.run(*_script(1, "a"))
+    asked = [lane.query(*sql.read_lane("p.d", 7, ids, SINCE)) for ids in (["a", "b"], ["b"])]
+
+    ((found,), (nothing,)) = asked
+    assert [cell_meaning(cell) for cell in found] == [2, 32, None, None, "a", "h", None, None]
+    assert [cell_meaning(cell) for cell in nothing] == [2, 32, *[None] * 6]
+
+
+def test_attempts_are_counted_for_one_transaction_in_a_row(lane: EvaluatedDataset) -> None:
+    noted = []
+    for epoch, id_ in enumerate(("a", "a", "b"), 1):
+        lane.run(*sql.note_attempt("p.d", 7, epoch, id_))
+        noted += _values(lane, "gatekeeper_lane_07")
+
+    assert noted == [[2, 32, "a", 1], [3, 32, "a", 2], [4, 32, "b", 1]]
+    with pytest.raises(AssertionFailed):
+        lane.run(*sql.note_attempt("p.d", 7, 3, "b"))

@@ -16,8 +16,8 @@ from ops.trial.audit_report import DEFECTS
 from ops.trial.fault_kinds import KINDS
 from ops.trial.trial import Trial, TrialPlan, TrialResult
 
-SETTLE_SECONDS = 12.0
-"""More than a lease: what a killed worker held comes back by then."""
+SETTLE_SECONDS = 30.0
+"""More than a lease, after which a killed worker's messages come back, and some slow commits."""
 
 
 def _run(*words: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:

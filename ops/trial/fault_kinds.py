@@ -26,8 +26,6 @@ from ops.trial.fault_target import (
 )
 from ops.trial.fleet_reader import Unreachable
 
-QUIET_SECONDS = 20.0
-"""How long a proxy's fault waits for a call to hit."""
 _LONG_SHARE = 0.2
 _TRIES = 3
 _JUMPS = (-86_400, -3_600, -30, 30, 3_600, 86_400)
@@ -108,10 +106,10 @@ def _proxied(proxy_of: Callable[[FaultTarget], FaultProxy], fault: str) -> Fault
         proxy = proxy_of(target)
         seconds = chance.uniform(*SHORT)
         before = proxy.hits[fault]
-        give_up = time.monotonic() + QUIET_SECONDS
+        give_up = time.monotonic() + target.quiet_seconds
         while proxy.hits[fault] == before:
             if time.monotonic() > give_up:
-                raise NothingHit(f"no call to hit in {QUIET_SECONDS:g} s")
+                raise NothingHit(f"no call to hit in {target.quiet_seconds:.0f} s")
             await proxy.inject(fault, seconds)
         return f"{proxy.hits[fault] - before} hits in {seconds:.1f} s"
 

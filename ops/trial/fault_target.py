@@ -54,6 +54,8 @@ class FaultTarget:
     streams: Sequence[ClientStream]
     on_surprise: Callable[[str], None]
     """Called with a failure that no fault excuses."""
+    quiet_seconds: float = 20.0
+    """How long a fault waits for a call or a job to hit."""
 
 
 type Fault = Callable[[FaultTarget, random.Random], Awaitable[str]]

@@ -19,8 +19,6 @@ from ops.trial.fault_target import (
 
 OUTLIVE_SECONDS = 45.0
 """How long the processes of a killed supervisord may drain; their own limit is 30 s."""
-QUIET_SECONDS = 20.0
-"""How long a fault waits for a job to hit."""
 OWN_GROUPS = "server", "worker", "autoscale"
 """The programs of every machine; the first machine has the embedded services too."""
 
@@ -103,12 +101,12 @@ async def partition(target: FaultTarget, chance: random.Random) -> str:
 async def orphan_job(target: FaultTarget, chance: random.Random) -> str:
     """Hold a worker's job until its lease has ended, and kill or pause the worker meanwhile."""
     proxy = target.machine.bigquery
-    injecting = asyncio.create_task(proxy.inject("late", QUIET_SECONDS))
+    injecting = asyncio.create_task(proxy.inject("late", target.quiet_seconds))
     try:
-        async with asyncio.timeout(QUIET_SECONDS):
+        async with asyncio.timeout(target.quiet_seconds):
             name = await proxy.next_late_worker()
     except TimeoutError:
-        raise NothingHit(f"no job to hit in {QUIET_SECONDS:g} s") from None
+        raise NothingHit(f"no job to hit in {target.quiet_seconds:.0f} s") from None
     finally:
         injecting.cancel()
         await asyncio.gather(injecting, return_exceptions=True)

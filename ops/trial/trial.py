@@ -33,6 +33,8 @@ BATCH_MAX_MESSAGES = 500
 LARGEST_BATCH_MESSAGES = 2_000
 LEASE_SECONDS = 10, 20
 """Of usual and of larger batches. Short: a killed worker's messages come back only afterwards."""
+QUIET_SECONDS = 20.0
+"""How long a fault waits for something to hit, on all machines together."""
 SLOW_RATE = 20.0
 """Requests a second at least, while faults are queued."""
 STRICT_COLUMNS = {"stream": "TEXT", "n": "INTEGER", "must": "INTEGER"}
@@ -181,7 +183,10 @@ class Trial:
         plan, counts = self._plan, self._result.load
         streams = load_plan.streams(plan.transactions, plan.seed)
         targets = [
-            FaultTarget(machine, reader, journal, streams, counts.surprises.append)
+            FaultTarget(
+                *(machine, reader, journal, streams, counts.surprises.append),
+                quiet_seconds=QUIET_SECONDS / len(self.machines),
+            )
             for machine in self.machines
         ]
         addresses = [machine.fleet.address for machine in self.machines]
@@ -220,15 +225,19 @@ class Trial:
 
     async def _inject(self, targets: Sequence[FaultTarget], fault: PlannedFault) -> None:
         chance = random.Random(fault.seed)  # noqa: S311  # a plan, no secret
-        target = targets[0] if fault.kind in ON_SERVICES else chance.choice(targets)
+        some = targets[:1] if fault.kind in ON_SERVICES else chance.sample(targets, len(targets))
         began = time.monotonic()
-        missed = False
-        try:
-            what = await KINDS[fault.kind](target, chance)
-        except NothingHit as error:
-            what, missed = str(error), True
-        if len(targets) > 1:
-            what = f"{target.machine.name}: {what}"
+        missed = True
+        for target in some:  # another machine, when one has nothing to hit
+            try:
+                what = await KINDS[fault.kind](target, chance)
+                missed = False
+            except NothingHit as error:
+                what = str(error)
+            if len(targets) > 1:
+                what = f"{target.machine.name}: {what}"
+            if not missed:
+                break
         at, seconds = began - self._started, time.monotonic() - began
         injected = InjectedFault(fault.kind, fault.after, at, seconds, what, missed)
         self._result.faults.append(injected)

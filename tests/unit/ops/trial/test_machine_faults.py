@@ -41,9 +41,8 @@ def target(worker: Service | None = None) -> Any:
 
     settings = SimpleNamespace(lease_seconds=0)
     fleet = SimpleNamespace(states=states, settings=settings)
-    return SimpleNamespace(
-        machine=SimpleNamespace(fleet=fleet, pubsub=FakeProxy(), bigquery=FakeProxy("m1-worker_01"))
-    )
+    machine = SimpleNamespace(fleet=fleet, pubsub=FakeProxy(), bigquery=FakeProxy("m1-worker_01"))
+    return SimpleNamespace(machine=machine, quiet_seconds=5.0)
 
 
 async def test_a_partition_refuses_both_services_for_the_same_time() -> None:

@@ -38,7 +38,7 @@ from schema.message import (
     publish_calls,
     read_message,
 )
-from schema.payload import check, check_body
+from schema.payload import MAX_FAULTS, check, check_body
 from schema.strict_json import InvalidJSON, loads
 from schema.transaction import Activity, Transaction
 from schema.types import ColumnType, UnknownType, canonical, parse_type
@@ -55,6 +55,7 @@ __all__ = [
     "MAX_ATTRIBUTE_BYTES",
     "MAX_CALL_BYTES",
     "MAX_CALL_MESSAGES",
+    "MAX_FAULTS",
     "MAX_LANES",
     "RESUMES_TABLE",
     "RULES",

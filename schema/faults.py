@@ -32,7 +32,8 @@ class Fault(NamedTuple):
     """One broken rule in a payload.
 
     `pointer` is an RFC 6901 JSON Pointer and `rule` one of `schema.RULES`. `got` is the value there
-    as plain JSON, shortened, or None where the key is missing.
+    as plain JSON, shortened, or None where the key is missing. An unknown key of more than
+    MAX_SHOWN characters is not in the pointer, which then names the object that has the key.
     """
 
     pointer: str
@@ -42,7 +43,7 @@ class Fault(NamedTuple):
 
 
 class InvalidSchema(ValueError):
-    """The payload is invalid. `faults` has every fault, in document order."""
+    """The payload is invalid. `faults` are in document order."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("; ".join(f"{fault.pointer}: {fault.message}" for fault in faults[:10]))
@@ -59,9 +60,14 @@ def to_faults(payload: Any, errors: Iterable[vol.Invalid]) -> list[Fault]:
         ((*order.locate(error.path), error) for error in errors), key=lambda found: found[0]
     )
     return [
-        Fault(pointer(error.path), *_rule_and_message(error, value), shorten(value))
+        Fault(pointer(_shown(error.path)), *_rule_and_message(error, value), shorten(value))
         for _, value, error in located
     ]
+
+
+def _shown(path: Path) -> Path:
+    """Leave out a last step that is too long to show: an unknown key, of any length."""
+    return path[:-1] if path and len(str(path[-1])) > MAX_SHOWN else path
 
 
 def pointer(path: Path) -> str:

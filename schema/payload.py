@@ -1,16 +1,21 @@
-"""The schema of a payload. It returns the transaction, or all faults of the payload in one pass.
+"""The schema of a payload. It returns the transaction, or the faults of the payload in one pass.
 
 voluptuous checks the keys of each object, and `schema.validators` the single values. voluptuous
 cannot compare lists by index, so `_with_column_lists` does.
+
+The check stops once it has seen `max_faults`: what an invalid payload costs does not grow with the
+number of its faults. No list or object contributes more than that many.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from itertools import islice
+from typing import Any, Final
 
 import voluptuous as vol
 
 from schema import validators
-from schema.fast_path import check_fast
+from schema.fast_path import check_activity_fast, check_fast
 from schema.faults import InvalidSchema, to_faults
 from schema.strict_json import loads
 from schema.transaction import Activity, Transaction
@@ -18,27 +23,65 @@ from schema.types import ColumnType
 from schema.validators import RuleViolation
 from schema.values import BadValue, json_type
 
+MAX_FAULTS: Final = 100
+"""The number of faults at which a check stops by default. A few more may be reported."""
 
-def check_body(body: bytes) -> Transaction:
+type _Check = Callable[[Any], Any]
+
+
+def check_body(body: bytes, max_faults: int = MAX_FAULTS) -> Transaction:
     """Return the transaction in a request body. Raises InvalidJSON or InvalidSchema."""
-    return check(loads(body))
+    return check(loads(body), max_faults)
 
 
-def check(payload: Any) -> Transaction:
-    """Return the transaction in a result of `loads`. Raises InvalidSchema with all faults."""
-    return check_fast(payload) or check_with_voluptuous(payload)
+def check(payload: Any, max_faults: int = MAX_FAULTS) -> Transaction:
+    """Return the transaction in a result of `loads`.
+
+    Raises InvalidSchema with every fault, or with the first `max_faults` and perhaps a few more.
+    """
+    transaction = check_fast(payload)
+    if transaction is None:
+        # Valid activities still take the fast path: only those with faults cost more.
+        return _transaction(payload, _payload(max_faults, fast=True))
+    return transaction
 
 
-def check_with_voluptuous(payload: Any) -> Transaction:
+def check_with_voluptuous(payload: Any, max_faults: int = MAX_FAULTS) -> Transaction:
     """Do the same as `check`, without the fast path."""
+    return _transaction(payload, _payload(max_faults, fast=False))
+
+
+def _transaction(payload: Any, validate: _Check) -> Transaction:
     try:
-        found: dict[str, list[Activity]] = _PAYLOAD(payload)
+        found: dict[str, list[Activity]] = validate(payload)
     except vol.MultipleInvalid as invalid:
         raise InvalidSchema(to_faults(payload, invalid.errors)) from None
     return Transaction(tuple(found["activities"]))
 
 
-def _with_column_lists(structure: vol.Schema) -> Callable[[Any], dict[str, Any]]:
+@cache  # a process uses one or two
+def _payload(max_faults: int, *, fast: bool) -> _Check:
+    activity = _Activities(max_faults).check
+    each = (lambda value: check_activity_fast(value) or activity(value)) if fast else activity
+    return _mapping(
+        vol.Schema({"activities": validators.list_of(each, max_faults)}, required=True), max_faults
+    )
+
+
+def _mapping(structure: vol.Schema, max_faults: int) -> _Check:
+    """Return a validator for `structure` that reports at most `max_faults` unknown keys."""
+    known = set(map(str, structure.schema))
+
+    def validate(value: Any) -> Any:
+        if type(value) is dict and len(value) > len(known) + max_faults:
+            unknown = set(islice((key for key in value if key not in known), max_faults))
+            value = {key: held for key, held in value.items() if key in known or key in unknown}
+        return structure(value)
+
+    return validate
+
+
+def _with_column_lists(structure: _Check, max_faults: int) -> Callable[[Any], dict[str, Any]]:
     """Return a validator for `structure` that also compares the column lists it finds."""
 
     def validate(mapping: Any) -> dict[str, Any]:
@@ -50,26 +93,32 @@ def _with_column_lists(structure: vol.Schema) -> Callable[[Any], dict[str, Any]]
             faults.extend(invalid.errors)
             if type(mapping) is not dict:
                 raise
-        types = accepted.get("col_types") or _known_types(mapping.get("col_types"))
+        types = accepted.get("col_types") or _known_types(mapping.get("col_types"), max_faults)
         faults += _unequal_lengths(mapping)
-        accepted["col_values"] = _canonical_values(mapping.get("col_values"), types, faults)
-        if faults:
-            raise validators.flattened(faults)
+        texts, unfit = _canonical_values(mapping.get("col_values"), types, max_faults)
+        accepted["col_values"] = texts
+        if faults or unfit:
+            raise validators.flattened([*faults, *unfit])
         return accepted
 
     return validate
 
 
-def _known_types(types: Any) -> list[ColumnType | None]:
-    """Return each known type, so that an unknown one does not hide faults in other values."""
-    if type(types) is not list:
-        return []
+def _known_types(types: Any, max_faults: int) -> list[ColumnType | None]:
+    """Return each known type, so that an unknown one does not hide faults in other values.
+
+    The list ends after `max_faults` unknown ones.
+    """
     known: list[ColumnType | None] = []
-    for text in types:
+    unknown = 0
+    for text in types if type(types) is list else ():
         try:
             known.append(validators.column_type(text))
         except RuleViolation:
             known.append(None)
+            unknown += 1
+            if unknown >= max_faults:
+                break
     return known
 
 
@@ -93,13 +142,14 @@ def _unequal_lengths(mapping: dict[str, Any]) -> list[RuleViolation]:
 
 
 def _canonical_values(
-    values: Any, types: list[ColumnType | None], faults: list[vol.Invalid]
-) -> list[str | None]:
-    """Return canonical texts. Adds a fault for each value that does not fit its type."""
+    values: Any, types: list[ColumnType | None], max_faults: int
+) -> tuple[list[str | None], list[RuleViolation]]:
+    """Return canonical texts, and a fault for each value that does not fit its type."""
     texts: list[str | None] = []
-    if type(values) is not list:
-        return texts
-    for index, (value, ctype) in enumerate(zip(values, types, strict=False)):
+    faults: list[RuleViolation] = []
+    for index, (value, ctype) in enumerate(
+        zip(values if type(values) is list else (), types, strict=False)
+    ):
         if value is None or ctype is None:
             texts.append(None)
             continue
@@ -107,44 +157,54 @@ def _canonical_values(
             texts.append(ctype.canonicalise(value))
         except BadValue as error:
             faults.append(RuleViolation("value", str(error), ["col_values", index]))
-    return texts
+            if len(faults) >= max_faults:
+                break
+    return texts, faults
 
 
-_COLUMN_LISTS = {
-    "col_names": validators.column_names,
-    "col_types": validators.list_of(validators.column_type),
-    "col_values": validators.non_empty_list,
-}
-_HEAD = {"operation": validators.operation, "table": validators.table_name}
-_columns = _with_column_lists(vol.Schema(_COLUMN_LISTS, required=True))
-_insert = _with_column_lists(vol.Schema({**_HEAD, **_COLUMN_LISTS}, required=True))
-_delete = vol.Schema({**_HEAD, "value_to_delete": _columns}, required=True)
-# A missing or unknown operation: every list is allowed and none is required.
-_required_head: dict[Any, Any] = {vol.Required(key): validator for key, validator in _HEAD.items()}
-_unknown_operation = _with_column_lists(
-    vol.Schema({**_required_head, **_COLUMN_LISTS, "value_to_delete": _columns})
-)
+class _Activities:
+    """The validators of an activity, by its operation."""
 
+    def __init__(self, max_faults: int) -> None:
+        lists: dict[Any, Any] = {
+            "col_names": validators.column_names_of(max_faults),
+            "col_types": validators.list_of(validators.column_type, max_faults),
+            "col_values": validators.non_empty_list,
+        }
+        head: dict[Any, Any] = {
+            "operation": validators.operation,
+            "table": validators.table_name,
+        }
 
-def _activity(value: Any) -> Activity:
-    if type(value) is not dict:
-        raise RuleViolation("type", f"an activity is an object, not {json_type(value)}")
-    operation = value.get("operation")
-    if operation == "insert":
-        accepted = columns = _insert(value)
-    elif operation == "delete":
-        accepted = _delete(value)
-        columns = accepted["value_to_delete"]
-    else:
-        # It always raises, as the operation itself is a fault.
-        accepted = columns = _unknown_operation(value)
-    return Activity(
-        accepted["operation"],
-        accepted["table"],
-        tuple(columns["col_names"]),
-        tuple(columns["col_types"]),
-        tuple(columns["col_values"]),
-    )
+        def mapping(keys: dict[Any, Any], *, required: bool = True) -> _Check:
+            return _mapping(vol.Schema(keys, required=required), max_faults)
 
+        columns = _with_column_lists(mapping(lists), max_faults)
+        self._insert = _with_column_lists(mapping({**head, **lists}), max_faults)
+        self._delete = mapping({**head, "value_to_delete": columns})
+        # A missing or unknown operation: every list is allowed and none is required.
+        required_head = {vol.Required(key): validator for key, validator in head.items()}
+        self._unknown_operation = _with_column_lists(
+            mapping({**required_head, **lists, "value_to_delete": columns}, required=False),
+            max_faults,
+        )
 
-_PAYLOAD = vol.Schema({"activities": validators.list_of(_activity)}, required=True)
+    def check(self, value: Any) -> Activity:
+        if type(value) is not dict:
+            raise RuleViolation("type", f"an activity is an object, not {json_type(value)}")
+        operation = value.get("operation")
+        if operation == "insert":
+            accepted = columns = self._insert(value)
+        elif operation == "delete":
+            accepted = self._delete(value)
+            columns = accepted["value_to_delete"]
+        else:
+            # It always raises, as the operation itself is a fault.
+            accepted = columns = self._unknown_operation(value)
+        return Activity(
+            accepted["operation"],
+            accepted["table"],
+            tuple(columns["col_names"]),
+            tuple(columns["col_types"]),
+            tuple(columns["col_values"]),
+        )

@@ -4,7 +4,8 @@ A validator returns what it accepts or raises RuleViolation. `schema.payload` co
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, Literal, get_args
 
 import voluptuous as vol
@@ -107,10 +108,11 @@ def non_empty_list(value: Any) -> list[Any]:
     return value
 
 
-def list_of[T](validator: Callable[[Any], T]) -> Callable[[Any], list[T]]:
+def list_of[T](validator: Callable[[Any], T], max_faults: int) -> Callable[[Any], list[T]]:
     """Return a validator for a non-empty list that applies `validator` to each element.
 
-    voluptuous's own list validator stops at the first invalid element. This one collects all.
+    voluptuous's own list validator stops at the first invalid element. This one collects faults
+    until there are `max_faults`.
     """
 
     def validate(value: Any) -> list[T]:
@@ -121,9 +123,11 @@ def list_of[T](validator: Callable[[Any], T]) -> Callable[[Any], list[T]]:
                 accepted.append(validator(element))
             except vol.Invalid as fault:
                 fault.prepend([index])
-                faults.append(fault)
+                faults += flattened([fault]).errors
+                if len(faults) >= max_faults:
+                    break
         if faults:
-            raise flattened(faults)
+            raise vol.MultipleInvalid(faults)
         return accepted
 
     return validate
@@ -137,25 +141,31 @@ def flattened(faults: Iterable[vol.Invalid]) -> vol.MultipleInvalid:
     return vol.MultipleInvalid(single)
 
 
-_name_list = list_of(column_name)
+def column_names_of(max_faults: int) -> Callable[[Any], list[str]]:
+    """Return a validator for unique column names. To BigQuery, `a` and `A` are the same column."""
+    name_list = list_of(column_name, max_faults)
+
+    def validate(value: Any) -> list[str]:
+        faults: list[vol.Invalid] = []
+        try:
+            names = name_list(value)
+            if len(set(map(str.lower, names))) == len(names):
+                return names
+        except vol.MultipleInvalid as broken:
+            faults.extend(broken.errors)
+        if len(faults) < max_faults:  # so every name has been checked
+            duplicates = _duplicates(value, {fault.path[0] for fault in faults})
+            faults.extend(islice(duplicates, max_faults))
+        raise flattened(faults)
+
+    return validate
 
 
-def column_names(value: Any) -> list[str]:
-    """Accept unique column names. To BigQuery, `a` and `A` are the same column."""
-    faults: list[vol.Invalid] = []
-    try:
-        names = _name_list(value)
-        if len(set(map(str.lower, names))) == len(names):
-            return names
-    except vol.MultipleInvalid as broken:
-        faults.extend(broken.errors)
-    faults.extend(_duplicates(value, {fault.path[0] for fault in faults}))
-    raise flattened(faults)
+column_names = column_names_of(max_faults=1)
 
 
-def _duplicates(names: list[Any], broken: set[Hashable]) -> list[RuleViolation]:
+def _duplicates(names: list[Any], broken: set[Hashable]) -> Iterator[RuleViolation]:
     first: dict[str, int] = {}
-    duplicates = []
     for index, name in enumerate(names):
         if index in broken:
             continue
@@ -165,5 +175,4 @@ def _duplicates(names: list[Any], broken: set[Hashable]) -> list[RuleViolation]:
                 f"duplicate column: `{name}` repeats the column at index {earlier}"
                 " (names are case-insensitive)"
             )
-            duplicates.append(RuleViolation("duplicate_column", message, [index]))
-    return duplicates
+            yield RuleViolation("duplicate_column", message, [index])

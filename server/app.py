@@ -43,10 +43,16 @@ def create_app(
         http.cors.allow_origins(app, settings.cors_origins)
     if settings.api_keys_file is not None:
         app[http.KEYS] = KeyRing(settings.api_keys_file)
-        app.middlewares.append(http.authenticate)
+        app[http.RATE_LIMITS] = http.RateLimits(settings.state_dir / "rates")
+        app.middlewares.extend((http.authenticate, http.limit_rate))
+    app.on_response_prepare.append(http.name_request)
+    app[http.SECONDS] = http.ConnectionSeconds(settings.keep_alive_seconds)
+    app[http.LOOP_TURNS] = http.FairTurns()
     app[http.RENDER_REFUSAL] = api.render_refusal
     app[http.IN_FLIGHT] = http.InFlight(settings.max_in_flight, settings.max_in_flight_bytes)
-    app[http.BODY_LIMITS] = http.BodyLimits(settings.max_body_bytes, body_seconds)
+    app[http.BODY_LIMITS] = http.BodyLimits(
+        settings.max_body_bytes, body_seconds, settings.ndjson_max_bytes, settings.ndjson_max_lines
+    )
     app[api.DOCUMENT] = api.render_document(api.ROUTES, settings)
     app[console.CONSOLE] = console.Console(settings)
     app.on_cleanup.append(app[console.CONSOLE].close)
@@ -64,7 +70,8 @@ def create_app(
 
 
 def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
-    app.router.add_route(method, path, handler, expect_handler=http.defer_100_continue)
+    for each in (method, "HEAD") if method == "GET" else (method,):
+        app.router.add_route(each, path, handler, expect_handler=http.defer_100_continue)
 
 
 async def push_metrics(settings: Settings, _: web.Application) -> AsyncIterator[None]:

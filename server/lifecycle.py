@@ -16,7 +16,7 @@ from aiohttp import web
 
 from ops.runtime import log
 from ops.runtime.settings import Settings
-from server.http import IN_FLIGHT, RENDER_REFUSAL, Acceptor, Connection
+from server.http import IN_FLIGHT, RENDER_REFUSAL, SECONDS, Acceptor, Connection
 
 LISTEN_BACKLOG: Final = 2_048
 
@@ -108,7 +108,8 @@ async def serve(
     try:
         listener.listen(LISTEN_BACKLOG)  # again: supervisord opens it with a short queue
         render = app[RENDER_REFUSAL]
-        acceptor = Acceptor(loop, listener, lambda: Connection(server, loop, render))
+        limits = app[IN_FLIGHT].body_bytes, app[SECONDS]
+        acceptor = Acceptor(loop, listener, lambda: Connection(server, loop, render, *limits))
         host, port = listener.getsockname()[:2]
         logger.info("server_started", host=host, port=port)
         await stop.wait()

@@ -44,6 +44,7 @@ PUBLISH_QUEUE = Gauge(
 PUBLISH_FAILURES = Counter(
     "gatekeeper_publish_failures", "Transactions answered 503 because Pub/Sub did not accept them."
 )
+DEGRADED = Gauge("gatekeeper_degraded", "1 while this part does not work for a server.", ["part"])
 SPOOLED = Counter("gatekeeper_spooled", "Transactions accepted into the disk spool.")
 SPOOL_FAILURES = Counter(
     "gatekeeper_spool_failures",

@@ -184,6 +184,20 @@ class Settings:
         "bytes of their bodies in the memory of one server; beyond it 503",
         default="200000000",
     )
+    ndjson_max_bytes: int = _setting(
+        whole(1_000, 100_000_000_000),
+        "bytes of a batch (NDJSON), also after decompression",
+        default="1000000000",
+    )
+    ndjson_max_lines: int = _setting(
+        whole(1, 100_000_000), "lines of a batch, blank ones included", default="1000000"
+    )
+    keep_alive_seconds: float = _setting(
+        seconds(1, 86_400),
+        "how long a server keeps an idle connection; it must be longer than the load balancer "
+        "does (Google's: 600 s)",
+        default="620",
+    )
     spool_max_bytes: int = _setting(
         whole(0, 1_000_000_000_000),
         "bytes of transactions that wait on the servers' disk while Pub/Sub cannot be reached; "
@@ -275,6 +289,9 @@ class Settings:
         least, most = values.get("autoscale_min"), values.get("autoscale_max")
         if least and most and least > most:
             faults.append(f"AUTOSCALE_MIN='{least}': expected no more than AUTOSCALE_MAX, {most}")
+        body, total = values.get("max_body_bytes"), values.get("max_in_flight_bytes")
+        if body and total and total < 2 * body:  # one client holds at most half
+            faults.append(f"MAX_IN_FLIGHT_BYTES='{total}': expected twice MAX_BODY_BYTES or more")
         if faults:
             raise InvalidSettings("\n".join(faults))
         return cls(local=local, **values)

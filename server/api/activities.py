@@ -13,11 +13,13 @@ from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Route, request_body
 from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys, validate
-from server.http import IN_FLIGHT, SOURCE, body, refusal
+from server.http import IN_FLIGHT, SOURCE, FairTurns, body, refusal, source_of
 from server.publish import Publisher, PublishFailed
 
-LARGE_BYTES: Final = 32_000
-"""Bodies from here on are validated in a thread: a megabyte takes a tenth of a second or more."""
+LIGHT_BYTES: Final = 32_000
+LIGHT_VALUES: Final = 1_000
+"""Bodies up to here are validated on the event loop, which takes a few milliseconds at most. All
+others are validated in a thread: a megabyte takes a tenth of a second or more."""
 
 
 class Ingest:
@@ -33,6 +35,7 @@ class Ingest:
         self._publisher = publisher
         self._executor = executor
         self._lanes = lanes
+        self._turns = FairTurns()
         self._clock = clock
 
     @property
@@ -40,12 +43,16 @@ class Ingest:
         """The number of transactions that could not be published, so far."""
         return self._publisher.failures
 
-    async def validate(self, payload: bytes, keys: RequestKeys) -> schema.Transaction:
-        """Return the transaction. Raises Refusal with every fault."""
-        if len(payload) < LARGE_BYTES:
+    async def validate(self, payload: bytes, keys: RequestKeys, source: str) -> schema.Transaction:
+        """Return the transaction. Raises Refusal with its faults.
+
+        `source` is whose turn it takes while others wait (`server.http.source_of`).
+        """
+        if is_light(payload):
             return validate(payload, keys)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, validate, payload, keys)
+        async with self._turns.turn(source):
+            return await loop.run_in_executor(self._executor, validate, payload, keys)
 
     def enqueue(
         self, payload: bytes, transaction: schema.Transaction, keys: RequestKeys, source: str
@@ -74,6 +81,14 @@ class Ingest:
 INGEST: Final = web.AppKey("ingest", Ingest)
 
 
+def is_light(payload: bytes) -> bool:
+    """Return whether a body is little work: the work grows with its values more than its bytes."""
+    return (
+        len(payload) <= LIGHT_BYTES
+        and payload.count(b",") + payload.count(b"[") + payload.count(b"{") <= LIGHT_VALUES
+    )
+
+
 async def confirmed(payload: bytes, id: str, outcome: asyncio.Future[bool]) -> Verdict:  # noqa: A002  # the contract's word
     """Wait for a transaction's outcome. Raises Refusal if it could not be published."""
     try:
@@ -87,8 +102,9 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
     """Answer 200 when the transaction is durable, in Pub/Sub or in the spool."""
     ingest = request.app[INGEST]
     payload, keys = await _read(request)
-    with request.app[IN_FLIGHT].requests:
-        transaction = await ingest.validate(payload, keys)
+    client = source_of(request)
+    with request.app[IN_FLIGHT].requests.holding(client):
+        transaction = await ingest.validate(payload, keys, client)
         check_tables(request, transaction)
         outcome = ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
         return (await confirmed(payload, *outcome)).response()
@@ -97,8 +113,9 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
 async def validate_activity(request: web.Request) -> web.StreamResponse:
     """Answer the verdict that POST /api/activities would, without an id; publish nothing."""
     payload, keys = await _read(request)
-    with request.app[IN_FLIGHT].requests:
-        check_tables(request, await request.app[INGEST].validate(payload, keys))
+    client = source_of(request)
+    with request.app[IN_FLIGHT].requests.holding(client):
+        check_tables(request, await request.app[INGEST].validate(payload, keys, client))
     return responses.valid(payload, None).response()
 
 
@@ -112,9 +129,23 @@ _BODY = request_body(
     {"$ref": TRANSACTION},
     "One transaction in UTF-8, as it is or with `Content-Encoding: gzip` or `deflate`.",
 )
-_ANSWERS = (responses.VALID, responses.INVALID_SCHEMA, *body.REFUSALS, refusal.UNAVAILABLE)
+_ANSWERS = (responses.INVALID_SCHEMA, *body.REFUSALS, refusal.UNAVAILABLE)
 
 ROUTES: Final = (
-    Route("POST", "/api/activities", post_activity, _ANSWERS, _BODY, KEY_PARAMETERS),
-    Route("POST", "/api/activities/validate", validate_activity, _ANSWERS, _BODY, KEY_PARAMETERS),
+    Route(
+        "POST",
+        "/api/activities",
+        post_activity,
+        (responses.ACCEPTED, *_ANSWERS),
+        _BODY,
+        KEY_PARAMETERS,
+    ),
+    Route(
+        "POST",
+        "/api/activities/validate",
+        validate_activity,
+        (responses.VALID, *_ANSWERS),
+        _BODY,
+        KEY_PARAMETERS,
+    ),
 )

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import Final, NamedTuple, Self
@@ -23,14 +23,18 @@ from server.api.responses import HEADERS, Verdict
 from server.api.route import RESULT, Route, closed_object, request_body
 from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys
 from server.http import (
+    API_KEY,
     BODY_LIMITS,
     IN_FLIGHT,
+    RATE_LIMITS,
     SOURCE,
     BodyLimits,
     Refusal,
     body,
     check_key_again,
     refusal,
+    source_of,
+    steps_of,
 )
 
 MEDIA_TYPES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -40,7 +44,8 @@ WINDOW_LINES: Final = 500
 
 WINDOW_BYTES: Final = 4_000_000
 _MEMORY_BYTES = 256_000  # of verdicts, before they go to disk
-_WRITE_SECONDS = 30.0
+_DETAILED_BYTES = 50_000_000  # of verdicts; from then on each names one fault
+_BOM = b"\xef\xbb\xbf"
 _DISK_SECONDS = 30  # until a full disk may have room again
 
 logger = log.get(__name__)
@@ -52,10 +57,9 @@ async def post_batch(request: web.Request) -> web.StreamResponse:
     keys = read_keys(request.headers)
     if keys.faults:
         raise Refusal(responses.INVALID_SCHEMA, *keys.faults)
-    limits = request.app[BODY_LIMITS]
-    with request.app[IN_FLIGHT].batches, _Results() as results:
+    with request.app[IN_FLIGHT].batches.holding(source_of(request)), _Results() as results:
         lines = _Lines(request, keys, results)
-        await _read_all(request, lines, limits)
+        await _read_all(request, lines, request.app[BODY_LIMITS])
         await lines.finish()
         return await _answer(request, results)
 
@@ -63,16 +67,21 @@ async def post_batch(request: web.Request) -> web.StreamResponse:
 async def _read_all(request: web.Request, lines: "_Lines", limits: BodyLimits) -> None:
     """Add every line; each may take `limits.seconds` to arrive."""
     loop = asyncio.get_running_loop()
+    steps = steps_of(request)
+    splitter = LineSplitter(limits.max_bytes, limits.batch_lines)
     try:
         async with (
             asyncio.timeout(limits.seconds) as timeout,
-            aclosing(body.stream(request)) as parts,
-            aclosing(split_lines(parts, limits.max_bytes)) as each,
+            aclosing(body.stream(request, limits.batch_bytes)) as parts,
         ):
-            async for line in each:
-                check_key_again(request)
+            async for part in parts:
+                for line in splitter.feed(part):
+                    check_key_again(request)
+                    await lines.add(line, limits.max_bytes)
+                    timeout.reschedule(loop.time() + limits.seconds)
+                    await steps.next()
+            for line in splitter.end():
                 await lines.add(line, limits.max_bytes)
-                timeout.reschedule(loop.time() + limits.seconds)
     except TimeoutError:
         await lines.break_off(refusal.too_slow(limits.seconds))
     except Refusal as refused:
@@ -81,28 +90,51 @@ async def _read_all(request: web.Request, lines: "_Lines", limits: BodyLimits) -
         await lines.break_off(refused)
 
 
-async def split_lines(parts: AsyncIterator[bytes], limit: int) -> AsyncGenerator[bytes | None]:
-    r"""Yield each line that is not blank, without its `\n`; None in place of one over `limit`."""
-    held = bytearray()
-    too_long = False
-    async for part in parts:
+class LineSplitter:
+    r"""Yields each line that is not blank, without its `\n`; None in place of one too long.
+
+    `feed` raises Refusal at more than `max_lines`, blank ones included. A byte order mark at the
+    start, as some editors write it, is left out.
+    """
+
+    def __init__(self, max_bytes: int, max_lines: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_lines = max_lines
+        self._lines = 0
+        self._held = bytearray()
+        self._too_long = False
+        self._start = _BOM
+
+    def feed(self, part: bytes) -> Iterator[bytes | None]:
         *ends, rest = part.split(b"\n")
         for end in ends:
-            if too_long or len(held) + len(end) > limit:
-                yield None
-            elif line := bytes(held + end).strip():
-                yield line
-            held.clear()
-            too_long = False
-        too_long = too_long or len(held) + len(rest) > limit
+            self._lines += 1
+            if self._lines > self._max_lines:
+                raise refusal.too_large(f"a batch holds at most {self._max_lines:,} lines")
+            if end or self._held:
+                self._hold(end)
+                yield from self._line()
+        self._hold(rest)
+
+    def end(self) -> Iterator[bytes | None]:
+        r"""Yield the last line where no `\n` follows it."""
+        return self._line()
+
+    def _hold(self, part: bytes) -> None:
+        self._too_long = self._too_long or len(self._held) + len(part) > self._max_bytes
+        if self._too_long:
+            part = b"\0"  # only so that the line is not empty
+            self._held.clear()
+        self._held += part
+
+    def _line(self) -> Iterator[bytes | None]:
+        line = bytes(self._held).removeprefix(self._start).strip()
+        too_long, self._too_long, self._start = self._too_long, False, b""
+        self._held.clear()
         if too_long:
-            held.clear()
-        else:
-            held += rest
-    if too_long:
-        yield None
-    elif line := bytes(held).strip():
-        yield line
+            yield None
+        elif line:
+            yield line
 
 
 class _Results:
@@ -111,6 +143,7 @@ class _Results:
     def __init__(self) -> None:
         self.accepted = 0
         self.rejected = 0
+        self.bytes = 0
         # Closed in __exit__.
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
         self._buffer = bytearray()
@@ -125,7 +158,9 @@ class _Results:
     async def add(self, verdict: Verdict) -> None:
         if self.accepted or self.rejected:
             self._buffer += b", "
-        self._buffer += verdict.json(payload=False)
+        text = verdict.json(payload=False)
+        self.bytes += len(text)
+        self._buffer += text
         if verdict.status == 200:  # noqa: PLR2004
             self.accepted += 1
         else:
@@ -176,6 +211,9 @@ class _Lines:
         self._check = partial(check_tables, request)
         self._keys = keys
         self._source = request.get(SOURCE, "")
+        self._client = source_of(request)
+        self._api_key = request.get(API_KEY)
+        self._rate_limits = request.app.get(RATE_LIMITS)
         self._results = results
         self._pending: deque[Verdict | _Queued] = deque()
         self._pending_bytes = 0
@@ -188,9 +226,10 @@ class _Lines:
         try:
             if line is None:
                 raise refusal.too_large(f"a line holds at most {max_bytes:,} bytes")
+            await self._wait_for_rate()
             queued = await self._enqueue(line)
         except Refusal as refused:
-            self._pending.append(responses.refused(refused))
+            self._pending.append(self._refused(refused))
         else:
             self._pending.append(queued)
             self._pending_bytes += queued.size
@@ -201,12 +240,26 @@ class _Lines:
         ):
             await self._settle_oldest()
 
+    def _refused(self, refused: Refusal) -> Verdict:
+        detailed = self._results.bytes < _DETAILED_BYTES
+        return responses.refused(refused, responses.MAX_FAULTS if detailed else 1)
+
+    async def _wait_for_rate(self) -> None:
+        """Wait for the API key's rate: a line counts as a request."""
+        if self._api_key is None or self._rate_limits is None or self._stopped:
+            return
+        try:
+            await self._rate_limits.pace(self._api_key)
+        except Refusal:
+            self._stopped = True
+            raise
+
     async def _enqueue(self, line: bytes) -> _Queued:
         keys = self._keys
         if keys.idempotency is not None:
             # The batch's key identifies the file, the number its line: sent again, they match.
             keys = keys._replace(idempotency=f"{keys.idempotency}/{self.count}")
-        transaction = await self._ingest.validate(line, keys)
+        transaction = await self._ingest.validate(line, keys, self._client)
         self._check(transaction)
         if self._stopped or self._has_failed():
             self._stopped = True
@@ -244,7 +297,7 @@ class _Lines:
                 verdict = await confirmed(b"null", queued.id, queued.outcome)
             except Refusal as refused:
                 self._stopped = True
-                verdict = responses.refused(refused)
+                verdict = self._refused(refused)
         await self._results.add(verdict)
 
 
@@ -260,13 +313,9 @@ async def _answer(request: web.Request, results: _Results) -> web.StreamResponse
     part = b'{"accepted": %d, "rejected": %d, "results": [' % counts
     await results.rewind()
     await response.prepare(request)
-    try:
-        while part:
-            async with asyncio.timeout(_WRITE_SECONDS):
-                await response.write(part)
-            part = await results.read()
-    except TimeoutError:
-        raise ConnectionResetError("the client does not read its answer") from None
+    while part:  # a client that reads nothing is disconnected: server.http.connection
+        await response.write(part)
+        part = await results.read()
     await response.write(b"]}")
     return response
 
@@ -291,7 +340,8 @@ ROUTES: Final = (
         request_body(
             MEDIA_TYPES[0],
             {"type": "string"},
-            "NDJSON: a transaction a line. The limit of a body holds for each line, not for all.",
+            "NDJSON: a transaction a line. The limit of a body holds for each line; all have"
+            " NDJSON_MAX_BYTES and NDJSON_MAX_LINES.",
         ),
         KEY_PARAMETERS,
         _RESULT,

@@ -10,7 +10,7 @@ from aiohttp import web
 import schema
 from ops.runtime.settings import Settings
 from schema import json_schemas
-from server.api.responses import HEADERS, RULES
+from server.api.responses import HEADERS, MAX_FAULTS, MAX_PAYLOAD_BYTES, RULES
 from server.api.route import RESULT, SCHEMAS, JsonObject, Route, closed_object
 from server.http import OPEN_ROUTES, ResponseKind, refusal
 
@@ -25,6 +25,7 @@ _HEADERS: Final = {
     ),
     "WWW-Authenticate": ("The required authentication scheme.", {"type": "string"}),
     "Allow": ("The methods that the route takes.", {"type": "string"}),
+    "Durable-In": ("What has the transaction.", {"enum": ["pubsub", "spool"]}),
 }
 
 
@@ -54,7 +55,10 @@ def document(routes: Iterable[Route], settings: Settings) -> JsonObject:
             "description": (
                 "Takes transactions, validates them, and answers 200 when they are durable."
                 f" A body holds at most {settings.max_body_bytes:,} bytes, as sent and"
-                " decompressed. Unless described otherwise, an answer is a verdict."
+                f" decompressed, a batch {settings.ndjson_max_bytes:,} bytes and"
+                f" {settings.ndjson_max_lines:,} lines. Unless described otherwise, an answer is a"
+                " verdict. HEAD is answered wherever GET is. Every answer has `X-Request-Id`, the"
+                " request's or a new one."
             ),
         },
         "paths": paths,
@@ -72,7 +76,11 @@ def _operation(route: Route, *, keys: bool) -> JsonObject:
     if route.body is not None:
         operation["requestBody"] = route.body
     guarded = keys and route.path not in OPEN_ROUTES
-    answers = [*route.answers, *((refusal.UNAUTHORIZED,) if guarded else ()), *EVERYWHERE]
+    answers = [
+        *route.answers,
+        *((refusal.UNAUTHORIZED, refusal.TOO_MANY) if guarded else ()),
+        *EVERYWHERE,
+    ]
     operation["responses"] = _responses(route, answers)
     if guarded:
         operation["security"] = [{"key": []}]
@@ -119,14 +127,27 @@ def _schemas() -> JsonObject:
     result = {
         "status": {"type": "integer"},
         "message": {"type": "string"},
-        "error": {"type": ["array", "null"], "items": {"$ref": f"{SCHEMAS}Fault"}},
+        "error": {
+            "type": ["array", "null"],
+            "items": {"$ref": f"{SCHEMAS}Fault"},
+            "maxItems": MAX_FAULTS,
+        },
         "id": {"type": ["string", "null"], "description": "The transaction's id."},
     }
-    verdict = {**result, "payload": {"description": "The body as sent, where it is JSON."}}
+    payload = (
+        f"The body as sent, where it is JSON; null for a body over {MAX_PAYLOAD_BYTES:,} bytes."
+    )
+    truncated = {
+        "truncated": {"const": True, "description": "There are more faults than `error` has."},
+        "faults_seen": {
+            "type": "integer",
+            "description": "With `truncated`: how many there were when the check stopped.",
+        },
+    }
     return {
         **json_schemas(SCHEMAS),
-        "Verdict": closed_object(verdict),
-        RESULT.removeprefix(SCHEMAS): closed_object(result),
+        "Verdict": closed_object({**result, "payload": {"description": payload}}, truncated),
+        RESULT.removeprefix(SCHEMAS): closed_object(result, truncated),
         "Fault": closed_object(fault),
     }
 

@@ -1,7 +1,9 @@
 """Verdicts: the answers of the API, JSON of one shape, and the kinds that only the API has.
 
 `{"status": …, "message": …, "error": …, "id": …, "payload": …}`. `error` is null or a list of
-faults, `{"pointer", "rule", "message", "got"}`; `payload` is the body, byte for byte as sent.
+faults, `{"pointer", "rule", "message", "got"}`; `payload` is the body, byte for byte as sent, null
+for a body over MAX_PAYLOAD_BYTES. An answer is small whatever is sent: past MAX_FAULTS the check
+stops, and `"truncated": true` and `"faults_seen"` follow `error`.
 The other kinds are in `server.http.refusal`.
 """
 
@@ -12,15 +14,30 @@ from typing import Final, NamedTuple
 from aiohttp import web
 from multidict import CIMultiDict
 
+import schema
 from server.http import LOG_FIELDS, Refusal, ResponseKind
 
-VALID: Final = ResponseKind(
-    200, "Valid Schema", "The transaction is valid; with an `id`, it is durable."
+MAX_FAULTS: Final = schema.MAX_FAULTS
+"""Faults in an answer."""
+
+MAX_PAYLOAD_BYTES: Final = 64_000
+"""A larger body is not repeated in its answer."""
+
+VALID: Final = ResponseKind(200, "Valid Schema", "The transaction is valid.")
+ACCEPTED: Final = ResponseKind(
+    200,
+    "Valid Schema",
+    "The transaction is valid and durable: Pub/Sub has it or, while Pub/Sub cannot be reached, the"
+    " spool on the server's disk. `Durable-In` names which.",
+    ("Durable-In",),
 )
 ALIVE: Final = ResponseKind(200, "Alive", "The process is alive.")
 READY: Final = ResponseKind(200, "Ready", "A transaction sent now would be accepted.")
 INVALID_SCHEMA: Final = ResponseKind(
-    400, "Invalid Schema", "`error` lists every fault of the transaction."
+    400,
+    "Invalid Schema",
+    f"`error` lists every fault of the transaction, at most {MAX_FAULTS}: where there are more,"
+    " `truncated` is true.",
 )
 
 # The rules of the server's own faults; those of a payload are `schema.RULES`.
@@ -33,6 +50,7 @@ RULES: Final = (
     "body_size",
     "body_time",
     "api_key",
+    "rate",
     "role",
     "table",
     "host",
@@ -67,13 +85,17 @@ class Verdict(NamedTuple):
     headers: Mapping[str, str] = {}
     spooled: bool = False
     """For the log: not part of the answer."""
+    faults_seen: int = 0
+    """How many there were when the check stopped; 0 where `error` has all."""
 
     def json(self, *, payload: bool = True) -> bytes:
         """Render the verdict. The payload goes in as sent: it is never parsed and serialized."""
-        head = b'{"status": %d, "message": "%b", "error": %b, "id": %b' % (
+        more = b', "truncated": true, "faults_seen": %d' % self.faults_seen
+        head = b'{"status": %d, "message": "%b", "error": %b%b, "id": %b' % (
             self.status,
             self.message.encode(),
             self.error,
+            more if self.faults_seen else b"",
             b"null" if self.id is None else b'"%b"' % self.id.encode(),
         )
         return b'%b, "payload": %b}' % (head, self.payload) if payload else head + b"}"
@@ -89,20 +111,37 @@ class Verdict(NamedTuple):
 
 def valid(payload: bytes, id: str | None, *, spooled: bool = False) -> Verdict:  # noqa: A002  # the contract's word
     """Return the verdict of a valid transaction; with an id, it is durable too."""
-    return Verdict(VALID.status, VALID.message, id=id, payload=payload, spooled=spooled)
+    headers = {"Durable-In": "spool" if spooled else "pubsub"} if id is not None else {}
+    return Verdict(
+        VALID.status,
+        VALID.message,
+        id=id,
+        payload=_repeated(payload),
+        headers=headers,
+        spooled=spooled,
+    )
 
 
-def refused(refusal: Refusal) -> Verdict:
+def _repeated(payload: bytes) -> bytes:
+    return payload if len(payload) <= MAX_PAYLOAD_BYTES else b"null"
+
+
+def refused(refusal: Refusal, max_faults: int = MAX_FAULTS) -> Verdict:
     faults = [
         {"pointer": one.pointer, "rule": one.rule, "message": one.message, "got": one.got}
-        for one in refusal.faults
+        for one in refusal.faults[:max_faults]
     ]
+    seen = len(refusal.faults)
+    # Characters outside ASCII take up to three times as many bytes as escapes. A header's bytes
+    # that are not UTF-8 are the only ones that cannot be encoded.
+    error = json.dumps(faults, ensure_ascii=False).encode(errors="replace")
     return Verdict(
         refusal.kind.status,
         refusal.kind.message,
-        error=json.dumps(faults).encode(),
-        payload=refusal.payload,
+        error=error,
+        payload=_repeated(refusal.payload),
         headers=refusal.headers,
+        faults_seen=seen if seen > max_faults else 0,
     )
 
 

@@ -39,11 +39,11 @@ def request_body(media_type: str, schema: JsonObject, description: str) -> JsonO
     return {"required": True, "description": description, "content": content}
 
 
-def closed_object(properties: JsonObject) -> JsonObject:
-    """Return the JSON Schema of an object with all of these properties and no others."""
+def closed_object(properties: JsonObject, optional: JsonObject | None = None) -> JsonObject:
+    """Return the JSON Schema of an object with these properties and no others."""
     return {
         "type": "object",
-        "properties": properties,
+        "properties": {**properties, **(optional or {})},
         "required": list(properties),
         "additionalProperties": False,
     }

@@ -1,7 +1,8 @@
 """`GET /api/activities/{id}`: whether a transaction was applied or rejected, from the ledger.
 
-BigQuery's client blocks, so it runs in threads. Few look-ups run in parallel, a few more wait, and
-further ones are refused. Each has a time limit: a slow BigQuery does not slow the other routes.
+BigQuery's client blocks, so it runs in threads. Few look-ups run in parallel, half of them at most
+for one client, a few more wait, and further ones are refused. Each has a time limit: a slow
+BigQuery does not slow the other routes.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 from google.api_core.exceptions import GoogleAPIError
@@ -24,7 +26,7 @@ from ops.runtime.settings import Settings
 from schema import LEDGER_COLUMNS, LEDGER_STATES, LEDGER_TABLE, Reason, lane_of_id, ledger_table
 from server.api.responses import HEADERS
 from server.api.route import JsonObject, Route, closed_object
-from server.http import KEYS, SOURCE, Refusal, RequestFault, refusal
+from server.http import KEYS, SOURCE, FairLimit, Refusal, RequestFault, refusal, source_of
 
 MAX_ID: Final = 1_024
 """Characters: an id is an attribute of a Pub/Sub message, or Pub/Sub's own."""
@@ -57,22 +59,28 @@ class Ledger:
         self._look_up = look_up
         self._threads = threads
         self._seconds = seconds
-        self._in_flight = 0
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._in_flight = FairLimit(THREADS + MAX_WAITING, "look-ups of ids", always_half=True)
 
-    async def rows(self, id: str, source: str | None) -> Sequence[Row]:  # noqa: A002  # the contract's word
-        """Return the rows of an id, of one source if it is given. Raises Refusal: 503."""
-        if self._in_flight >= THREADS + MAX_WAITING:
-            raise refusal.unavailable("too many ids are being looked up", 2)
-        self._in_flight += 1
+    async def rows(
+        self,
+        id: str,  # noqa: A002  # the contract's word
+        source: str | None,
+        client: str,
+    ) -> Sequence[Row]:
+        """Return the rows of an id, of one source if it is given. Raises Refusal: 503.
+
+        `client` is whose share the look-up takes (`server.http.source_of`).
+        """
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await loop.run_in_executor(self._threads, self._look_up, id, source)
-        except (TimeoutError, GoogleAPIError, GoogleAuthError, RequestException) as error:
-            logger.warning("ledger_unavailable", error=f"{type(error).__name__}: {error}")
-            raise refusal.unavailable("the warehouse does not answer now", 2) from None
-        finally:
-            self._in_flight -= 1
+        turns = self._turns.setdefault(client, asyncio.Semaphore(THREADS // 2))
+        with self._in_flight.holding(client):
+            try:
+                async with asyncio.timeout(self._seconds), turns:
+                    return await loop.run_in_executor(self._threads, self._look_up, id, source)
+            except (TimeoutError, GoogleAPIError, GoogleAuthError, RequestException) as error:
+                logger.warning("ledger_unavailable", error=f"{type(error).__name__}: {error}")
+                raise refusal.unavailable("the warehouse does not answer now", 2) from None
 
 
 LEDGER: Final = web.AppKey("ledger", Ledger)
@@ -120,7 +128,7 @@ async def get_activity(request: web.Request) -> web.StreamResponse:
     if not (0 < len(name) <= MAX_ID and name.isprintable()):
         raise _not_found(f"an id has 1 to {MAX_ID:,} printable characters")
     source = request.get(SOURCE, "") if KEYS in request.app else None
-    rows = await request.app[LEDGER].rows(name, source)
+    rows = await request.app[LEDGER].rows(name, source, source_of(request))
     if not rows:
         raise _not_found(
             "no transaction is settled under this id: it is unknown, or not yet applied"

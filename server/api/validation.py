@@ -8,7 +8,7 @@ from multidict import CIMultiDictProxy
 
 import schema
 from ops.runtime import metrics
-from server.api.responses import INVALID_SCHEMA
+from server.api.responses import INVALID_SCHEMA, MAX_FAULTS
 from server.api.route import JsonObject
 from server.http import API_KEY, Refusal, RequestFault, refusal
 
@@ -84,17 +84,18 @@ def _utf8_size(text: str) -> int:
 
 
 def validate(body: bytes, keys: RequestKeys) -> schema.Transaction:
-    """Return the transaction in a body. Raises Refusal with every fault of it and of its keys."""
+    """Return the transaction in a body. Raises Refusal with the faults of it and of its keys."""
     faults: list[RequestFault | schema.Fault] = list(keys.faults)
     try:
-        transaction = schema.check_body(body)
+        # One more than the answer has: then it can name whether there are more.
+        transaction = schema.check_body(body, MAX_FAULTS + 1)
     except schema.InvalidJSON as error:
         _count_invalid("json")
         raise refusal.invalid_json(str(error)) from None
     except schema.InvalidSchema as error:
         faults += error.faults
     if faults:
-        _count_invalid(*(fault.rule for fault in faults))
+        _count_invalid(*(fault.rule for fault in faults[:MAX_FAULTS]))
         raise Refusal(INVALID_SCHEMA, *faults, payload=body)
     metrics.VALID.inc()
     return transaction

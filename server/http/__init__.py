@@ -14,9 +14,11 @@ from server.http.auth import (
     check_key_again,
 )
 from server.http.body import BODY_LIMITS, BODY_SECONDS, BodyLimits, defer_100_continue
-from server.http.connection import Connection
+from server.http.connection import SECONDS, Connection, ConnectionSeconds
+from server.http.fair_share import LOOP_TURNS, FairLimit, FairTurns, source_of, steps_of
 from server.http.limits import IN_FLIGHT, InFlight
-from server.http.middleware import LOG_FIELDS, request_middleware
+from server.http.middleware import LOG_FIELDS, name_request, request_middleware
+from server.http.rate import RATE_LIMITS, RateLimits, limit_rate
 from server.http.refusal import RENDER_REFUSAL, Refusal, RequestFault, ResponseKind
 
 __all__ = [
@@ -26,13 +28,20 @@ __all__ = [
     "IN_FLIGHT",
     "KEYS",
     "LOG_FIELDS",
+    "LOOP_TURNS",
     "OPEN_ROUTES",
+    "RATE_LIMITS",
     "RENDER_REFUSAL",
+    "SECONDS",
     "SOURCE",
     "Acceptor",
     "BodyLimits",
     "Connection",
+    "ConnectionSeconds",
+    "FairLimit",
+    "FairTurns",
     "InFlight",
+    "RateLimits",
     "Refusal",
     "RequestFault",
     "ResponseKind",
@@ -41,7 +50,11 @@ __all__ = [
     "check_key_again",
     "cors",
     "defer_100_continue",
+    "limit_rate",
     "local_access",
+    "name_request",
     "refusal",
     "request_middleware",
+    "source_of",
+    "steps_of",
 ]

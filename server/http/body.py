@@ -12,6 +12,7 @@ from aiohttp import web
 
 from server.http import refusal
 from server.http.encoding import BrokenEncoding, Decoder, UnknownEncoding, decoder
+from server.http.fair_share import steps_of
 from server.http.limits import IN_FLIGHT
 from server.http.refusal import Refusal, RequestFault
 
@@ -31,10 +32,12 @@ BYTES_READ: Final = web.RequestKey("bytes_read", int)
 
 
 class BodyLimits(NamedTuple):
-    """The limits of one body or, in a batch, of one line."""
+    """The limits of one body or, in a batch, of one line; and those of a whole batch."""
 
     max_bytes: int
     seconds: float
+    batch_bytes: int
+    batch_lines: int
 
 
 BODY_LIMITS: Final = web.AppKey("body_limits", BodyLimits)
@@ -64,7 +67,7 @@ async def read(request: web.Request) -> bytes:
 
     Raises Refusal: 400, 408, 413, 415, 503.
     """
-    max_bytes, seconds = request.app[BODY_LIMITS]
+    max_bytes, seconds, *_ = request.app[BODY_LIMITS]
     body_bytes = request.app[IN_FLIGHT].body_bytes
     if request.content.is_eof() and "Content-Encoding" not in request.headers:
         # All of it came with the head, as small bodies do: no timeout, no loop.
@@ -84,15 +87,17 @@ async def read(request: web.Request) -> bytes:
         raise refusal.too_slow(seconds) from None
 
 
-async def stream(request: web.Request, max_bytes: int | None = None) -> AsyncGenerator[bytes]:
+async def stream(request: web.Request, max_bytes: int) -> AsyncGenerator[bytes]:
     """Yield the decoded body in small parts as it arrives. Raises Refusal: 400, 413, 415.
 
-    `max_bytes` holds for the bytes sent and for those decoded; None is no limit.
+    `max_bytes` holds for the bytes sent and for those decoded. The event loop gets its turn,
+    also where much is decoded from what has arrived already.
     """
     decode = _decoder(request)
     _check_size(request.content_length or 0, max_bytes)
     await _send_100_continue(request)
     decoded = request[BYTES_READ] = 0
+    steps = steps_of(request)
     try:
         while chunk := await request.content.readany():
             request[BYTES_READ] += len(chunk)
@@ -100,7 +105,9 @@ async def stream(request: web.Request, max_bytes: int | None = None) -> AsyncGen
             for part in decode.feed(chunk):
                 decoded += len(part)
                 _check_size(decoded, max_bytes)
-                yield part
+                if part:
+                    yield part
+                await steps.next()
         decode.end()
     except BrokenEncoding as error:
         raise refusal.invalid_json(str(error), "content_encoding") from None
@@ -117,8 +124,8 @@ def _decoder(request: web.Request) -> Decoder:
         raise _unsupported("content_encoding", str(error), given) from None
 
 
-def _check_size(size: int, max_bytes: int | None) -> None:
-    if max_bytes is not None and size > max_bytes:
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
         raise refusal.too_large(
             f"a body holds at most {max_bytes:,} bytes, as sent and decompressed"
         )

@@ -8,7 +8,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from server.http.refusal import FORBIDDEN, Refusal, RequestFault
 
-_HEADERS: Final = "Authorization, Content-Encoding, Content-Type, Idempotency-Key, Ordering-Key"
+_HEADERS: Final = (
+    "Authorization, Content-Encoding, Content-Type, Idempotency-Key, Ordering-Key, X-Request-Id"
+)
+_EXPOSED: Final = "Retry-After, Durable-In, X-Request-Id"
 _METHODS: Final = "GET, POST"
 _MAX_AGE_SECONDS: Final = 600
 
@@ -42,7 +45,7 @@ async def _name_origin(request: web.Request, response: web.StreamResponse) -> No
     origin = request.get(_ALLOWED_ORIGIN)
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
         response.headers["Vary"] = "Origin"
 
 

@@ -4,9 +4,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-PART_BYTES: Final = 64 * 1024
-"""The most that one step of decompression yields."""
+PART_BYTES: Final = 16 * 1024
+"""The most that one step of decoding yields."""
 
+_INPUT_BYTES = 4 * 1024  # of one step: what follows a member's end is copied once a member
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
 _RAW = -zlib.MAX_WBITS
@@ -24,44 +25,55 @@ class BrokenEncoding(ValueError):
 def decoder(encoding: str) -> "Decoder":
     """Return the decoder for a Content-Encoding header's text. Raises UnknownEncoding.
 
-    `feed` yields parts of at most PART_BYTES, or of the length of its input. `end` checks that the
-    stream is complete. Both raise BrokenEncoding.
+    `feed` yields parts of at most PART_BYTES, some of them empty: a step of work each. `end` checks
+    that the stream is complete. Both raise BrokenEncoding.
     """
     match encoding.strip().lower():
         case "" | "identity":
             return _Identity()
         case "gzip" | "x-gzip":
-            return _Inflate(_GZIP)
+            return _Inflate(gzip=True)
         case "deflate":
-            return _Inflate(None)
+            return _Inflate(gzip=False)
     raise UnknownEncoding("send Content-Encoding gzip or deflate, or none")
+
+
+def _pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
 
 
 class _Identity:
     def feed(self, data: bytes) -> Iterator[bytes]:
-        yield data
+        return _pieces(data, PART_BYTES)
 
     def end(self) -> None:
         pass
 
 
 class _Inflate:
-    def __init__(self, wbits: int | None) -> None:
-        self._inflater = None if wbits is None else zlib.decompressobj(wbits)
+    """gzip, of one member or of several (RFC 1952 2.2: `cat a.gz b.gz`), or deflate."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._inflater = zlib.decompressobj(_GZIP) if gzip else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._inflater is None:
+        if self._inflater is None and data:
             self._inflater = zlib.decompressobj(_deflate_wbits(data))
+        for piece in _pieces(data, _INPUT_BYTES):
+            yield from self._inflate(piece)
+
+    def _inflate(self, data: bytes) -> Iterator[bytes]:
         inflater = self._inflater
+        assert inflater is not None  # noqa: S101  # `feed` made it
         try:
             while data:
-                # Several streams in a row would be copied once for each. HTTP needs only one.
                 if inflater.eof:
-                    raise BrokenEncoding("there are bytes after the end of the compressed body")
-                part = inflater.decompress(data, PART_BYTES)
+                    if not self._gzip:
+                        raise BrokenEncoding("there are bytes after the end of the compressed body")
+                    inflater = self._inflater = zlib.decompressobj(_GZIP)
+                yield inflater.decompress(data, PART_BYTES)
                 data = inflater.unconsumed_tail or inflater.unused_data
-                if part:
-                    yield part
         except zlib.error as error:
             raise BrokenEncoding(f"the compressed body is broken: {error}") from None
 

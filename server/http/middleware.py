@@ -1,6 +1,11 @@
-"""The outermost middleware: errors become answers; every request is counted, timed and logged."""
+"""The outermost middleware: errors become answers; every request is counted, timed and logged.
 
+Each has an id, its own `X-Request-Id` or a new one, which is in the log and in the answer.
+"""
+
+import re
 import time
+import uuid
 from functools import cache
 from typing import Any, Final
 
@@ -17,6 +22,10 @@ from server.http.refusal import RENDER_REFUSAL, Refusal, RequestFault, ResponseK
 LOG_FIELDS: Final = web.ResponseKey[dict[str, Any]]("log_fields")
 """What the answer adds to its request's line in the log."""
 
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+
 _NO_FIELDS: Final = {"id": None, "message": None}
 
 logger = log.get(__name__)
@@ -27,15 +36,18 @@ async def request_middleware(request: web.Request, handler: Handler) -> web.Stre
     """Answer every request, whatever its handler raises."""
     in_flight = request.app[IN_FLIGHT]
     began = time.perf_counter()
+    request[REQUEST_ID] = _request_id(request)
     in_flight.count += 1
     metrics.REQUESTS_IN_FLIGHT.inc()
     try:
         response = await _answer(request, handler)
         if in_flight.draining and not response.prepared:
             response.force_close()
+    except BaseException:  # cancelled: there is no answer to send, which would release the bytes
+        in_flight.body_bytes.release(request)
+        raise
     finally:
         in_flight.count -= 1
-        in_flight.body_bytes.release(request)
         metrics.REQUESTS_IN_FLIGHT.dec()
     _record(request, response, time.perf_counter() - began)
     return response
@@ -43,6 +55,7 @@ async def request_middleware(request: web.Request, handler: Handler) -> web.Stre
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        _check_transfer_coding(request)
         return await handler(request)
     except Refusal as error:
         refused = error
@@ -51,10 +64,35 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:  # nobody reads the answer; aiohttp closes the connection
         refused = Refusal(refusal.CLIENT_GONE)
     except Exception:
-        logger.exception("request_failed", route=_route(request))
+        logger.exception("request_failed", route=_route(request), request_id=request[REQUEST_ID])
         why = "the server failed; it is safe to send the request again with an Idempotency-Key"
         refused = Refusal(refusal.INTERNAL, RequestFault("internal", why))
-    return request.app[RENDER_REFUSAL](refused)
+    response = request.app[RENDER_REFUSAL](refused)
+    if refused.close:
+        response.force_close()
+    return response
+
+
+def _check_transfer_coding(request: web.Request) -> None:
+    """Refuse every transfer coding but chunked: the parser would pass it on still encoded."""
+    codings = request.headers.getall("Transfer-Encoding", [])
+    if codings and [each.strip().lower() for each in codings] != ["chunked"]:
+        fault = RequestFault("http", "send Transfer-Encoding: chunked, or none")
+        raise Refusal(refusal.BAD_REQUEST, fault, close=True)
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID.fullmatch(given) else new_request_id()
+
+
+def new_request_id() -> str:
+    return uuid.uuid4().hex
+
+
+async def name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the request's id to its answer: a signal, as a handler may begin the answer itself."""
+    response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
 
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> Refusal:
@@ -90,5 +128,6 @@ def _record(request: web.Request, response: web.StreamResponse, seconds: float) 
         status=response.status,
         bytes=request.get(BYTES_READ, 0),
         ms=round(seconds * 1000, 2),
+        request_id=request[REQUEST_ID],
         **response.get(LOG_FIELDS, _NO_FIELDS),
     )

@@ -36,6 +36,9 @@ PAYLOAD_TOO_LARGE: Final = ResponseKind(
 UNSUPPORTED: Final = ResponseKind(
     415, "Unsupported Media Type", "The route takes another Content-Type or Content-Encoding."
 )
+TOO_MANY: Final = ResponseKind(
+    429, "Too Many Requests", "The API key's rate is exceeded; send it later.", ("Retry-After",)
+)
 CLIENT_GONE: Final = ResponseKind(
     499, "Client Closed Request", "For the log and the metrics: the client left before its answer."
 )
@@ -57,19 +60,24 @@ class RequestFault(NamedTuple):
 
 
 class Refusal(Exception):
-    """Ends a request. `payload` is the JSON to repeat; a `_` in a header's name is a `-`."""
+    """Ends a request. `payload` is the JSON to repeat; a `_` in a header's name is a `-`.
+
+    `close` ends the connection too: what follows on it cannot be trusted.
+    """
 
     def __init__(
         self,
         kind: ResponseKind,
         *faults: RequestFault | schema.Fault,
         payload: bytes = b"null",
+        close: bool = False,
         **headers: str,
     ) -> None:
         super().__init__(kind.message)
         self.kind = kind
         self.faults = faults
         self.payload = payload
+        self.close = close
         self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
 
 

@@ -22,6 +22,10 @@ ROW_BYTES: Final = 64
 RESERVE_BYTES: Final = 64_000_000
 """What appending leaves free on the disk: deleting writes too, before it frees anything."""
 
+USUAL_BYTES: Final = 10_000
+"""The spool counts as full when it has room for less than this, or than a hundredth of it."""
+
+_USED = "SELECT bytes + refused_bytes FROM totals"
 _VACUUM_PAGES = 2_000  # in one step of some milliseconds
 
 type KeyedMessage = tuple[str, bytes]
@@ -92,11 +96,9 @@ class SpoolStore:
 
         Those are the first ones of the group. When this returns, they are durable.
         """
-        disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
-            raise SpoolFailed(f"less than {self._reserve_bytes:,} bytes are free on the disk")
+        self._check_disk()
         with self._db.writing():
-            used = self._db.value("SELECT bytes + refused_bytes FROM totals")
+            used = self._db.value(_USED)
             rows, stored = _fitting(groups, self._max_bytes - used)
             if rows:
                 if self._flag.state == EMPTY:
@@ -108,6 +110,19 @@ class SpoolStore:
                 )
                 self._count(len(rows), sum(row[2] for row in rows))
             return stored
+
+    def check_room(self) -> None:
+        """Raise SpoolFailed if the spool or the disk has no room for a usual message."""
+        self._check_disk()
+        with self._db.failing():
+            used = self._db.value(_USED)
+        if self._max_bytes - used <= min(self._max_bytes // 100, USUAL_BYTES):
+            raise SpoolFailed("the spool is full")
+
+    def _check_disk(self) -> None:
+        disk = os.statvfs(self._folder)
+        if disk.f_bavail * disk.f_frsize < self._reserve_bytes:
+            raise SpoolFailed(f"less than {self._reserve_bytes:,} bytes are free on the disk")
 
     def read(self, max_messages: int, max_bytes: int) -> list[StoredMessage]:
         """Return the first messages, in order: at least one if there is any."""

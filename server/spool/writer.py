@@ -16,6 +16,8 @@ DRAIN_SECONDS: Final = 0.5
 """How long messages wait for a spool that is about to be empty, before they go into it."""
 
 _DRAIN_POLL_SECONDS = 0.005
+_BLOCKED = "the messages in the spool cannot be published"
+_TOO_SLOW = "the disk is too slow"
 
 
 class _Group(NamedTuple):
@@ -52,10 +54,20 @@ class SpoolWriter:
         """Whether messages must go through the spool; costs next to nothing."""
         return self._flag.state != EMPTY
 
-    @property
-    def usable(self) -> bool:
-        """Whether there was a spool to store in when this server started."""
-        return not isinstance(self._store, str)
+    async def fault(self, seconds: float) -> str | None:
+        """Return why a message would not be stored now, or None."""
+        if isinstance(self._store, str):
+            return self._store
+        if self._flag.state == BLOCKED:
+            return _BLOCKED
+        try:
+            async with asyncio.timeout(seconds):
+                await self._loop.run_in_executor(self._executor, self._store.check_room)
+        except TimeoutError:
+            return _TOO_SLOW
+        except SpoolFailed as error:
+            return str(error)
+        return None
 
     async def append(self, messages: Sequence[Any]) -> int:
         """Store protobuf messages of one key, in order; return how many, from the first on.
@@ -66,7 +78,7 @@ class SpoolWriter:
         if isinstance(self._store, str):
             raise SpoolFailed(self._store)
         if self._flag.state == BLOCKED:
-            raise SpoolFailed("the messages in the spool cannot be published")
+            raise SpoolFailed(_BLOCKED)
         group = _Group(messages, self._loop.create_future())
         self._waiting.append(group)
         if self._storing is None:
@@ -77,7 +89,7 @@ class SpoolWriter:
         except TimeoutError:
             if group in self._waiting:
                 self._waiting.remove(group)
-            raise SpoolFailed("the disk is too slow") from None
+            raise SpoolFailed(_TOO_SLOW) from None
 
     async def wait_while_draining(self) -> bool:
         """Wait while the spool is about to be empty; return whether it is still in use."""

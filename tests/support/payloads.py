@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from schema import Fault, InvalidSchema, check
+from schema import MAX_FAULTS, Fault, InvalidSchema, check
 from schema.faults import KEY_ORDER
 
 
@@ -31,9 +31,9 @@ def transaction(*activities: Any) -> dict[str, Any]:
     return {"activities": list(activities)}
 
 
-def faults(payload: Any) -> list[Fault]:
+def faults(payload: Any, max_faults: int = MAX_FAULTS) -> list[Fault]:
     with pytest.raises(InvalidSchema) as caught:
-        check(payload)
+        check(payload, max_faults)
     return caught.value.faults
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import aiohttp
 import grpc
 
+from ops.runtime.metrics import REQUESTS
 from ops.runtime.settings import Settings
 from server import lifecycle
 from server.app import create_app
-from server.http import BODY_SECONDS
+from server.http import BODY_SECONDS, IN_FLIGHT, SECONDS, InFlight
+from server.http.connection import WRITE_SECONDS
 from server.publish import Destination
 
 INSERT: dict[str, Any] = {
@@ -92,6 +94,7 @@ class InProcessServer:
         self.port: int = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.stop = asyncio.Event()
+        self.in_flight: InFlight
         self.serving: asyncio.Task[None]
         self.client: aiohttp.ClientSession
 
@@ -123,9 +126,15 @@ class InProcessServer:
         """Return the verdict of an answer, which always is one."""
         assert answer.content_type == "application/json"
         verdict: dict[str, Any] = json.loads(await answer.read())
-        assert list(verdict) == ["status", "message", "error", "id", "payload"]
+        shape = [key for key in verdict if key not in {"truncated", "faults_seen", "degraded"}]
+        assert shape == ["status", "message", "error", "id", "payload"]
         assert verdict["status"] == answer.status
         return verdict
+
+    @property
+    def requests(self) -> int:
+        """The requests of all servers of this process, so far."""
+        return int(sum(each.value for each in next(iter(REQUESTS.collect())).samples))
 
     async def raw(self, text: bytes) -> bytes:
         """Write bytes on a connection of their own; return all that comes until it is closed."""
@@ -142,7 +151,11 @@ class InProcessServer:
 
 @contextlib.asynccontextmanager
 async def in_process_server(
-    topic: FakeTopic, body_seconds: float = BODY_SECONDS, /, **settings: str
+    topic: FakeTopic,
+    body_seconds: float = BODY_SECONDS,
+    write_seconds: float = WRITE_SECONDS,
+    /,
+    **settings: str,
 ) -> AsyncIterator[InProcessServer]:
     """Serve with these settings for the length of the block."""
     folder = tempfile.TemporaryDirectory()
@@ -157,6 +170,8 @@ async def in_process_server(
     listener = lifecycle.open_listener("127.0.0.1", 0)
     server = InProcessServer(topic, listener)
     app = create_app(parsed, connect, body_seconds=body_seconds)
+    app[SECONDS] = app[SECONDS]._replace(write=write_seconds)
+    server.in_flight = app[IN_FLIGHT]
     server.serving = asyncio.create_task(
         lifecycle.serve(app, listener, server.stop, idle_grace=0.3)
     )

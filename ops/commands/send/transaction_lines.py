@@ -10,6 +10,8 @@ from ops.commands.deadletter.dead_letter import tables
 MAX_LINE_BYTES = 5_000_000
 """The highest MAX_BODY_BYTES: no server accepts a longer line."""
 
+_BOM = b"\xef\xbb\xbf"  # some editors begin a file with it
+
 
 @dataclass(frozen=True, slots=True)
 class TransactionLine:
@@ -46,6 +48,8 @@ def lines(opened: IO[bytes], max_bytes: int = MAX_LINE_BYTES) -> Iterator[Transa
         number += 1
         end += len(raw)
         body: bytes | None = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1 and body:
+            body = body.removeprefix(_BOM)
         if len(body or b"") > max_bytes:
             body = None
             while not raw.endswith(b"\n") and (raw := opened.readline(max_bytes)):

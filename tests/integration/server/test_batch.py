@@ -153,8 +153,8 @@ async def test_too_many_batches_in_flight_are_refused(server: InProcessServer) -
         await release.wait()
         yield line(2)
 
-    waiting = [asyncio.create_task(post(server, slow())) for _ in range(16)]
-    while len(server.topic.messages) < 16:  # noqa: ASYNC110  # the topic has no event for it
+    waiting = [asyncio.create_task(post(server, slow())) for _ in range(8)]  # half of the places
+    while len(server.topic.messages) < 8:  # noqa: ASYNC110  # the topic has no event for it
         await asyncio.sleep(0.01)
     assert (await post(server, line(1)))[0] == 503
     assert (await server.post(VALID))[0] == 200

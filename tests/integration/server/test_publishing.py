@@ -115,12 +115,12 @@ async def test_a_missing_topic_fails_messages_and_makes_the_server_unready(addre
         publisher = Publisher(topic)
         with pytest.raises(PublishFailed):
             await asyncio.wait_for(publisher.enqueue(message("k", "m")), 5)
-        assert "NOT_FOUND" in str(await Readiness(publisher, topic).fault())
+        assert "NOT_FOUND" in str((await Readiness(publisher, topic).state()).fault)
 
 
 async def test_a_topic_that_exists_makes_the_server_ready(topic: tuple[Topic, str]) -> None:
     destination, _ = topic
-    assert await Readiness(Publisher(destination), destination).fault() is None
+    assert await Readiness(Publisher(destination), destination).state() == (None, {})
 
 
 async def test_a_service_that_comes_back_in_time_is_no_failure(tmp_path: Path) -> None:
@@ -135,7 +135,12 @@ async def test_a_service_that_comes_back_in_time_is_no_failure(tmp_path: Path) -
             publisher = Publisher(topic, PublishLimits(seconds=30))
             await publisher.enqueue(message("k", "before"))
             service.kill()
-            assert "UNAVAILABLE" in str(await eventually(Readiness(publisher, topic).fault))
+            readiness = Readiness(publisher, topic)
+
+            async def fault() -> str | None:
+                return (await readiness.state()).fault
+
+            assert "UNAVAILABLE" in str(await eventually(fault))
             waiting = publisher.enqueue(message("k", "during"))
             await asyncio.sleep(0.1)
             service.start()

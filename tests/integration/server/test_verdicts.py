@@ -321,7 +321,8 @@ async def test_too_many_requests_are_refused_and_later_ones_accepted(
     server: InProcessServer,
 ) -> None:
     server.topic.open.clear()
-    waiting = [asyncio.create_task(server.post(VALID)) for _ in range(20)]
+    # Of 20 places, two are left for another client.
+    waiting = [asyncio.create_task(server.post(VALID)) for _ in range(18)]
     await eventually(lambda: server.topic.under_way)
 
     async def shed() -> bool:
@@ -379,16 +380,20 @@ async def test_an_internal_error_reveals_no_details(
 
 
 async def test_the_validation_of_a_large_body_does_not_block_the_others(topic: FakeTopic) -> None:
-    large = json.dumps({"activities": [{**INSERT, "operation": "?"}] * 5_000}).encode()
+    activities = [*[INSERT] * 20_000, *[{**INSERT, "operation": "?"}] * 5_000]
+    large = json.dumps({"activities": activities}).encode()
     async with in_process_server(topic, MAX_BODY_BYTES="5000000") as server:
-        heavy = asyncio.create_task(server.post(large, "/api/activities/validate"))
+        zipped = gzip.compress(large)
+        heavy = asyncio.create_task(
+            server.post(zipped, "/api/activities/validate", Content_Encoding="gzip")
+        )
         answered = 0
         while not heavy.done():
             assert (await server.get("/healthz"))[0] == 200
             answered += 1
         status, verdict = await heavy
     assert answered > 2
-    assert (status, len(verdict["error"])) == (400, 5_000)
+    assert (status, len(verdict["error"])) == (400, 100)
 
 
 async def test_alive_and_ready_are_verdicts(server: InProcessServer) -> None:

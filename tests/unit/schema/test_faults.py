@@ -86,7 +86,7 @@ def test_messages_name_the_unknown_field_and_the_duplicate_column() -> None:
 
 def test_100000_faults_are_all_reported_in_order() -> None:
     payload = transaction(insert(**{f"k{at}": at for at in range(50_000)}), *[None] * 50_000)
-    found = faults(payload)
+    found = faults(payload, max_faults=1_000_000)
     assert len(found) == 100_000
     assert found[49_999].pointer == "/activities/0/k49999"
     assert found[-1].pointer == "/activities/50000"

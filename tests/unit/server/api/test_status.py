@@ -34,7 +34,7 @@ async def test_a_slow_warehouse_is_an_error_in_time(threads: ThreadPoolExecutor)
         return [ROW]
 
     with unavailable("does not answer"):
-        await Ledger(look_up, threads, seconds=0.05).rows("a", None)
+        await Ledger(look_up, threads, seconds=0.05).rows("a", None, "1.1.1.1")
     go.set()
 
 
@@ -50,14 +50,17 @@ async def test_too_many_look_ups_are_refused_and_later_ones_accepted(
         return [ROW]
 
     reader = Ledger(look_up, threads)
-    waiting = [asyncio.create_task(reader.rows("a", "me")) for _ in range(THREADS + MAX_WAITING)]
+    waiting = [
+        asyncio.create_task(reader.rows("a", "me", f"{number % 2}"))
+        for number in range(THREADS + MAX_WAITING)
+    ]
     await eventually(lambda: len(inside) == THREADS)
     with unavailable("too many"):
-        await reader.rows("a", "me")
+        await reader.rows("a", "me", "2")
 
     go.set()
     assert await asyncio.gather(*waiting) == [[ROW]] * len(waiting)
-    assert await reader.rows("b", None) == [ROW]
+    assert await reader.rows("b", None, "0") == [ROW]
     assert inside[-1] == ("b", None)
 
 
@@ -66,7 +69,7 @@ async def test_a_failure_of_ours_is_not_hidden(threads: ThreadPoolExecutor) -> N
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await Ledger(look_up, threads).rows("a", None)
+        await Ledger(look_up, threads).rows("a", None, "1.1.1.1")
 
 
 def test_the_transactions_row_comes_before_its_conflicts_in_any_order() -> None:

@@ -1,8 +1,11 @@
 import gzip
+import time
 import tracemalloc
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.http.encoding import PART_BYTES, BrokenEncoding, UnknownEncoding, decoder
 
@@ -24,6 +27,8 @@ def decode(encoding: str, body: bytes, step: int) -> bytes:
     [
         ("", TEXT[:5000]),
         ("gzip", gzip.compress(TEXT[:5000], mtime=0)),
+        ("gzip", b"".join(gzip.compress(TEXT[at : at + 100]) for at in range(0, 5000, 100))),
+        ("gzip", gzip.compress(b"") * 9 + gzip.compress(TEXT[:5000]) + gzip.compress(b"")),
         ("X-GZIP ", gzip.compress(b"", mtime=0)),
         ("deflate", zlib.compress(TEXT[:5000])),
         ("deflate", zlib.compress(TEXT[:5000], wbits=-15)),
@@ -60,13 +65,26 @@ def test_a_bomb_costs_no_memory() -> None:
         b"{}",
         gzip.compress(TEXT, mtime=0)[:-1],
         gzip.compress(TEXT, mtime=0) + b"\0",
-        gzip.compress(TEXT, mtime=0) * 2,
+        gzip.compress(TEXT, mtime=0) + b"x",
+        gzip.compress(TEXT, mtime=0) * 2 + gzip.compress(TEXT, mtime=0)[:-1],
     ],
 )
 @pytest.mark.parametrize("step", [1000, 10**9])
 def test_what_is_not_one_whole_stream_is_broken(body: bytes, step: int) -> None:
     with pytest.raises(BrokenEncoding):
         decode("gzip", body, step)
+
+
+def test_many_members_are_decoded_in_time_that_grows_with_their_bytes() -> None:
+    members = gzip.compress(b"", mtime=0) * 50_000
+    began = time.process_time()
+    assert decode("gzip", members, 10**9) == b""
+    assert time.process_time() - began < 5  # copying what follows each would take minutes
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=6), st.integers(1, 200))
+def test_members_are_one_body_however_they_are_cut(texts: list[bytes], step: int) -> None:
+    assert decode("gzip", b"".join(map(gzip.compress, texts)), step) == b"".join(texts)
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "compress", "chunked"])

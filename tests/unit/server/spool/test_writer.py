@@ -99,7 +99,7 @@ async def test_without_a_store_the_flag_is_obeyed(
     flag: SpoolFlag, executor: ThreadPoolExecutor
 ) -> None:
     writer = SpoolWriter(flag, "no permission", executor)
-    assert not writer.usable
+    assert await writer.fault(1) == "no permission"
     assert not writer.in_use
     flag.state = DRAINING
     assert writer.in_use

@@ -1,6 +1,8 @@
-"""Sends hostile bodies to a real server and checks every answer against the rule.
+"""Sends hostile bodies and requests to a real server; checks the answers and the cost to others.
 
-`python -m tests.support.hostile --count 200000 --seed 1` sends 200,000; `--only N` shows one.
+`python -m tests.support.hostile --count 200000 --requests 20000 --seed 1` sends as many; `--only N`
+shows one body. It fails at a wrong answer, a 5xx but 503, an answer over 1 MB but a batch's, memory
+over MEMORY_BYTES, /healthz over HEALTHZ_SECONDS or a normal client over SLOWER times its own alone.
 """
 
 import argparse
@@ -14,13 +16,23 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 
 import schema
 from server.api.responses import MAX_PAYLOAD_BYTES
 from tests.support.hostile_bodies import Hostile, hostile
+from tests.support.hostile_requests import MOST_BYTES, hostile_request, send_request
+from tests.support.normal_client import ClientTimes, normal_client
 from tests.support.server import LIMIT, Server, services, serving
+
+MEMORY_BYTES = 150_000_000
+"""How much more memory the server may have than at its start."""
+
+HEALTHZ_SECONDS = 0.1
+SLOWER = 5
+_ALONE_SECONDS = 10
 
 _ROUTES = ("/api/activities/validate", "/api/activities")
 
@@ -116,6 +128,8 @@ async def _judged(
     tally.statuses[status] += 1
     if status == 503:  # deliberate: it has Retry-After
         return None if "Retry-After" in answer.headers else "503 without Retry-After"
+    if len(text) > MOST_BYTES:
+        return f"an answer of {len(text):,} bytes"
     right = expected(one)
     if status not in right:
         return f"{status}, not {right}: {text[:200]!r}"
@@ -131,45 +145,109 @@ def _payload_fault(one: Hostile, text: bytes) -> str | None:
     return None if one.wire.strip() in text else "the payload is not the body as sent"
 
 
-def _run(seed: int, count: int) -> int:
+async def send_requests(
+    port: int, seed: int, numbers: Iterable[int], tally: Tally, clients: int = 8
+) -> None:
+    """Send hostile requests of a seed, each on its own connection, and check every answer."""
+    each = iter(numbers)
+
+    async def client() -> None:
+        for number in each:
+            fault = await send_request(port, hostile_request(seed, number))
+            if fault:
+                tally.faults.append(f"--seed {seed}, request {number}: {fault}")
+                sys.stderr.write(f"{tally.faults[-1]}\n")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(client())
+
+
+class Cost(NamedTuple):
+    """What hostile clients cost: memory, and the times of a normal client alone and beside them."""
+
+    memory: int
+    alone: ClientTimes
+    meanwhile: ClientTimes
+
+    def faults(self) -> list[str]:
+        found = []
+        if self.memory > MEMORY_BYTES:
+            found.append(f"the server took {self.memory / 1e6:.0f} MB more")
+        if self.meanwhile.healthz > HEALTHZ_SECONDS:
+            found.append(f"/healthz p99 {self.meanwhile.healthz * 1000:.0f} ms")
+        if self.meanwhile.post > SLOWER * self.alone.post:
+            times = self.meanwhile.post / self.alone.post
+            found.append(f"a normal client's p99 is {times:.1f} times its own alone")
+        if self.meanwhile.refused:
+            found.append(f"a normal client was refused {self.meanwhile.refused} times")
+        return found
+
+
+def attack(  # noqa: PLR0913  # the numbers of a run
+    server: Server, tally: Tally, *, seed: int, count: int, requests: int, clients: int
+) -> Cost:
+    """Send bodies and requests in turns while a normal client works."""
+    with normal_client(server.url) as warm:
+        time.sleep(1)
+    with normal_client(server.url) as alone:
+        time.sleep(_ALONE_SECONDS)
+    del warm
+    memory = most = server.rss()
+    began = time.monotonic()
+    with normal_client(server.url) as meanwhile:
+        for part in range(10):
+            bodies = range(count * part // 10, count * (part + 1) // 10)
+            asyncio.run(send(server.url, seed, bodies, tally, clients))
+            numbers = range(requests * part // 10, requests * (part + 1) // 10)
+            asyncio.run(send_requests(server.port, seed, numbers, tally, clients))
+            most = max(most, server.rss())
+            sys.stdout.write(
+                f"{bodies.stop:8,} bodies, {numbers.stop:7,} requests,"
+                f" {time.monotonic() - began:6.1f} s, server at {server.rss() / 1e6:.1f} MB,"
+                f" {dict(sorted(tally.statuses.items()))}, slowest {tally.slowest:.2f} s,"
+                f" faults {len(tally.faults)}\n"
+            )
+            sys.stdout.flush()
+    return Cost(most - memory, alone.times, meanwhile.times)
+
+
+def _run(options: argparse.Namespace) -> int:
+    tally = Tally()
     with (
         tempfile.TemporaryDirectory() as folder,
         services(Path(folder)) as variables,
-        serving({**variables, "MAX_BODY_BYTES": str(LIMIT), "LOG_LEVEL": "WARNING"}) as server,
+        serving({**variables, "MAX_BODY_BYTES": str(LIMIT), "LOG_LEVEL": "ERROR"}) as server,
     ):
-        return _report(server, seed, count)
-
-
-def _report(server: Server, seed: int, count: int) -> int:
-    tally = Tally()
-    part = max(count // 10, 1)
-    began, memory = time.monotonic(), []
-    for start in range(0, count, part):
-        numbers = range(start, min(start + part, count))
-        asyncio.run(send(server.url, seed, numbers, tally))
-        memory.append(server.rss())
-        sys.stdout.write(
-            f"{numbers[-1] + 1:8,} sent, {time.monotonic() - began:6.1f} s, server at"
-            f" {memory[-1] / 1e6:.1f} MB, {dict(sorted(tally.statuses.items()))},"
-            f" slowest {tally.slowest:.2f} s, faults {len(tally.faults)}\n"
+        cost = attack(
+            server,
+            tally,
+            seed=options.seed,
+            count=options.count,
+            requests=options.requests,
+            clients=options.clients,
         )
-        sys.stdout.flush()
-    sys.stdout.write(
-        f"memory after the first tenth {memory[0] / 1e6:.1f} MB, at the end"
-        f" {memory[-1] / 1e6:.1f} MB\n"
-    )
-    return 1 if tally.faults else 0
+    for name, times in (("alone", cost.alone), ("meanwhile", cost.meanwhile)):
+        sys.stdout.write(
+            f"a normal client {name}: {times.requests:,} requests, p99"
+            f" {times.post * 1000:.1f} ms, /healthz {times.healthz * 1000:.1f} ms\n"
+        )
+    faults = [*tally.faults, *cost.faults()]
+    sys.stdout.write(f"memory +{cost.memory / 1e6:.1f} MB\n" + "".join(f"{x}\n" for x in faults))
+    return 1 if faults else 0
 
 
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200_000)
+    parser.add_argument("--count", type=int, default=200_000, help="bodies")
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="show this one and what it should be answered")
+    parser.add_argument("--only", type=int, help="show this body and what it should be answered")
     options = parser.parse_args()
     if options.only is None:
-        return _run(options.seed, options.count)
+        return _run(options)
     one = hostile(options.seed, options.only)
     sys.stdout.write(f"{one!r}\nexpected: {sorted(expected(one))}\n")
     return 0

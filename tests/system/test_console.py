@@ -145,7 +145,8 @@ async def test_the_form_works_by_keyboard_alone(page: BrowserPage) -> None:
     await page.press("Tab")
     assert await page.run(focus) == "send"
     await page.press("Enter")
-    await page.until("document.querySelector('#verdict').innerText.includes('Accepted')")
+    await page.until("document.querySelector('#verdict').innerText.includes('Pub/Sub has it')")
+    await page.until("document.querySelector('#verdict').innerText.includes('Applied.')", 40)
     assert await page.run("document.querySelector('#verdict').getAttribute('aria-live')")
 
 

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schema import (
     RULES,
     Activity,
     BadValue,
     InvalidJSON,
+    InvalidSchema,
     Transaction,
     UnknownType,
     canonical,
@@ -285,3 +287,35 @@ def test_a_payload_is_accepted_exactly_when_it_is_valid(payload: Any) -> None:
                 resolve(payload, fault.pointer)
         else:
             resolve(payload, fault.pointer)
+
+
+@given(mutated_payload(), st.integers(1, 8))
+def test_a_check_that_stops_reports_some_of_the_faults_and_accepts_the_same(
+    payload: Any, max_faults: int
+) -> None:
+    every, some = (_places(payload, limit) for limit in (1_000, max_faults))
+    assert some <= every
+    assert len(some) >= min(max_faults, len(every))
+
+
+def _places(payload: Any, max_faults: int) -> set[tuple[str, str]]:
+    try:
+        check(payload, max_faults)
+    except InvalidSchema as invalid:
+        return {(fault.pointer, fault.rule) for fault in invalid.faults}
+    return set()
+
+
+@pytest.mark.parametrize("place", ["col_names", "col_types", "col_values"])
+def test_no_list_contributes_more_than_the_limit(place: str) -> None:
+    payload = transaction(insert(**{place: [[]] * 10_000}), *[{}] * 10_000)
+    assert 10 <= len(faults(payload, max_faults=10)) < 60
+    unknown = transaction(insert(**{f"k{number}": 1 for number in range(10_000)}))
+    assert 10 <= len(faults(unknown, max_faults=10)) < 60
+    assert 10 <= len(faults({f"k{number}": 1 for number in range(10_000)}, max_faults=10)) < 60
+
+
+def test_an_unknown_key_that_is_too_long_to_show_is_not_in_the_pointer() -> None:
+    (fault,) = faults(transaction(insert(**{"é" * 10_000: 1})))
+    assert (fault.pointer, fault.rule) == ("/activities/0", "unknown_key")
+    assert len(fault.message) < 300

@@ -1,5 +1,8 @@
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 import schema
 from server.api import responses
 from server.api.responses import INVALID_SCHEMA, Verdict
@@ -43,3 +46,21 @@ def test_faults_of_the_request_and_of_the_payload_have_one_shape() -> None:
 def test_unavailable_names_the_seconds_to_wait() -> None:
     answer = responses.render_refusal(refusal.unavailable("why", 7))
     assert answer.headers["Retry-After"] == "7"
+
+
+_FAULTS = st.builds(
+    RequestFault, st.sampled_from(["x"]), st.text(max_size=400), st.text(max_size=257)
+)
+
+
+@given(st.lists(_FAULTS, max_size=130), st.binary(max_size=10).map(lambda each: each * 10_000))
+def test_no_answer_is_large(faults: list[RequestFault], payload: bytes) -> None:
+    answer = responses.refused(Refusal(INVALID_SCHEMA, *faults, payload=payload)).json()
+    assert len(answer) < 1_000_000
+    assert answer.count(b'"rule": "x"') == min(len(faults), 100)
+    assert (b'"truncated": true, "faults_seen": %d' % len(faults) in answer) == (len(faults) > 100)
+
+
+def test_bytes_of_a_header_that_are_no_text_are_replaced() -> None:
+    answer = responses.refused(Refusal(INVALID_SCHEMA, RequestFault("x", "y", "\udcff")))
+    assert json.loads(answer.json())["error"][0]["got"] == "?"

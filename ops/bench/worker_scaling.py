@@ -132,7 +132,7 @@ def _wait_for_commits(services: Environment, workers: list[Service], since: floa
 
 def _commits(services: Environment, since: float) -> list[Commit]:
     address = services.variables["BIGQUERY_EMULATOR_HOST"]
-    with direct_http.open_url(f"http://{address}/settled", 10) as answer:
+    with direct_http.open_url(f"http://{address}/_strict/settled", 10) as answer:
         return [(at, worker, count) for at, worker, count in json.load(answer) if at > since]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ops.rig import Service, free_port
+from ops.rig.strict_bigquery import read_report
 from ops.runtime.api_keys import mint
 from ops.trial import journal as journals
 from ops.trial import load_plan, machines
@@ -160,19 +160,13 @@ class Trial:
                 await self._send(reader, journal)
             await self._audit(reader)
             if self._strict:
-                self._result.strict = await asyncio.to_thread(self._strict_report)
+                self._result.strict = await asyncio.to_thread(read_report, self._strict)
         return self._result
 
     def _strict_service(self) -> Service:
         upstream = self._settings.bigquery_emulator_host or ""
         words = ("--upstream", upstream, *(self._plan.strict or ()))
         return Service.module("ops.rig.strict_bigquery", self._strict, *words)
-
-    def _strict_report(self) -> dict[str, Any]:
-        report: dict[str, Any] = json.loads(
-            self.machines[0].fleet.get(f"http://{self._strict}/_strict/report")
-        )
-        return report
 
     def _end(self) -> None:
         self._on_progress("stopping the machines", 0, 0)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from supervisor.options import ServerOptions
@@ -7,12 +8,19 @@ from ops.fleet.config import ROOT, FleetConfig
 from ops.rig.disposable_fleet import DisposableFleet
 
 
-def _commands(conf: Path) -> dict[str, str]:
+def _programs(conf: Path) -> dict[str, Any]:
     options = ServerOptions()
     options.progname = "supervisord"
     options.realize(["-c", str(conf)])
-    groups = options.process_group_configs
-    return {group.name: group.process_configs[0].command for group in groups}
+    return {group.name: group.process_configs[0] for group in options.process_group_configs}
+
+
+def _commands(conf: Path) -> dict[str, str]:
+    return {name: program.command for name, program in _programs(conf).items()}
+
+
+def _environments(conf: Path) -> dict[str, dict[str, str]]:
+    return {name: program.environment for name, program in _programs(conf).items()}
 
 
 def test_its_ports_folders_and_settings_are_not_those_of_any_other_fleet(
@@ -50,3 +58,22 @@ def test_a_launcher_is_put_before_the_module_of_its_program_alone(tmp_path: Path
 def test_a_launcher_for_an_unknown_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="wroker"):
         DisposableFleet(tmp_path, launchers={"wroker": ["x"]})
+
+
+def test_the_strict_bigquery_is_between_servers_and_workers_and_the_embedded_one(
+    tmp_path: Path,
+) -> None:
+    fleet = DisposableFleet(tmp_path, strict=("--location", "europe-west6"))
+    assert fleet.warehouse_address != fleet.settings.bigquery_emulator_host
+    environments = _environments(fleet.conf)
+    for program in ("server", "worker"):
+        assert environments[program]["BIGQUERY_EMULATOR_HOST"] == fleet.warehouse_address
+    assert "BIGQUERY_EMULATOR_HOST" not in environments["bigquery"]
+
+
+def test_an_address_for_one_program_is_used_also_with_the_strict_bigquery(tmp_path: Path) -> None:
+    own = {"worker": {"BIGQUERY_EMULATOR_HOST": "127.0.0.1:1"}}
+    fleet = DisposableFleet(tmp_path, strict=(), variables=own)
+    environments = _environments(fleet.conf)
+    assert environments["worker"]["BIGQUERY_EMULATOR_HOST"] == "127.0.0.1:1"
+    assert environments["server"]["BIGQUERY_EMULATOR_HOST"] == fleet.warehouse_address

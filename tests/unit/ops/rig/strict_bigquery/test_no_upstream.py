@@ -1,0 +1,61 @@
+import pytest
+
+from ops.rig.strict_bigquery.no_upstream import NoUpstream
+from ops.rig.strict_bigquery.parsed_script import ScriptParser
+from ops.rig.strict_bigquery.query_job import QueryJob
+from ops.rig.strict_bigquery.refusals import Refused
+
+HEAD = "p.d.gatekeeper_lane_03"
+COMMIT = (
+    f"BEGIN TRANSACTION; UPDATE {HEAD} SET epoch = epoch + 1 WHERE epoch = CAST(@epoch AS INT64); "
+    "ASSERT @@row_count = 1 AS 'fenced'; COMMIT TRANSACTION"
+)
+
+
+async def run(none: NoUpstream, sql: str, epoch: int | None = None) -> QueryJob:
+    given = [{"name": "epoch", "parameterValue": {"value": str(epoch)}}]
+    query = {"query": sql, "queryParameters": given if epoch is not None else []}
+    job = QueryJob("p", "j", "US", {"query": query}, 0.0)
+    await none.run(job, ScriptParser().parse(sql, "p.d"))
+    return job
+
+
+async def test_a_commit_moves_the_lane_s_epoch_and_one_with_an_old_epoch_is_fenced() -> None:
+    none = NoUpstream(lanes=8)
+    await run(none, COMMIT, 0)
+    await run(none, COMMIT, 1)
+    with pytest.raises(Refused, match="fenced"):
+        await run(none, COMMIT, 1)
+
+
+async def test_a_query_of_a_head_returns_its_row() -> None:
+    none = NoUpstream(lanes=8)
+    await run(none, COMMIT, 0)
+    sql = f"SELECT h.epoch, h.lanes, l.id FROM {HEAD} AS h LEFT JOIN x AS l ON TRUE"
+    found = none.results(await run(none, sql))
+    assert found["rows"] == [{"f": [{"v": "1"}, {"v": "8"}, {"v": None}]}]
+    assert [field["type"] for field in found["schema"]["fields"]] == [
+        "INTEGER",
+        "INTEGER",
+        "STRING",
+    ]
+
+
+async def test_any_other_query_returns_nothing() -> None:
+    none = NoUpstream(lanes=8)
+    assert none.results(await run(none, "SELECT 1")) == {}
+
+
+async def test_every_table_exists() -> None:
+    none = NoUpstream(lanes=8)
+    load = await none.shape("p.d.load_orders")
+    assert load is not None
+    assert load.columns["amount"] == "NUMERIC"
+    ledger = await none.shape("p.d.gatekeeper_ledger_03")
+    assert ledger is not None
+    assert ledger.partitioning is not None
+    path = "/bigquery/v2/projects/p/datasets/d"
+    table, dataset = none.resource(f"{path}/tables/t"), none.resource(path)
+    assert table is not None
+    assert dataset is not None
+    assert none.resource("/bigquery/v2/projects/p/elsewhere") is None

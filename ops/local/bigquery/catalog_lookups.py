@@ -23,7 +23,7 @@ def use() -> None:
     def objects(
         project_id: str, dataset_id: str, table_id: str | None = None
     ) -> list[tuple[str, str, int]]:
-        if table_id is None or dataset_id == tables.RESULTS:
+        if table_id is None:
             found: list[tuple[str, str, int]] = listed(project_id, dataset_id, table_id)
             return found
         return _found(project_id, dataset_id, table_id)

@@ -108,3 +108,25 @@ def test_a_type_is_written_read_and_matched_exactly(emulator: Emulator, kind: st
         f"BEGIN TRANSACTION; {delete} COMMIT TRANSACTION;", rows=json.dumps(rows)
     ) == len(rows)
     emulator.run(f"DROP TABLE `{name}`")
+
+
+# Doubles that PARSE_JSON refuses unless it may round, and the ends of the ranges.
+JSON_NUMBERS = [
+    *(11.85907, -81.68994, 0.2002386475503002, -0.707176497086, 0.0928069675519494, 0.1, 1.5e-7),
+    *(1e21, 7e22, 5e-324, 1.7976931348623157e308, 3.0, -0.0),
+    *(9007199254740993, 18446744073709551615, -9223372036854775808, 0),
+]
+
+
+def test_numbers_in_json_are_read_back_as_the_same_doubles(emulator: Emulator) -> None:
+    name = f"{DATASET}.json_numbers"
+    emulator.run(f"CREATE TABLE `{name}` (n INT64, j JSON)")
+    documents = [{"value": value, "all": [value]} for value in JSON_NUMBERS]
+    rows = [[str(n), json.dumps(each)] for n, each in enumerate(documents)]
+    emulator.run(
+        f"INSERT INTO `{name}` (n, j) SELECT CAST({J.replace('[1]', '[0]')} AS INT64), "
+        f"PARSE_JSON({J}, wide_number_mode=>'round') FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS r",
+        rows=json.dumps(rows),
+    )
+    found = emulator.rows(f"SELECT TO_JSON_STRING(j) FROM `{name}` ORDER BY n")
+    assert [json.loads(text) for (text,) in found] == documents

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import sqlglot
-from local_bigquery.catalog import names, tables
+from local_bigquery.catalog import metadata, names, tables
 from local_bigquery.engine.types import bigquery_type
 from local_bigquery.errors import BigQueryError
+from local_bigquery.models import Table
 from local_bigquery.sql import translate
 from local_bigquery.sql.rules import tables as table_rules
 from local_bigquery.sql.rules import typing
@@ -40,11 +41,20 @@ def refuse_lossy_assignments(tree: exp.Expr, context: Any) -> exp.Expr:
     if not reference:
         return tree
     try:
-        fields = tables.columns(*reference)
+        fields = reported_columns(*reference)
     except BigQueryError:
         return tree  # the translation reports it
     _check(_assignments(_Typing(tree, context, ctes)), fields)
     return tree
+
+
+def reported_columns(*reference: str) -> list[Any]:
+    """Return a table's columns with their declared types: DuckDB has one type for both decimals."""
+    declared = metadata.load(Table, *reference)
+    fields: list[Any] = tables._overlay(  # noqa: SLF001
+        tables.columns(*reference), tables.fields(declared) if declared else []
+    )
+    return fields
 
 
 def _check(assignments: Iterable[Assignment], fields: list[Any]) -> None:

@@ -169,3 +169,11 @@ def test_a_decimal_is_rounded_as_bigquery_rounds_it(emulator: Emulator) -> None:
     emulator.run(f"CREATE TABLE `{name}` (v NUMERIC(10,1))")
     emulator.run(f"INSERT INTO `{name}` (v) SELECT CAST('2.55' AS NUMERIC)")
     assert [str(value) for (value,) in emulator.rows(f"SELECT v FROM `{name}`")] == ["2.6"]
+
+
+@pytest.mark.parametrize("kind", ["BIGNUMERIC(38,0)", "BIGNUMERIC(30,5)", "BIGNUMERIC"])
+def test_a_bignumeric_column_takes_a_bignumeric(emulator: Emulator, kind: str) -> None:
+    name = f"{DATASET}.wide"
+    emulator.run(f"CREATE OR REPLACE TABLE `{name}` (v {kind})")
+    emulator.run(f"INSERT INTO `{name}` (v) SELECT CAST('7' AS BIGNUMERIC)")
+    assert emulator.rows(f"SELECT COUNT(*) FROM `{name}`") == [(1,)]

@@ -48,7 +48,8 @@ def fields(name: str) -> list[TableFieldSchema]:
 @pytest.fixture(autouse=True)
 def _tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every table a column of each type; `narrow_X` has the one of the type X."""
-    monkeypatch.setattr(tables, "columns", lambda _project, _dataset, table: fields(table))
+    for module, name in ((tables, "columns"), (assignments, "reported_columns")):
+        monkeypatch.setattr(module, name, lambda _project, _dataset, table: fields(table))
 
 
 def refusal(sql: str, **texts: str) -> str | None:

@@ -2,31 +2,23 @@
 
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ops.runtime import clients, process
+from ops.runtime import process
 from ops.runtime.api_keys import KeyRing
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from server import api, console, http
-from server.publish import Destination, Publisher, Topic
+from server.idempotency import open_registry
+from server.provisioned_topic import connect_topic
+from server.publish import Destination, Publisher
 from server.spool import open_spool
 
 Connect = Callable[[Settings], AbstractAsyncContextManager[Destination]]
-
-
-@asynccontextmanager
-async def connect_topic(settings: Settings) -> AsyncIterator[Topic]:
-    """Connect to the topic of the settings, in the cloud or local."""
-    client = clients.publisher(settings)
-    try:
-        yield Topic(client, settings.topic_path)
-    finally:
-        await clients.close(client)
 
 
 def create_app(
@@ -91,9 +83,10 @@ async def publish(
         async with (
             connect(settings) as destination,
             open_spool(settings, destination) as spool,
+            open_registry(settings) as registry,
         ):
             publisher = Publisher(destination, spool=spool)
-            app[api.INGEST] = api.Ingest(publisher, executor, settings.lanes)
+            app[api.INGEST] = api.Ingest(publisher, registry, executor, settings.lanes)
             app[api.READINESS] = api.Readiness(publisher, destination, spool)
             yield
             await publisher.drain()

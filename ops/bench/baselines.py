@@ -20,6 +20,7 @@ from ops.runtime.settings import Settings
 from server import lifecycle
 from server.api import INGEST, Ingest
 from server.app import create_app
+from server.idempotency import open_registry
 from server.lifecycle import serve
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def replace_publisher(app: web.Application, settings: Settings, name: str) -> No
     async def replaced(app: web.Application) -> AsyncIterator[None]:
         with ThreadPoolExecutor(1, "validation") as executor:
             publisher = cast("Publisher", BASELINES[name](settings))  # all that the handler uses
-            app[INGEST] = Ingest(publisher, executor)
-            yield
+            async with open_registry(settings) as registry:
+                app[INGEST] = Ingest(publisher, registry, executor)
+                yield
 
     app.cleanup_ctx.append(replaced)
 

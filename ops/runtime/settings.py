@@ -204,6 +204,12 @@ class Settings:
         "0: none, answer 503",
         default="1000000000",
     )
+    idempotency_store: str | None = _setting(
+        matching(r"^rediss?://\S+$", "redis://host:port/database"),
+        "a Redis for the Idempotency-Keys of servers on several machines; without it, the servers "
+        "of one machine share a file in STATE_DIR",
+        example="redis://10.0.0.5:6379/0",
+    )
     metrics_push_seconds: float = _setting(
         seconds(0.1, 300), "seconds between two metric pushes of a process", default="5"
     )

@@ -1,10 +1,11 @@
 """The routes of single transactions: read, validate, publish, answer."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -13,7 +14,24 @@ from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Route, request_body
 from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys, validate
-from server.http import IN_FLIGHT, SOURCE, FairTurns, body, refusal, source_of
+from server.http import (
+    IN_FLIGHT,
+    SOURCE,
+    FairTurns,
+    Refusal,
+    RequestFault,
+    body,
+    refusal,
+    source_of,
+)
+from server.idempotency import (
+    Claim,
+    Claimed,
+    KeyConflict,
+    KeyRecord,
+    Registry,
+    RegistryFailed,
+)
 from server.publish import Publisher, PublishFailed
 
 LIGHT_BYTES: Final = 32_000
@@ -22,21 +40,32 @@ LIGHT_VALUES: Final = 1_000
 others are validated in a thread: a megabyte takes a tenth of a second or more."""
 
 
+class Accepted(NamedTuple):
+    """A transaction's id, and its outcome: whether it is in the spool, or PublishFailed."""
+
+    id: str
+    outcome: asyncio.Future[bool]
+
+
 class Ingest:
     """Takes transactions from a body and its keys to an outcome."""
 
     def __init__(
         self,
         publisher: Publisher,
+        registry: Registry,
         executor: Executor,
         lanes: int = schema.LANES,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._publisher = publisher
+        self._registry = registry
         self._executor = executor
         self._lanes = lanes
         self._turns = FairTurns()
         self._clock = clock
+        self._durable: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._durable.set_result(False)
 
     @property
     def failures(self) -> int:
@@ -54,28 +83,65 @@ class Ingest:
         async with self._turns.turn(source):
             return await loop.run_in_executor(self._executor, validate, payload, keys)
 
-    def enqueue(
+    async def enqueue(
         self, payload: bytes, transaction: schema.Transaction, keys: RequestKeys, source: str
-    ) -> tuple[str, asyncio.Future[bool]]:
-        """Queue a transaction for Pub/Sub; return its id and its outcome.
+    ) -> Accepted:
+        """Queue a transaction for Pub/Sub, unless its Idempotency-Key is durable already.
 
-        The outcome is whether it is in the spool, or PublishFailed.
+        Raises Refusal: 409 for another body under the key, 503 without the registry of keys.
         """
         ordering_key = keys.ordering or transaction.default_ordering_key
+        if (key := keys.idempotency) is None:
+            id_ = schema.new_id(ordering_key, self._lanes)
+            return self._publish(payload, source, ordering_key, id_)
+        id_ = schema.derive_id(source, ordering_key, key, self._lanes)
+        wanted = KeyRecord(hashlib.sha256(payload).hexdigest(), ordering_key, id_)
+        first, claimed = await self._claim(source, key, wanted)
+        if claimed is Claimed.PUBLISHED:
+            return Accepted(first.id, self._durable)
+        accepted = self._publish(
+            payload, source, first.ordering_key, first.id, copy_possible=claimed is Claimed.AGAIN
+        )
+        accepted.outcome.add_done_callback(
+            lambda ended: self._registry.settle(source, key, published=_succeeded(ended))
+        )
+        return accepted
+
+    async def _claim(self, source: str, key: str, wanted: KeyRecord) -> Claim:
+        try:
+            return await self._registry.claim(source, key, wanted)
+        except KeyConflict:
+            why = "the key came with another body before: use a new key for another transaction"
+            raise Refusal(
+                refusal.IDEMPOTENCY_CONFLICT, RequestFault("idempotency_key", why, key[:100])
+            ) from None
+        except RegistryFailed as failure:
+            why = f"the registry of Idempotency-Keys cannot be used now: {failure}"
+            raise refusal.unavailable(why, 5) from None
+
+    def _publish(
+        self,
+        payload: bytes,
+        source: str,
+        ordering_key: str,
+        id_: str,
+        *,
+        copy_possible: bool = False,
+    ) -> Accepted:
         message = schema.compose_message(
             payload,
-            id=self._id(source, ordering_key, keys.idempotency),
+            id=id_,
             source=source,
             received_at=self._clock().isoformat(timespec="milliseconds"),
             ordering_key=ordering_key,
             lanes=self._lanes,
         )
-        return message.id, self._publisher.enqueue(message)
+        message = message._replace(copy_possible=copy_possible)
+        return Accepted(id_, self._publisher.enqueue(message))
 
-    def _id(self, source: str, ordering_key: str, idempotency_key: str | None) -> str:
-        if idempotency_key is None:
-            return schema.new_id(ordering_key, self._lanes)
-        return schema.derive_id(source, ordering_key, idempotency_key, self._lanes)
+
+def _succeeded(outcome: asyncio.Future[bool]) -> bool:
+    return not outcome.cancelled() and outcome.exception() is None
 
 
 INGEST: Final = web.AppKey("ingest", Ingest)
@@ -106,8 +172,8 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
     with request.app[IN_FLIGHT].requests.holding(client):
         transaction = await ingest.validate(payload, keys, client)
         check_tables(request, transaction)
-        outcome = ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
-        return (await confirmed(payload, *outcome)).response()
+        accepted = await ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
+        return (await confirmed(payload, *accepted)).response()
 
 
 async def validate_activity(request: web.Request) -> web.StreamResponse:
@@ -136,7 +202,7 @@ ROUTES: Final = (
         "POST",
         "/api/activities",
         post_activity,
-        (responses.ACCEPTED, *_ANSWERS),
+        (responses.ACCEPTED, *_ANSWERS, refusal.IDEMPOTENCY_CONFLICT),
         _BODY,
         KEY_PARAMETERS,
     ),

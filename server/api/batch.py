@@ -264,7 +264,8 @@ class _Lines:
         if self._stopped or self._has_failed():
             self._stopped = True
             raise refusal.unavailable("not tried: an earlier line was not accepted", 5)
-        return _Queued(*self._ingest.enqueue(line, transaction, keys, self._source), len(line))
+        accepted = await self._ingest.enqueue(line, transaction, keys, self._source)
+        return _Queued(*accepted, len(line))
 
     def _has_failed(self) -> bool:
         """Return whether a pending line has failed already; does not block."""

@@ -30,6 +30,11 @@ METHOD_NOT_ALLOWED: Final = ResponseKind(
     405, "Method Not Allowed", "The route takes other methods.", ("Allow",)
 )
 REQUEST_TIMEOUT: Final = ResponseKind(408, "Request Timeout", "The body did not arrive in time.")
+IDEMPOTENCY_CONFLICT: Final = ResponseKind(
+    409,
+    "Idempotency Conflict",
+    "The Idempotency-Key came with another body within IDEMPOTENCY_HOURS.",
+)
 PAYLOAD_TOO_LARGE: Final = ResponseKind(
     413, "Payload Too Large", "The body has too many bytes, as sent or decompressed."
 )

@@ -14,12 +14,19 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from ops.commands.provision import subscriptions
 from ops.fleet.config import ROOT
 from ops.rig import Service, eventually, free_port
-from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server import lifecycle
-from tests.support.server_in_process import NOWHERE, RAW_POST, VALID, FakeTopic, InProcessServer
+from tests.support.server_in_process import (
+    NOWHERE,
+    RAW_POST,
+    VALID,
+    FakeTopic,
+    InProcessServer,
+    ledger_seen,
+)
 
 REQUEST = RAW_POST + b"Content-Length: %d\r\n\r\n" % len(VALID) + VALID
 CLIENTS = 16
@@ -196,9 +203,8 @@ async def pubsub(tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     with Service.module("ops.local.pubsub", **variables) as service:
         service.wait_for_port(variables["PUBSUB_EMULATOR_HOST"])
         settings = Settings.parse(variables)
-        client = clients.publisher(settings)
-        await client.create_topic(name=settings.topic_path)
-        await clients.close(client)
+        ledger_seen(settings)
+        await subscriptions.ensure(settings)
         yield variables
 
 

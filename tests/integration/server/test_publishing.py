@@ -1,6 +1,7 @@
 """The publisher against servers of the real API: ours, and Google's emulator where there is one."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ops.rig import Service, eventually, free_port
+from ops.runtime import clients
 from ops.runtime.settings import Settings
 from schema import Message, lane_name, lane_of
 from server.api import Readiness
-from server.app import connect_topic as connected
 from server.publish import Publisher, PublishFailed, PublishLimits, Topic
 from server.publish.queue import PublishQueue
 from tests.integration.pubsub.conftest import emulator_command
@@ -35,6 +36,13 @@ def address(
 
 def settings(address: str, topic: str) -> Settings:
     return Settings.parse({"PUBSUB_EMULATOR_HOST": address, "TOPIC_ID": topic})
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Topic]:
+    publisher = clients.publisher(settings)
+    yield Topic(publisher, settings.topic_path)
+    await clients.close(publisher)
 
 
 @pytest.fixture

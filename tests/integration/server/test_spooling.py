@@ -12,14 +12,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from ops.commands.provision import subscriptions
 from ops.rig import Service, eventually, free_port
-from ops.runtime import clients
 from ops.runtime.settings import Settings
 from server.spool import read_summary, spool_folder
 from server.spool.state import EMPTY, SpoolFlag
 from tests.support.pubsub import Client
 from tests.support.server import Server
-from tests.support.server_in_process import INSERT, NOWHERE
+from tests.support.server_in_process import INSERT, NOWHERE, ledger_seen
 
 KEYS = 4
 
@@ -37,20 +37,15 @@ class Around:
             "METRICS_PUSH_SECONDS": "300",
         }
         self.settings = Settings.parse(self.variables)
+        ledger_seen(self.settings)
         self.subscription = ""
         self._stack = stack
         self.pubsub = stack.enter_context(Service.module("ops.local.pubsub", **self.variables))
         self.pubsub.wait_for_port(self.address)
 
     async def provision(self) -> None:
-        client = clients.publisher(self.settings)
-        await client.create_topic(name=self.settings.topic_path)
-        await clients.close(client)
-        pubsub = Client(self.address)
-        self.subscription = await pubsub.subscription(
-            self.settings.topic_path, enable_message_ordering=True
-        )
-        await pubsub.channel.close()
+        await subscriptions.ensure(self.settings)
+        self.subscription = self.settings.subscription_path
 
     def server(self, **variables: str) -> Server:
         server = Server({**self.variables, **variables})

@@ -35,10 +35,12 @@ from schema.message import (
     Message,
     compose_message,
     faults_of_attributes,
+    has_control_character,
     publish_calls,
     read_message,
 )
 from schema.payload import MAX_FAULTS, check, check_body
+from schema.signature import is_signed, sign
 from schema.strict_json import InvalidJSON, loads
 from schema.transaction import Activity, Transaction
 from schema.types import ColumnType, UnknownType, canonical, parse_type
@@ -79,8 +81,10 @@ __all__ = [
     "compose_message",
     "derive_id",
     "faults_of_attributes",
+    "has_control_character",
     "head_table",
     "is_derived_id",
+    "is_signed",
     "json_schemas",
     "lane_name",
     "lane_of",
@@ -92,4 +96,5 @@ __all__ = [
     "parse_type",
     "publish_calls",
     "read_message",
+    "sign",
 ]

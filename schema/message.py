@@ -14,7 +14,7 @@ MAX_ATTRIBUTES = 100
 MAX_CALL_MESSAGES = 1_000
 MAX_CALL_BYTES = 9_500_000  # 10 MB, less the topic's name and the framing
 
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class InvalidMessage(ValueError):
@@ -37,6 +37,7 @@ class Message(NamedTuple):
     ordering_key: str
     lane: int = 0
     copy_possible: bool = False
+    signature: str = ""
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -48,7 +49,11 @@ class Message(NamedTuple):
             "sha256": self.sha256,
             "ordering_key": self.ordering_key,
         }
-        return {**attributes, "copy": "possible"} if self.copy_possible else attributes
+        if self.copy_possible:
+            attributes["copy"] = "possible"
+        if self.signature:
+            attributes["mac"] = self.signature
+        return attributes
 
     @property
     def may_be_settled_already(self) -> bool:
@@ -102,6 +107,7 @@ def read_message(  # noqa: PLR0913, PLR0917  # each is a part of the message
         attributes.get("ordering_key") or ordering_key,
         lane_of_ordering_key(ordering_key or message_id, lanes),
         attributes.get("copy") == "possible",
+        attributes.get("mac", ""),
     )
 
 
@@ -134,8 +140,13 @@ def faults_of_attributes(attributes: Mapping[str, str]) -> list[str]:
     return [
         f"the attribute {name} has a control character"
         for name in ("id", "source", "received_at", "ordering_key")
-        if _CONTROL_CHARACTER.search(attributes.get(name, ""))
+        if has_control_character(attributes.get(name, ""))
     ]
+
+
+def has_control_character(text: str) -> bool:
+    """Return whether a text has one of C0 or C1, or DEL: none belongs in a name or a key."""
+    return _CONTROL_CHARACTER.search(text) is not None
 
 
 def _digest(data: bytes) -> str:

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from ops.runtime import process
 from ops.runtime.api_keys import KeyRing
+from ops.runtime.message_key import read_message_key
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from server import api, console, http
@@ -86,7 +87,13 @@ async def publish(
             open_registry(settings) as registry,
         ):
             publisher = Publisher(destination, spool=spool)
-            app[api.INGEST] = api.Ingest(publisher, registry, executor, settings.lanes)
+            app[api.INGEST] = api.Ingest(
+                publisher,
+                registry,
+                executor,
+                settings.lanes,
+                message_key=read_message_key(settings),
+            )
             app[api.READINESS] = api.Readiness(publisher, destination, spool)
             yield
             await publisher.drain()

@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 
 from ops.runtime import clients, log, metrics, process
+from ops.runtime.message_key import read_message_key
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from schema import Reason
@@ -68,13 +69,17 @@ async def main(settings: Settings) -> int:
         CommitSettings(name, settings.lanes, timedelta(hours=settings.idempotency_hours)),
     )
     dead_letters = DeadLetters(
-        publisher, settings.dead_letter_topic_path, seconds=settings.lease_seconds / 2
+        publisher,
+        settings.dead_letter_topic_path,
+        seconds=settings.lease_seconds / 2,
+        folder=settings.state_dir.absolute() / "quarantined",
     )
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with Pusher(settings, "gatekeeper_worker", name).running():
         try:
-            await Worker(subscription, queues, committer, dead_letters).run(stop)
+            key = read_message_key(settings)
+            await Worker(subscription, queues, committer, dead_letters, message_key=key).run(stop)
         finally:
             await clients.close(subscriber, publisher)
     logger.info("worker_stopped")

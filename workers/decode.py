@@ -15,6 +15,8 @@ from schema import (
     canonical,
     check_body,
     faults_of_attributes,
+    is_derived_id,
+    is_signed,
     parse_type,
     read_message,
 )
@@ -47,8 +49,13 @@ def _moment(text: str) -> str | None:
         return None
 
 
-def decode(delivery: Delivery, lanes: int = LANES) -> DecodedMessage:
-    """Check a delivery against the rule again: workers trust no publisher. Never fails."""
+def decode(
+    delivery: Delivery, lanes: int = LANES, message_key: bytes | None = None
+) -> DecodedMessage:
+    """Check a delivery against the rule again: workers trust no publisher. Never fails.
+
+    With a `message_key` only signed messages may have an id that comes from an Idempotency-Key.
+    """
     attribute_faults = faults_of_attributes(delivery.attributes)
     message = read_message(
         delivery.data,
@@ -58,6 +65,9 @@ def decode(delivery: Delivery, lanes: int = LANES) -> DecodedMessage:
         delivery.ordering_key,
         lanes,
     )
+    if message_key is not None and _is_forged(message, message_key):
+        attribute_faults = ["the id is one of an Idempotency-Key, and the message is not signed"]
+        message = message._replace(id=delivery.message_id)
     received_at = _moment(message.received_at) or delivery.publish_time
     if received_at != message.received_at:
         message = message._replace(received_at=received_at)
@@ -72,6 +82,10 @@ def decode(delivery: Delivery, lanes: int = LANES) -> DecodedMessage:
         faults = invalid.faults[:SHOWN_FAULTS]
         error = "; ".join(f"{fault.pointer}: {fault.message}" for fault in faults)
     return _rejected(delivery, message, error)
+
+
+def _is_forged(message: Message, key: bytes) -> bool:
+    return is_derived_id(message.id) and not is_signed(message, key)
 
 
 def _rejected(delivery: Delivery, message: Message, error: str) -> DecodedMessage:

@@ -46,19 +46,22 @@ class Worker:
     nack would only bring it back, and is for a worker that stops.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a worker
         self,
         subscription: Subscription,
         queues: LaneQueues,
         committer: Committer,
         dead_letters: DeadLetters,
         patience: Patience = Patience(),  # noqa: B008  # immutable
+        *,
+        message_key: bytes | None = None,
     ) -> None:
         self._subscription = subscription
         self._queues = queues
         self._committer = committer
         self._dead_letters = dead_letters
         self._patience = patience
+        self._message_key = message_key
         self._stop_by = math.inf
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -117,13 +120,22 @@ class Worker:
             lease_until = min(delivery.lease_until for delivery in batch.deliveries)
             return min(lease_until, self._stop_by) - time.monotonic()
 
-        messages = await _decoded(batch.deliveries, self._committer.settings.lanes)
+        messages = await self._decoded(batch.deliveries)
         outcomes = await self._hold(
             batch.lane, lambda: self._committer.settle(batch.lane, messages, left), left
         )
         await self._hold(batch.lane, lambda: self._dead_letters.publish(outcomes), left)
         await self._subscription.ack(batch.deliveries)
         _log(batch, outcomes)
+
+    async def _decoded(self, deliveries: list[Delivery]) -> list[DecodedMessage]:
+        lanes = self._committer.settings.lanes
+        messages: list[DecodedMessage] = []
+        for start in range(0, len(deliveries), DECODED_AT_A_TIME):
+            some = deliveries[start : start + DECODED_AT_A_TIME]
+            messages += [decode(delivery, lanes, self._message_key) for delivery in some]
+            await asyncio.sleep(0)  # leases and the stream get their turn
+        return messages
 
     async def _hold[T](self, lane: int, action: Callable[[], Awaitable[T]], left: Deadline) -> T:
         """Try an action until it succeeds or no time is left; raises _GivenUp."""
@@ -140,15 +152,6 @@ class Worker:
             await asyncio.sleep(min(pause, max(left(), 0)))
             pause = min(pause * 2, self._patience.longest_pause)
         raise _GivenUp
-
-
-async def _decoded(deliveries: list[Delivery], lanes: int) -> list[DecodedMessage]:
-    messages: list[DecodedMessage] = []
-    for start in range(0, len(deliveries), DECODED_AT_A_TIME):
-        some = deliveries[start : start + DECODED_AT_A_TIME]
-        messages += [decode(delivery, lanes) for delivery in some]
-        await asyncio.sleep(0)  # leases and the stream get their turn
-    return messages
 
 
 def _log(batch: LaneBatch, outcomes: list[Outcome]) -> None:

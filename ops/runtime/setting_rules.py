@@ -9,6 +9,7 @@ import voluptuous as vol
 
 _ADDRESS = re.compile(r"(?:[^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65_535
+KEY_BYTES = 32
 
 
 def matching(pattern: str, expected: str) -> Callable[[str], str]:
@@ -74,6 +75,17 @@ def origins(text: str) -> tuple[str, ...]:
         if origin != "*" and not re.fullmatch(r"https?://[^/\s,]+", origin):
             raise vol.Invalid("origins such as https://console.example.com, separated by commas")
     return parts
+
+
+def key_file(text: str) -> Path:
+    path = existing_file(text)
+    try:
+        size = len(path.read_bytes().strip())
+    except OSError as error:
+        raise vol.Invalid(f"a file that can be read: {error.strerror}") from None
+    if size < KEY_BYTES:
+        raise vol.Invalid(f"a file of {KEY_BYTES} bytes or more: openssl rand -hex 32 >{path}")
+    return path
 
 
 def existing_file(text: str) -> Path:

@@ -24,6 +24,7 @@ from ops.runtime.given_settings import read_given
 from ops.runtime.setting_rules import (
     address,
     existing_file,
+    key_file,
     matching,
     one_of,
     origins,
@@ -235,6 +236,12 @@ class Settings:
         "the API keys; without it a server listens on loopback addresses only",
         example="/path/to/api-keys",
         section="Access",
+    )
+    message_key_file: Path | None = _setting(
+        key_file,
+        "32 random bytes or more, the same file for servers and workers: messages are signed with "
+        "it, and only signed ones may use the ids of Idempotency-Keys",
+        example="/path/to/message-key",
     )
     allow_anonymous: bool = _setting(
         switch, "1: listen on other addresses without API keys", default="0"

@@ -50,12 +50,14 @@ class Accepted(NamedTuple):
 class Ingest:
     """Takes transactions from a body and its keys to an outcome."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of the ingest
         self,
         publisher: Publisher,
         registry: Registry,
         executor: Executor,
         lanes: int = schema.LANES,
+        *,
+        message_key: bytes | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._publisher = publisher
@@ -63,6 +65,7 @@ class Ingest:
         self._executor = executor
         self._lanes = lanes
         self._turns = FairTurns()
+        self._message_key = message_key
         self._clock = clock
         self._durable: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._durable.set_result(False)
@@ -137,6 +140,8 @@ class Ingest:
             lanes=self._lanes,
         )
         message = message._replace(copy_possible=copy_possible)
+        if self._message_key is not None:
+            message = message._replace(signature=schema.sign(message, self._message_key))
         return Accepted(id_, self._publisher.enqueue(message))
 
 

@@ -64,6 +64,8 @@ def read_keys(headers: CIMultiDictProxy[str]) -> RequestKeys:
     if ordering is not None and not 0 < _utf8_size(ordering) <= MAX_ORDERING_KEY:
         why = f"an Ordering-Key has 1 to {MAX_ORDERING_KEY} bytes of UTF-8"
         faults.append(RequestFault("ordering_key", why, len(ordering)))
+    elif ordering is not None and schema.has_control_character(ordering):
+        faults.append(RequestFault("ordering_key", "an Ordering-Key has no control characters"))
     return RequestKeys(idempotency, ordering, faults)
 
 

@@ -6,7 +6,7 @@ spool stores messages: `MessageSpool` is all that it asks of one.
 
 from server.publish.publisher import Destination, MessageSpool, Publisher, PublishLimits
 from server.publish.rpc_errors import CallOutcome, PublishFailed, SpoolFailed, classify
-from server.publish.topic import Topic, decode, encode
+from server.publish.topic import Topic, decode, encode, mark_as_copy
 
 __all__ = [
     "CallOutcome",
@@ -20,4 +20,5 @@ __all__ = [
     "classify",
     "decode",
     "encode",
+    "mark_as_copy",
 ]

@@ -23,7 +23,7 @@ from server.publish.rpc_errors import (
     SpoolFailed,
     classify,
 )
-from server.publish.topic import encode
+from server.publish.topic import encode, mark_as_copy
 
 _LEAST_CALL_SECONDS = 1.0
 _ATTEMPTS = 100  # more than there is time for: the time is the bound
@@ -195,6 +195,9 @@ class Publisher:
         try:
             await self._call(entries)
         except Exception as error:  # noqa: BLE001  # raised again in there, or retried
+            if classify(error) is not CallOutcome.REFUSED:
+                for entry in entries:  # the next call, or the spool's, may be the second
+                    mark_as_copy(entry.message)
             await self._retry(entries, error, began)
         now = self.confirmed_at = self._loop.time()
         metrics.PUBLISHED.inc(len(entries))

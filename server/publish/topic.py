@@ -28,6 +28,11 @@ def encode(message: schema.Message) -> Any:
     )
 
 
+def mark_as_copy(message: Any) -> None:
+    """Note on a protobuf message that an earlier call may have published it already."""
+    message.attributes["copy"] = "possible"
+
+
 def decode(message: bytes) -> Any:
     """Read a protobuf message from bytes; raises google.protobuf's DecodeError."""
     return _MESSAGE.FromString(message)

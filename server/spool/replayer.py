@@ -19,9 +19,9 @@ import grpc
 
 from ops.runtime import log, metrics
 from schema import publish_calls
-from server.publish import CallOutcome, Destination, SpoolFailed, classify, decode
+from server.publish import CallOutcome, Destination, SpoolFailed, classify, decode, mark_as_copy
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING, ReplayLock, SpoolFlag
-from server.spool.store import SpoolStore
+from server.spool.store import SpoolStore, StoredMessage
 from server.spool.writer import DRAIN_SECONDS
 
 POLL_SECONDS: Final = 0.25
@@ -159,10 +159,7 @@ class Replayer:
             await self._thread(self._store.mark, wanted)
 
     def _read(self) -> list[ReplayMessage]:
-        return [
-            ReplayMessage(row.sequence, row.key, decode(row.message), len(row.message))
-            for row in self._store.read(ROUND_MESSAGES, ROUND_BYTES)
-        ]
+        return [_replay_message(row) for row in self._store.read(ROUND_MESSAGES, ROUND_BYTES)]
 
     async def _publish(self, messages: list[ReplayMessage], round_: _Round) -> None:
         """Publish one key's messages, a call at a time; stop at the first failure."""
@@ -232,6 +229,12 @@ class Replayer:
     async def _thread[T, *Ts](self, call: Callable[[*Ts], T], *values: *Ts) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, call, *values)
+
+
+def _replay_message(row: StoredMessage) -> ReplayMessage:
+    message = decode(row.message)
+    mark_as_copy(message)  # an earlier replay may have published it, and not deleted its row
+    return ReplayMessage(row.sequence, row.key, message, message.ByteSize())
 
 
 def _by_key(messages: Iterable[ReplayMessage]) -> list[list[ReplayMessage]]:

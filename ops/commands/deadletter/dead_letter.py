@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from schema import MAX_LANES, InvalidJSON, loads, read_message
 
 # What the workers add to a rejected transaction's own attributes.
-_ADDED = ("reason", "error")
+_ADDED = ("reason", "error", "trimmed")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

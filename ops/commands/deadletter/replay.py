@@ -29,8 +29,9 @@ from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 from ops.commands.deadletter.dead_letter import DeadLetter
 from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
 from ops.runtime import clients
+from ops.runtime.message_key import read_message_key
 from ops.runtime.settings import Settings
-from schema import MAX_CALL_MESSAGES, Rejection, publish_calls
+from schema import MAX_CALL_MESSAGES, Rejection, publish_calls, read_message, sign
 from workers.dedupe import Settled
 
 CALL_SECONDS = 10.0
@@ -94,6 +95,7 @@ class Replay:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topic_path
+        self._message_key = read_message_key(settings)
         self._ledger = RejectionLedger(settings)
         self._publisher: PublisherAsyncClient = clients.publisher(settings)
 
@@ -125,17 +127,21 @@ class Replay:
 
     async def publish(self, part: Sequence[ReplayDecision]) -> None:
         """Publish dead letters of one ordering key; returns when Pub/Sub has confirmed all."""
-        messages = [_message(each) for each in part]
+        messages = [_message(each, self._message_key) for each in part]
         await self._publisher.publish(topic=self._topic, messages=messages, timeout=CALL_SECONDS)
 
 
-def _message(each: ReplayDecision) -> PubsubMessage:
-    return PubsubMessage(
-        data=each.letter.data,
-        ordering_key=each.letter.ordering_key,
-        # An earlier replay may have been applied already: the workers look further back for it.
-        attributes={**each.letter.original_attributes, "id": each.id, "copy": "possible"},
+def _message(each: ReplayDecision, key: bytes | None = None) -> PubsubMessage:
+    letter = each.letter
+    # An earlier replay may have been applied already: the workers look further back for it.
+    attributes = {**letter.original_attributes, "id": each.id, "copy": "possible"}
+    message = PubsubMessage(
+        data=letter.data, ordering_key=letter.ordering_key, attributes=attributes
     )
+    if key is not None:
+        own = read_message(letter.data, attributes, "", letter.received_at, letter.ordering_key)
+        message.attributes.update({**own.attributes, "mac": sign(own, key)})
+    return message
 
 
 def _size(each: ReplayDecision) -> int:

@@ -212,6 +212,17 @@ def _skew(url: str, seconds: float) -> float | None:
     return middle - parsedate_to_datetime(date).timestamp() - 0.5
 
 
+def quarantine(settings: Settings, seconds: float) -> str:
+    """Find rejected messages that Pub/Sub did not take as dead letters in any form."""
+    del seconds
+    folder = settings.state_dir.absolute() / "quarantined"
+    files = len(list(folder.glob("*.json"))) if folder.is_dir() else 0
+    if files:
+        why = f"{files} rejected messages that Pub/Sub refuses are in {folder}"
+        raise CheckFailed(why, "read them, and move them away")
+    return "none"
+
+
 CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "settings": settings_,
     "pushgateway": pushgateway,
@@ -220,5 +231,6 @@ CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "clock": clock,
     "workers": workers,
     "ledger days": ledger_days,
+    "quarantine": quarantine,
     "api keys": api_keys,
 }

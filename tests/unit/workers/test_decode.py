@@ -1,9 +1,10 @@
 import hashlib
 import time
+from dataclasses import replace
 
 import pytest
 
-from schema import Reason
+from schema import Message, Reason, compose_message, derive_id, sign
 from tests.support.deliveries import PUBLISHED_AT, body, delivery, insert, number
 from workers.decode import SHOWN_FAULTS, decode
 
@@ -65,3 +66,43 @@ def test_of_very_many_faults_the_first_are_named_and_the_rest_cost_nothing() -> 
     assert entry.rejection.error.startswith("/activities/0/")
     assert entry.rejection.error.count("; ") < SHOWN_FAULTS
     assert time.process_time() - began < 2
+
+
+def _derived(source: str = "billing") -> Message:
+    id_ = derive_id(source, "k", "1")
+    return compose_message(BODY, id=id_, source=source, received_at=PUBLISHED_AT, ordering_key="k")
+
+
+def test_with_a_message_key_only_signed_messages_may_have_an_idempotency_keys_id() -> None:
+    key = b"k" * 32
+    message = _derived()
+    signed = message._replace(signature=sign(message, key)).attributes
+    forged = _derived("orders")._replace(signature=signed["mac"]).attributes
+
+    for attributes, accepted in (
+        (signed, True),
+        ({**signed, "copy": "possible"}, True),
+        ({**signed, "ordering_key": "other"}, False),
+        (message.attributes, False),
+        (forged, False),
+        ({"id": "chosen-by-another-publisher"}, True),
+        ({}, True),
+    ):
+        pulled = replace(delivery(BODY, ordering_key="k"), attributes=attributes)
+        entry = decode(pulled, message_key=key)
+        assert (entry.rejection is None) == accepted
+        if not accepted:
+            assert entry.message.id == pulled.message_id
+        assert decode(pulled).rejection is None
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x7f", "\x85", "\x9f"])
+@pytest.mark.parametrize("name", ["id", "source", "ordering_key", "received_at"])
+def test_an_attribute_with_a_control_character_ends_the_message(name: str, character: str) -> None:
+    pulled = replace(delivery(BODY), attributes={name: f"a{character}b"})
+
+    entry = decode(pulled)
+
+    assert entry.rejection is not None
+    assert entry.rejection.reason is Reason.INVALID_SCHEMA
+    assert entry.message.id == pulled.message_id

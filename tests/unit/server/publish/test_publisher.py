@@ -254,3 +254,13 @@ async def test_draining_waits_for_all_that_was_enqueued(topic: FakeTopic) -> Non
     await publisher.drain()
     assert all(outcome.done() for outcome in outcomes)
     assert len(topic.messages) == 5
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.DEADLINE_EXCEEDED, UNAVAILABLE])
+async def test_a_retry_says_that_an_earlier_call_may_have_published(
+    topic: FakeTopic, publisher: Publisher, code: grpc.StatusCode
+) -> None:
+    await publisher.enqueue(message("k", "first"))
+    topic.errors = [rpc_error(code)]
+    await publisher.enqueue(message("k", "retried"))
+    assert [each.attributes.get("copy") for each in topic.messages] == [None, "possible"]

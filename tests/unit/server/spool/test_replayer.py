@@ -111,6 +111,7 @@ async def test_what_was_published_is_deleted_before_anything_else_is_tried(
     async with replayer.running():
         await eventually(lambda: flag.state == EMPTY)
     assert names(topic, "a") == ["a0"]
+    assert [each.attributes["copy"] for each in topic.messages] == ["possible"]
 
 
 async def test_an_end_in_the_middle_deletes_what_was_confirmed_by_then(

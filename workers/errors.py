@@ -100,6 +100,8 @@ _NO_ANSWER = (
     TimeoutError,
 )
 _PAYLOAD_TOO_LARGE = 413
+# From 10 MB on BigQuery answers 400 badRequest with this text, and 413 only far above.
+_REQUEST_TOO_LARGE = re.compile(r"Request payload size exceeds", re.IGNORECASE)
 
 
 def classify(error: BaseException) -> Failure:
@@ -123,7 +125,7 @@ def _of_answer(error: gapi.GoogleAPICallError, text: str) -> Failure | None:
     answers_a_request = error.response is not None
     if answers_a_request and isinstance(error, gapi.ServerError):
         return Failure.UNKNOWN
-    if error.code == _PAYLOAD_TOO_LARGE:
+    if error.code == _PAYLOAD_TOO_LARGE or _REQUEST_TOO_LARGE.search(text):
         return Failure.TOO_LARGE
     if _QUEUE_FULL.search(text) or (answers_a_request and isinstance(error, _NOT_ALLOWED)):
         return Failure.TRANSIENT

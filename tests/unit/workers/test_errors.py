@@ -61,6 +61,10 @@ def _answer(status: int, reason: str) -> gapi.GoogleAPICallError:
         (_job_error("responseTooLarge", code=403), Failure.TOO_LARGE),
         (_answer(413, "uploadTooLarge"), Failure.TOO_LARGE),
         (
+            _job_error("badRequest", "Request payload size exceeds the limit: 10485760 bytes."),
+            Failure.TOO_LARGE,
+        ),
+        (
             _job_error("invalidQuery", "Too many DML statements outstanding against table p:d.t"),
             Failure.TRANSIENT,
         ),

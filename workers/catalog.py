@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from schema import ColumnType, Reason
 from workers.decode import DecodedMessage
 from workers.plan import Column, Columns, Plan, plan
+from workers.sql import TableLayout
 
 MAX_AGE_SECONDS = 1.0
 CONCURRENT_LOOK_UPS = 8
@@ -21,10 +22,14 @@ _RESTS_ON_THE_CATALOGUE = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING, Reason.T
 
 
 class TableSchema(NamedTuple):
-    """A table's columns and the SQL of those that have a default, both by name without case."""
+    """A table's columns and the SQL of those that have a default, both by name without case.
+
+    `partitioned_by` is the column's name without case, empty where there is none.
+    """
 
     columns: Columns
     defaults: Mapping[str, str]
+    partitioned_by: str = ""
 
 
 class SchemaSource(Protocol):
@@ -85,10 +90,13 @@ class CatalogCache:
                 lacking.adds[table] = missing
         return lacking
 
-    def defaults(self, tables: Iterable[str]) -> dict[str, Mapping[str, str]]:
-        """Return the default expressions of tables that have any."""
+    def layouts(self, tables: Iterable[str]) -> dict[str, TableLayout]:
+        """Return what the statements on some tables need of their schemas."""
         known = {table: self._entries[table].schema for table in tables if table in self._entries}
-        return {table: schema.defaults for table, schema in known.items() if schema.defaults}
+        return {
+            table: TableLayout(schema.defaults, schema.partitioned_by)
+            for table, schema in known.items()
+        }
 
     async def refresh(self, tables: Iterable[str]) -> bool:
         """Look tables up again; return whether anything had changed."""

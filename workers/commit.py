@@ -328,7 +328,7 @@ class _LaneCommit:
             self._warehouse.dataset,
             changes,
             sql.LaneSettlement(head.lane, head.epoch, self._since, ids, rows),
-            self._catalog.defaults(change.table for change in changes),
+            self._catalog.layouts(change.table for change in changes),
         )
         if script.excess > 1:
             raise TooLarge("the transaction is larger than a BigQuery request", script.excess)

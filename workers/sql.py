@@ -18,6 +18,8 @@ MAX_REQUEST_BYTES = 9_500_000
 """Of one query with its parameters, as sent: 10 MB is the quota for the whole request."""
 
 _SMALL_TEXT = 10_000
+_PARTITIONED = {"DATE", "DATETIME", "INT64", "TIMESTAMP"}
+"""https://cloud.google.com/bigquery/docs/partitioned-tables: types of a partitioning column."""
 
 FENCED_TEXT = "gatekeeper: fenced"
 
@@ -36,6 +38,17 @@ class LaneSettlement(NamedTuple):
     since: str
     ids: Sequence[str]
     rows: Sequence[Sequence[str | None]]
+
+
+class TableLayout(NamedTuple):
+    """What a statement needs of its table, besides the batch's own columns.
+
+    `defaults` has the expressions of columns with a default, by name without case. `partitioned_by`
+    is a column's name without case, or empty.
+    """
+
+    defaults: Mapping[str, str] = {}
+    partitioned_by: str = ""
 
 
 class Script(NamedTuple):
@@ -205,21 +218,50 @@ class _Builder:
         self.parameters[name] = _json(rows)
         return name
 
-    def change(self, change: TableChange, defaults: Mapping[str, str]) -> None:
+    def change(self, change: TableChange, layout: TableLayout) -> None:
         """Write one statement where the deletes have one key, else one more for each other key."""
         merged = bool(change.deletes and change.inserts)
         for keys in change.deletes[:-1] if merged else change.deletes:
-            self._delete(change.table, keys)
+            self._delete(change.table, keys, layout)
         if merged:
-            self._merge(change.table, change.deletes[-1], _union(change.inserts, defaults))
+            rows = _union(change.inserts, layout.defaults)
+            self._merge(change.table, change.deletes[-1], rows, layout)
         elif change.inserts:
-            self._insert(change.table, _union(change.inserts, defaults))
+            self._insert(change.table, _union(change.inserts, layout.defaults))
 
-    def _delete(self, table: str, keys: RowSet) -> None:
+    def _condition(self, keys: RowSet, layout: TableLayout) -> str:
+        return " AND ".join([_condition(keys), *self._bounds(keys, layout.partitioned_by)])
+
+    def _bounds(self, keys: RowSet, partitioned_by: str) -> list[str]:
+        """Bound the partition column by constants: BigQuery then reads the keys' partitions only.
+
+        https://cloud.google.com/bigquery/docs/using-dml-with-partitioned-tables#prune_merge
+        """
+        names = [name.casefold() for name in keys.names]
+        if partitioned_by not in names:
+            return []
+        place = names.index(partitioned_by)
+        values = [row[place] for row in keys.rows]
+        base = keys.types[place].base
+        if base not in _PARTITIONED or None in values:
+            return []
+        texts = [value for value in values if value is not None]
+        order = int if base == "INT64" else str  # canonical dates and times sort as texts
+        number = len(self.parameters)
+        self.parameters |= {
+            f"low_{number}": min(texts, key=order),
+            f"high_{number}": max(texts, key=order),
+        }
+        low, high = f"CAST(@low_{number} AS {base})", f"CAST(@high_{number} AS {base})"
+        return [f"t.`{keys.names[place]}` BETWEEN {low} AND {high}"]
+
+    def _delete(self, table: str, keys: RowSet, layout: TableLayout) -> None:
         rows = _rows([each.base for each in keys.types], self.parameter(keys.rows), "k")
         self.statements.append(
             f"DELETE FROM {self.table(table)} AS t "
-            f"WHERE EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {_condition(keys)});"
+            f"WHERE EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {_condition(keys)})"
+            + "".join(f" AND {bound}" for bound in self._bounds(keys, layout.partitioned_by))
+            + ";"
         )
 
     def _insert(self, table: str, rows: _Union) -> None:
@@ -228,7 +270,7 @@ class _Builder:
             f"SELECT {', '.join(rows.expressions)} FROM {_source(self.parameter(rows.rows))};"
         )
 
-    def _merge(self, table: str, keys: RowSet, rows: _Union) -> None:
+    def _merge(self, table: str, keys: RowSet, rows: _Union, layout: TableLayout) -> None:
         """Delete by keys and insert rows in one statement, which bills the table once."""
         k, c = range(len(keys.names)), range(len(rows.names))
         # The types of NULLs come from the other half of the union.
@@ -241,7 +283,7 @@ class _Builder:
             f"MERGE INTO {self.table(table)} AS t USING ("
             f"SELECT TRUE AS gone, {gone} FROM {_source(self.parameter(keys.rows))} "
             f"UNION ALL SELECT FALSE, {come} FROM {_source(self.parameter(rows.rows))}) AS s "
-            f"ON s.gone AND {_condition(keys)} WHEN MATCHED THEN DELETE "
+            f"ON s.gone AND {self._condition(keys, layout)} WHEN MATCHED THEN DELETE "
             f"WHEN NOT MATCHED AND NOT s.gone THEN INSERT ({_quoted(rows.names)}) "
             f"VALUES ({', '.join(f's.c{i}' for i in c)});"
         )
@@ -287,17 +329,16 @@ def script(
     dataset: str,
     changes: Sequence[TableChange],
     settlement: LaneSettlement,
-    defaults: Mapping[str, Mapping[str, str]] | None = None,
+    layouts: Mapping[str, TableLayout] | None = None,
 ) -> Script:
     """Write the transaction that applies `changes` and settles their transactions in the ledger.
 
     It fails with FENCED_TEXT, and changes nothing, when another worker has committed in the lane or
-    the ledger holds one of the ids. `dataset` is `project.dataset`; `defaults` has the expressions
-    of a table's columns that have one, by the column's name without case.
+    the ledger holds one of the ids. `dataset` is `project.dataset`.
     """
     builder = _Builder(dataset)
     for change in changes:
-        builder.change(change, (defaults or {}).get(change.table, {}))
+        builder.change(change, (layouts or {}).get(change.table, TableLayout()))
     count = len(builder.statements)
     statements = [
         "BEGIN TRANSACTION;",

@@ -223,6 +223,7 @@ class Warehouse:
                 for field in found.schema
                 if field.default_value_expression
             },
+            _partitioned_by(found),
         )
 
     def _job(
@@ -303,6 +304,12 @@ class Warehouse:
         """Ask for the end of a job that nobody waits for any more; the fence decides if it ran."""
         with contextlib.suppress(Exception):
             self._client.cancel_job(job_id, location=self._where(), retry=_ONCE, timeout=5)
+
+
+def _partitioned_by(table: bigquery.Table) -> str:
+    by_time, by_range = table.time_partitioning, table.range_partitioning
+    column = (by_time and by_time.field) or (by_range and by_range.field) or ""
+    return str(column).casefold()
 
 
 def _label(value: str) -> str:

@@ -14,8 +14,6 @@ from ops.bench.samples import Samples
 _NEAR: Final = 0.5
 TARGET_LOAD: Final = AssumedLoad(rate=100, tables=40, table_bytes=1e9, table_partitions=30)
 """With each statement bounded to one partition."""
-WORKERS_BOUND_PARTITIONS: Final = False
-"""Whether `workers.sql` writes a constant bound on the partition column of a table."""
 _METHOD: Final = """\
 This is arithmetic from the settings and a rate, without any network. A transaction has two
 activities on one table, a delete and an insert of five columns; its bytes are those that the server
@@ -182,19 +180,17 @@ def _partition_note(load: AssumedLoad, found: BatchEstimate, sources: _Sources) 
             "Each MERGE is billed for its whole table: --table-partitions and --partitions say how"
             " many of a table's partitions a statement is bounded to."
         )
-    written = "" if WORKERS_BOUND_PARTITIONS else " Workers write no such bound yet."
     return (
-        f"Each MERGE is billed for {load.partitions} of {load.table_partitions} partitions. That"
-        " needs a constant bound on the partition column in the statement, so every delete of a"
-        f" batch must name that column {page}.{written} A statement without it bills the whole"
-        f" table: on demand {dollars(billed(whole, found).total):,.2f} $ a day."
+        f"Each MERGE is billed for {load.partitions} of {load.table_partitions} partitions. Workers"
+        " bound the partition column by constants where every delete of a batch names that column"
+        f" {page}. A statement without the bound bills the whole table: on demand"
+        f" {dollars(billed(whole, found).total):,.2f} $ a day."
     )
 
 
 def _target(freshness: int) -> TargetCheck:
-    partitions = 1 if WORKERS_BOUND_PARTITIONS else TARGET_LOAD.table_partitions
-    load = TARGET_LOAD._replace(freshness=freshness, partitions=partitions)
-    return TargetCheck(f"cost_{freshness}", Samples.of([prices(load)[0]]))
+    on_demand, _ = prices(TARGET_LOAD._replace(freshness=freshness))
+    return TargetCheck(f"cost_{freshness}", Samples.of([on_demand]))
 
 
 def run(load: AssumedLoad) -> BenchResult:

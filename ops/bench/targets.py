@@ -31,14 +31,7 @@ class FigureTarget(NamedTuple):
 
 
 _COST: Final = "BigQuery on demand, 100/s, 40 tables of 1 GB in 30 partitions"
-_UNBOUNDED: Final = """\
-BigQuery bills a MERGE for its whole table unless the statement has a constant bound on the
-partition column. Workers do not write one yet. With it, each MERGE bills one partition of 33 MB:
-18.56 $ a day at a freshness of 60 s and 109.26 $ at 10 s. Slots cost 48 $ a day at 60 s and 96 $ at
-10 s even without it, if statements take the slot seconds that the calculation assumes."""
 _REMARKS: Final = {
-    "cost_60": _UNBOUNDED,
-    "cost_10": _UNBOUNDED,
     "ingest_64": """\
 Compared with null, the server also makes a Publish call. Several transactions share it. It takes
 Python's gRPC client about as long as aiohttp takes for a whole request, and an ordering key is in

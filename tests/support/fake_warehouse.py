@@ -44,6 +44,7 @@ class FakeWarehouse:
     dataset: str = "p.d"
     catalog: dict[str, dict[str, Column]] = field(default_factory=dict)
     defaults: dict[str, dict[str, str]] = field(default_factory=dict)
+    partitions: dict[str, str] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
     heads: dict[int, Head] = field(default_factory=dict)
     ledger: list[dict[str, str | None]] = field(default_factory=list)
@@ -171,7 +172,9 @@ class FakeWarehouse:
     async def schema(self, table: str) -> TableSchema | None:
         self.looked_at.append(table)
         own = self.catalog.get(table)
-        return None if own is None else TableSchema(dict(own), self.defaults.get(table, {}))
+        if own is None:
+            return None
+        return TableSchema(dict(own), self.defaults.get(table, {}), self.partitions.get(table, ""))
 
     def counted(self, table: str) -> Counter[tuple[str | None, ...]]:
         """Return a table's rows as a multiset, in the order of the sorted column names."""

@@ -35,9 +35,9 @@ def no_ledger() -> None:
     plain, plain_read = sql.script, Warehouse.read_lane
 
     def script(
-        dataset: str, changes: Any, settlement: sql.LaneSettlement, defaults: Any = None
+        dataset: str, changes: Any, settlement: sql.LaneSettlement, layouts: Any = None
     ) -> sql.Script:
-        return plain(dataset, changes, settlement._replace(ids=[]), defaults)
+        return plain(dataset, changes, settlement._replace(ids=[]), layouts)
 
     async def read_lane(self: Warehouse, lane: int, _: Any, *rest: Any) -> Any:
         return await plain_read(self, lane, [], *rest)

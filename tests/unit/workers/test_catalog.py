@@ -5,6 +5,7 @@ from tests.support.deliveries import decoded, delete, insert, number, text
 from tests.support.fake_warehouse import FakeWarehouse
 from workers.catalog import CatalogCache
 from workers.plan import Column
+from workers.sql import TableLayout
 
 
 class Clock:
@@ -70,6 +71,6 @@ async def test_a_refresh_returns_whether_anything_has_changed(
     assert not await catalog.refresh(["t"])
     warehouse.defaults["t"] = {"a": "7"}
     assert await catalog.refresh(["t"])
-    assert catalog.defaults(["t", "u"]) == {"t": {"a": "7"}}
+    assert catalog.layouts(["t", "u"]) == {"t": TableLayout({"a": "7"})}
     del warehouse.catalog["t"]
     assert await catalog.refresh(["t"])

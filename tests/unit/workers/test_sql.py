@@ -146,3 +146,28 @@ def test_a_lane_is_read_with_parameters() -> None:
     query, parameters = sql.read_lane("p.d", 7, ["a'b", "c"], NOTHING.since)
     assert "a'b" not in query
     assert json.loads(parameters["ids"]) == ["a'b", "c"]
+
+
+def test_keys_that_name_the_partition_column_bound_it_by_constants() -> None:
+    activities = [
+        delete("t", day=("DATE", f"2026-03-{day:02}"), a=number(day)) for day in (9, 3, 27)
+    ]
+    layouts = {"t": sql.TableLayout(partitioned_by="day")}
+    for also in ([], [insert("t", a=number(1))]):
+        changes = fold(check_body(body(*activities, *also)).activities)
+        script = sql.script("p.d", changes, NOTHING, layouts)
+        found = re.search(
+            r"t\.`day` BETWEEN CAST\(@(\w+) AS DATE\) AND CAST\(@(\w+) AS", script.sql
+        )
+        assert found
+        bounds = [script.parameters[name] for name in found.groups()]
+        assert bounds == ["2026-03-03", "2026-03-27"]
+
+
+@pytest.mark.parametrize(
+    "keys", [{"a": number(1)}, {"day": ("DATE", None), "a": number(1)}, {"day": text("x")}]
+)
+def test_keys_without_a_partition_read_the_whole_table(keys: dict[str, tuple[str, object]]) -> None:
+    changes = fold(check_body(body(delete("t", **keys))).activities)
+    script = sql.script("p.d", changes, NOTHING, {"t": sql.TableLayout(partitioned_by="day")})
+    assert "BETWEEN" not in script.sql

@@ -35,13 +35,9 @@ def test_a_merge_bounded_to_a_partition_reaches_the_target(freshness: int, limit
     assert on_demand <= limit
 
 
-@pytest.mark.parametrize("bounded", [True, False])
-def test_the_targets_are_shown_as_the_workers_reach_them(
-    *, bounded: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cloud_cost, "WORKERS_BOUND_PARTITIONS", bounded)
+def test_the_targets_are_reached() -> None:
     checks = {check.name: check.reached for check in cloud_cost.run(AssumedLoad()).checks}
-    assert checks == {"cost_60": bounded, "cost_10": bounded}
+    assert checks == {"cost_60": True, "cost_10": True}
 
 
 def test_the_cheapest_settings_and_the_price_without_bounds_are_printed() -> None:

@@ -94,6 +94,7 @@ async def publish(
                 settings.lanes,
                 message_key=read_message_key(settings),
             )
-            app[api.READINESS] = api.Readiness(publisher, destination, spool)
+            readiness = app[api.READINESS] = api.Readiness(publisher, destination, spool)
             yield
             await publisher.drain()
+            readiness.close()

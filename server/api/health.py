@@ -55,6 +55,11 @@ class Readiness:
         metrics.DEGRADED.labels("pubsub").set_function(self._pubsub_fails)
         metrics.DEGRADED.labels("spool").set_function(self._spool_is_degraded)
 
+    def close(self) -> None:
+        """Stop showing what is degraded: the publisher and the spool go away."""
+        for part in ("pubsub", "spool"):
+            metrics.DEGRADED.remove(part)
+
     async def state(self) -> ReadyState:
         async with self._checking:  # all that wait here share one check
             pubsub = await self._pubsub()

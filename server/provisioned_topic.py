@@ -49,15 +49,25 @@ def _error(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
 class ProvisionedTopic:
     """A Destination whose `publish` fails as long as the last check has found something missing.
 
-    Where a service cannot be reached, what was found before counts.
+    Where a service cannot be reached, what was found before counts: `seen_before`, by a server of
+    this machine, or by this one. A machine that has never seen all of it accepts nothing, not even
+    into the spool.
     """
 
-    def __init__(self, topic: Destination, checks: Sequence[Check], period: float) -> None:
+    def __init__(
+        self,
+        topic: Destination,
+        checks: Sequence[Check],
+        period: float,
+        *,
+        seen_before: bool = False,
+    ) -> None:
         self._topic = topic
         self._checks = checks
         self._period = period
+        code = grpc.StatusCode.UNAVAILABLE if seen_before else grpc.StatusCode.FAILED_PRECONDITION
         self._fault: grpc.aio.AioRpcError | None = _error(
-            grpc.StatusCode.UNAVAILABLE, "the topic has not been checked yet"
+            code, "topic, subscription and ledger have not been seen yet"
         )
 
     @contextlib.asynccontextmanager
@@ -83,12 +93,15 @@ class ProvisionedTopic:
             await asyncio.gather(*(check(timeout) for check in self._checks))
         except grpc.aio.AioRpcError as error:
             self._note(error)
-            raise
+            fault = self._fault
+            if fault is None or classify(fault).transient:
+                raise
+            raise _error(fault.code(), fault.details()) from None
         self._fault = None
 
     def _note(self, error: grpc.aio.AioRpcError) -> None:
         if not classify(error).transient:
-            if self._fault is None:
+            if self._fault is None or self._fault.details() != error.details():
                 logger.error("not_provisioned", error=error.details(), remedy=REMEDY)
             self._fault = error
 
@@ -135,6 +148,11 @@ class LedgerCheck:
         self._lanes = settings.lanes
         self._seen = settings.state_dir.absolute() / "ledger-seen"
         self._next = float("-inf")
+
+    @property
+    def seen_before(self) -> bool:
+        """Whether a server of this machine has seen the ledger."""
+        return self._was_seen()
 
     async def __call__(self, timeout: float) -> None:  # noqa: ASYNC109
         now = asyncio.get_running_loop().time()
@@ -191,10 +209,12 @@ async def connect_topic(settings: Settings) -> AsyncIterator[ProvisionedTopic]:
     """Connect to the topic of the settings, in the cloud or local."""
     publisher, subscriber = clients.publisher(settings), clients.subscriber(settings)
     warehouse = clients.warehouse(settings)
+    ledger = LedgerCheck(warehouse, settings)
     topic = ProvisionedTopic(
         Topic(publisher, settings.topic_path),
-        (subscription_check(subscriber, settings), LedgerCheck(warehouse, settings)),
+        (subscription_check(subscriber, settings), ledger),
         CLOUD_PERIOD_SECONDS if settings.pubsub_emulator_host is None else LOCAL_PERIOD_SECONDS,
+        seen_before=ledger.seen_before,
     )
     try:
         async with topic.checking():

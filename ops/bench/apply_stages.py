@@ -11,6 +11,7 @@ from ops.bench.machine import Cores
 from ops.bench.pubsub_load import publish
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
 from ops.bench.sample_batches import (
+    SINCE,
     activities_of,
     commit_script,
     sample_catalog,
@@ -120,9 +121,13 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
         raise RunFailed(f"{len(planned.rejected)} transactions of the benchmark were rejected")
     activities = activities_of(planned.accepted)
     changes, folding = _timed(lambda: fold(activities), count)
-    script, writing = _timed(lambda: commit_script(dataset, changes, planned.accepted), count)
     client = clients.warehouse(services.settings)
-    committing = Warehouse(client, dataset).commit(script, lambda: _NO_DEADLINE_SECONDS)
+    warehouse = Warehouse(client, dataset)
+    (head,) = asyncio.run(warehouse.read_lane(0, [], SINCE, lambda: _NO_DEADLINE_SECONDS))
+    script, writing = _timed(
+        lambda: commit_script(dataset, changes, planned.accepted, head["epoch"]), count
+    )
+    committing = warehouse.commit(script, lambda: _NO_DEADLINE_SECONDS)
     _, sending = _timed(lambda: asyncio.run(committing), count)
     client.close()
     return StageTimes(check, max(decoded - check, 0), planning, folding, writing, sending)

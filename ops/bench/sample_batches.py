@@ -14,6 +14,9 @@ from workers.fold import TableChange
 from workers.lanes import Delivery
 from workers.plan import CatalogSnapshot, Column
 
+SINCE = "2026-01-01 00:00:00+00:00"
+"""Before every sample's publish time."""
+
 
 def sample_deliveries(count: int, tables: int) -> list[Delivery]:
     """Return transactions of two activities, the tables in turn."""
@@ -49,14 +52,16 @@ def activities_of(messages: Iterable[DecodedMessage]) -> list[schema.Activity]:
 
 
 def commit_script(
-    dataset: str, changes: Sequence[TableChange], messages: Iterable[DecodedMessage]
+    dataset: str,
+    changes: Sequence[TableChange],
+    messages: Iterable[DecodedMessage],
+    epoch: int = 0,
 ) -> sql.Script:
-    """Return the script that applies the changes and writes a ledger row for each message."""
+    """Return the script of lane 0 that applies the changes and settles the messages."""
     kept = list(messages)
     rows = [ledger_row(message, None, "lane-00", "bench") for message in kept]
     ids = [message.message.id for message in kept]
-    since = "2026-01-01 00:00:00+00:00"
-    return sql.script(dataset, changes, sql.LaneSettlement(0, 0, since, ids, rows))
+    return sql.script(dataset, changes, sql.LaneSettlement(0, epoch, SINCE, ids, rows))
 
 
 def transactions(count: int, tables: int, column_sets: int) -> list[schema.Transaction]:

@@ -120,7 +120,7 @@ def test_a_wrong_query_is_one_clear_line(fleet: DisposableFleet) -> None:
 
 def test_provisioning_again_changes_nothing(fleet: DisposableFleet) -> None:
     lines = fleet.gatekeeper("provision").stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.endswith("already there") for line in lines), lines
 
 

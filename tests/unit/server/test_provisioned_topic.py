@@ -59,7 +59,7 @@ async def refused(topic: ProvisionedTopic) -> grpc.StatusCode | None:
 async def test_nothing_is_published_before_all_has_been_seen(
     topic: ProvisionedTopic, fake: FakeTopic, follower: Follower
 ) -> None:
-    assert await refused(topic) is grpc.StatusCode.UNAVAILABLE
+    assert await refused(topic) is grpc.StatusCode.FAILED_PRECONDITION
     for error in (AWAY, MISSING, AWAY):
         follower.error = error
         with pytest.raises(grpc.aio.AioRpcError):
@@ -188,3 +188,21 @@ async def test_a_server_without_the_role_leaves_it_to_the_workers(
     tables = Tables()
     tables.error = Forbidden("no role")
     assert await outcome(ledger(tables)) == "OK"
+
+
+async def test_a_service_that_is_away_at_the_first_start_is_not_ready_and_at_a_restart_it_is(
+    fake: FakeTopic, follower: Follower
+) -> None:
+    follower.error = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "away"
+    )
+    found = []
+    for seen_before in (False, True):
+        topic = ProvisionedTopic(fake, [follower], 0.01, seen_before=seen_before)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await topic.check(1)
+        found.append((await refused(topic), caught.value.code()))
+    assert found == [
+        (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.FAILED_PRECONDITION),
+        (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
+    ]

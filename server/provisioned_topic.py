@@ -23,6 +23,9 @@ from schema import LEDGER_TABLE, head_table
 from server.publish import Destination, Topic, classify
 
 CHECK_SECONDS: Final = 2.0
+RECHECK_SECONDS: Final = 0.2
+"""How long a check that has found something missing counts for the messages that follow."""
+
 LOCAL_PERIOD_SECONDS: Final = 1.0
 CLOUD_PERIOD_SECONDS: Final = 5.0
 """Two calls each; a project has 6,000 administrative calls a minute and region:
@@ -65,6 +68,8 @@ class ProvisionedTopic:
         self._topic = topic
         self._checks = checks
         self._period = period
+        self._checking = asyncio.Lock()
+        self._checked_at = float("-inf")
         code = grpc.StatusCode.UNAVAILABLE if seen_before else grpc.StatusCode.FAILED_PRECONDITION
         self._fault: grpc.aio.AioRpcError | None = _error(
             code, "topic, subscription and ledger have not been seen yet"
@@ -83,11 +88,26 @@ class ProvisionedTopic:
             await asyncio.gather(task, return_exceptions=True)
 
     async def publish(self, messages: Sequence[Any], timeout: float) -> None:  # noqa: ASYNC109
+        if self._fault is not None:
+            await self._check_again()
         if (fault := self._fault) is not None:
             raise _error(fault.code(), fault.details())  # a new one: each has its own traceback
         await self._topic.publish(messages, timeout)
 
+    async def _check_again(self) -> None:
+        """Check for a message that would be refused: what was missing may be there by now."""
+        async with self._checking:  # all that wait here share one check
+            if asyncio.get_running_loop().time() - self._checked_at > RECHECK_SECONDS:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await self.check(CHECK_SECONDS)
+
     async def check(self, timeout: float) -> None:  # noqa: ASYNC109
+        try:
+            await self._check_all(timeout)
+        finally:
+            self._checked_at = asyncio.get_running_loop().time()
+
+    async def _check_all(self, timeout: float) -> None:  # noqa: ASYNC109
         try:
             await self._topic.check(timeout)
             await asyncio.gather(*(check(timeout) for check in self._checks))

@@ -59,7 +59,11 @@ async def refused(topic: ProvisionedTopic) -> grpc.StatusCode | None:
 async def test_nothing_is_published_before_all_has_been_seen(
     topic: ProvisionedTopic, fake: FakeTopic, follower: Follower
 ) -> None:
+    follower.error = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "away"
+    )
     assert await refused(topic) is grpc.StatusCode.FAILED_PRECONDITION
+    follower.error = None
     for error in (AWAY, MISSING, AWAY):
         follower.error = error
         with pytest.raises(grpc.aio.AioRpcError):
@@ -206,3 +210,10 @@ async def test_a_service_that_is_away_at_the_first_start_is_not_ready_and_at_a_r
         (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.FAILED_PRECONDITION),
         (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
     ]
+
+
+async def test_a_message_does_not_wait_for_the_next_periodic_check(
+    fake: FakeTopic, follower: Follower
+) -> None:
+    topic = ProvisionedTopic(fake, [follower], 3600)
+    assert await refused(topic) is None

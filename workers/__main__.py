@@ -90,7 +90,8 @@ if __name__ == "__main__":
     argparse.ArgumentParser(
         prog="python -m workers",
         description="Apply the subscription's transactions to BigQuery until SIGTERM. "
-        "Settings come from the environment and .env; supervisord runs as many as it is told to.",
+        "Settings come from the environment and .env; `supervisorctl scale worker N` sets how many "
+        "run.",
     ).parse_args()
     loaded = process.settings_or_exit()
     sys.exit(process.run(lambda: main(loaded)))

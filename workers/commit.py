@@ -288,7 +288,7 @@ class _LaneCommit:
         raise WarehouseUnavailable("others keep changing the tables of the batch")
 
     async def _make(self, lacking: Plan) -> None:
-        """Make tables and columns; whoever made them first, the next plan checks their types."""
+        """Make tables and columns. Another may be first: the next plan checks their types."""
         for table, columns in lacking.creates.items():
             await self._warehouse.create_table(table, columns, self._left)
         for table, columns in lacking.adds.items():

@@ -1,4 +1,4 @@
-"""Dead letters: what was rejected for good, published whole with its reason, for people to look at.
+"""Dead letters: rejected transactions, published whole with the reason, for a person.
 
 Published after the rejection is in the ledger and before the ack. A worker that dies in between
 leaves a redelivery, which the ledger recognises as rejected, and which is published then: a dead
@@ -128,7 +128,7 @@ class DeadLetters:
         self._quarantine(message, str(refusal))
 
     def _quarantine(self, message: PubsubMessage, error: str) -> None:
-        """Write a message to a file of its own; the same one twice to the same file."""
+        """Write a message to its own file; the same message goes to the same file."""
         text = json.dumps(
             {
                 "attributes": dict(message.attributes),

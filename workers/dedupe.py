@@ -1,7 +1,7 @@
 """Deduplication: which messages of a batch are new, settled already, or repeats. Pure.
 
 A transaction is known by its id and its body's hash. The same id with another body is a conflict,
-which gets a ledger row of its own.
+which gets its own ledger row.
 """
 
 from collections.abc import Iterable, Mapping

@@ -17,7 +17,7 @@ WINDOW = 1_000
 MIN_REJECTIONS = 100
 """Fewer rejections never stop a worker."""
 MIN_SOURCES = 3
-"""So many sources must be affected, or all that there are."""
+"""At least this number of sources must be affected, or all of them."""
 MIN_TABLES = 3
 WAREHOUSE_REASONS = frozenset(
     {

@@ -135,7 +135,7 @@ def _matches(index: int, name: str, base: str, *, nullable: bool) -> str:
     """
     own, key = f"t.`{name}`", f"s.k{index}"
     own_value, key_value = own, key
-    if base == "JSON":  # which has no equality of its own
+    if base == "JSON":  # which cannot be compared itself
         own_value, key_value = f"TO_JSON_STRING({own})", f"TO_JSON_STRING({key})"
     if not nullable:
         return f"{own_value} = {key_value}"

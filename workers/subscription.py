@@ -5,7 +5,7 @@ in order and before any ack; keeping the leases is therefore ours. When a stream
 that no one has taken from the inbox yet are nacked and dropped: Pub/Sub delivers them again, to
 whichever worker then holds their key, and applying our copies too would break the key's order.
 All but copies of what is being worked on: Pub/Sub may deliver a message twice, and a nack of one
-delivery would let another worker commit the message beside this one.
+delivery would let another worker commit the message at the same time.
 """
 
 import asyncio
@@ -136,9 +136,9 @@ class Subscription:
             yield StreamingPullRequest(
                 subscription=self._path,
                 stream_ack_deadline_seconds=self._lease_seconds,
-                # Another for each stream. The same one would pass the keys of a broken stream on to
-                # this at once, and with them what comes after messages that were lost on the way:
-                # those come back when their leases end, too late to be applied in order.
+                # A new id for each stream. With the same id, the keys of a broken stream would
+                # pass to this stream immediately, with messages that follow those lost on the way.
+                # The lost ones come back when their leases end, too late to be applied in order.
                 client_id=uuid.uuid4().hex,
                 max_outstanding_messages=self._max_messages,
                 max_outstanding_bytes=self._max_bytes,
@@ -195,7 +195,7 @@ class Subscription:
         return [delivery for delivery in drained if delivery.message_id not in worked_on]
 
     async def ack(self, deliveries: list[Delivery]) -> None:
-        """Acknowledge for good. A failure costs a redelivery, which the ledger recognises."""
+        """Acknowledge. A failure causes a redelivery, which the ledger recognises."""
         if self._copies:
             copies = [self._copies.pop(each.message_id, []) for each in deliveries]
             deliveries = [*deliveries, *itertools.chain.from_iterable(copies)]
@@ -219,7 +219,7 @@ class Subscription:
     async def give_all_back(self) -> None:
         """Nack all that is outstanding, for a worker that is leaving, or takes nothing more.
 
-        Pub/Sub has them back when their leases end if it cannot be reached at once.
+        If Pub/Sub cannot be reached now, it has them back when their leases end.
         """
         self._queues.drain()
         self._copies.clear()

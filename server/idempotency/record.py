@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 ATTEMPTS_AT_ONCE: Final = 2
-"""A repeat publishes beside the first request, which may have died; further ones wait."""
+"""A repeat publishes next to the first request, which may have died; further ones wait."""
 
 ATTEMPT_SECONDS: Final = 20.0
 """Longer than a publish may take, spool included: after it, an attempt is over."""

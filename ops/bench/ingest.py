@@ -77,6 +77,7 @@ def run(*, quick: bool) -> BenchResult:
     found: dict[int, Turns] = {}
     with Environment() as services:
         services.pubsub(cores.others)
+        services.bigquery(cores.others)  # a server is ready once it has seen the ledger
         servers = {
             name: services.server(name, *words, cores=cores.measured)
             for name, words in SERVERS.items()

@@ -146,7 +146,10 @@ class StreamSender:
             found = [(int(each["status"]), each["id"]) for each in verdicts]
         except (ValueError, KeyError, TypeError):
             raise _Retry(f"{answer.status} without a verdict") from None
-        if any(status not in {ACCEPTED, _INVALID} for status, _ in found):
+        final = {ACCEPTED, _INVALID}
+        if step.kind == "idempotency_conflict":
+            final.add(_CONFLICT)
+        if any(status not in final for status, _ in found):
             raise _Retry("a line of a batch not accepted")
         self._check(step, found)
         return [status for status, _ in found]

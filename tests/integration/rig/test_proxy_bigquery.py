@@ -40,7 +40,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Service.module("ops.local.bigquery", **variables) as service:
         service.wait_for_port(address, 60)
         with connect(address) as client:
-            client.query(f"CREATE TABLE `{TABLE}` (n STRING)").result()
+            client.create_table(bigquery.Table(TABLE, [bigquery.SchemaField("n", "STRING")]))
         yield address
 
 

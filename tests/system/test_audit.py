@@ -80,15 +80,19 @@ class Removed(NamedTuple):
     batch: int | None
 
 
+_COPIES = ("bigquery_lose_commit", "kill_worker", "pubsub_deliver_to_two")
+"""Faults by which a worker gets a transaction again: the server lets no published key through."""
+
+
 @pytest.mark.parametrize(
     "removed",
     [
         # Small batches, so that many are in the works when workers die, and a repeat comes in
         # another than its original.
         Removed("worker", "ack_before_commit", "lost", ("kill_worker",), 4, 50),
-        Removed("worker", "no_ledger", "duplicated", ("pause_pushgateway",), 1, 10),
+        Removed("worker", "no_ledger", "duplicated", _COPIES, 9, 10),
         Removed("worker", "head_not_mutated", "duplicated", ("pubsub_deliver_to_two",), 8, 10),
-        Removed("worker", "guard_too_narrow", "duplicated", ("pause_pushgateway",), 1, 10),
+        Removed("worker", "guard_too_narrow", "duplicated", _COPIES, 9, 10),
         Removed("worker", "location_left_out", "unsettled", ("bigquery_lose_commit",), 6, 50),
         Removed("provision", "lane_in_two_workers", "out_of_order", ("pause_pushgateway",), 1, 10),
         Removed("server", "spool_unordered", "out_of_order", ("pubsub_refuse",), 1, None),

@@ -92,7 +92,7 @@ _COPIES = ("bigquery_lose_commit", "kill_worker", "pubsub_deliver_to_two")
         Removed("worker", "ack_before_commit", "lost", ("kill_worker",), 4, 50),
         Removed("worker", "no_ledger", "duplicated", _COPIES, 9, 10),
         Removed("worker", "head_not_mutated", "duplicated", ("pubsub_deliver_to_two",), 8, 10),
-        Removed("worker", "guard_too_narrow", "duplicated", _COPIES, 9, 10),
+        Removed("worker", "guard_too_narrow", "duplicated", ("kill_pubsub", "kill_server"), 10, 10),
         Removed("worker", "location_left_out", "unsettled", ("bigquery_lose_commit",), 6, 50),
         Removed("provision", "lane_in_two_workers", "out_of_order", ("pause_pushgateway",), 1, 10),
         Removed("server", "spool_unordered", "out_of_order", ("pubsub_refuse",), 1, None),

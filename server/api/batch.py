@@ -6,19 +6,17 @@ After a line that could not be published, later lines are not tried: none may ov
 """
 
 import asyncio
-import contextlib
-import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from functools import partial
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from ops.runtime import log
 from server.api import responses
 from server.api.activities import INGEST, confirmed
+from server.api.batch_results import BatchResults
+from server.api.line_splitter import LineSplitter
 from server.api.responses import HEADERS, Verdict
 from server.api.route import RESULT, Route, closed_object, request_body
 from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys
@@ -43,12 +41,7 @@ WINDOW_LINES: Final = 500
 """Lines queued for Pub/Sub and not yet confirmed."""
 
 WINDOW_BYTES: Final = 4_000_000
-_MEMORY_BYTES = 256_000  # of verdicts, before they go to disk
 _DETAILED_BYTES = 50_000_000  # of verdicts; from then on each names one fault
-_BOM = b"\xef\xbb\xbf"
-_DISK_SECONDS = 30  # until a full disk may have room again
-
-logger = log.get(__name__)
 
 
 async def post_batch(request: web.Request) -> web.StreamResponse:
@@ -57,7 +50,7 @@ async def post_batch(request: web.Request) -> web.StreamResponse:
     keys = read_keys(request.headers)
     if keys.faults:
         raise Refusal(responses.INVALID_SCHEMA, *keys.faults)
-    with request.app[IN_FLIGHT].batches.holding(source_of(request)), _Results() as results:
+    with request.app[IN_FLIGHT].batches.holding(source_of(request)), BatchResults() as results:
         lines = _Lines(request, keys, results)
         await _read_all(request, lines, request.app[BODY_LIMITS])
         await lines.finish()
@@ -90,109 +83,6 @@ async def _read_all(request: web.Request, lines: "_Lines", limits: BodyLimits) -
         await lines.break_off(refused)
 
 
-class LineSplitter:
-    r"""Yields each line that is not blank, without its `\n`; None in place of one too long.
-
-    `feed` raises Refusal at more than `max_lines`, blank ones included. A byte order mark at the
-    start, as some editors write it, is left out.
-    """
-
-    def __init__(self, max_bytes: int, max_lines: int) -> None:
-        self._max_bytes = max_bytes
-        self._max_lines = max_lines
-        self._lines = 0
-        self._held = bytearray()
-        self._too_long = False
-        self._start = _BOM
-
-    def feed(self, part: bytes) -> Iterator[bytes | None]:
-        *ends, rest = part.split(b"\n")
-        for end in ends:
-            self._lines += 1
-            if self._lines > self._max_lines:
-                raise refusal.too_large(f"a batch holds at most {self._max_lines:,} lines")
-            if end or self._held:
-                self._hold(end)
-                yield from self._line()
-        self._hold(rest)
-
-    def end(self) -> Iterator[bytes | None]:
-        r"""Yield the last line where no `\n` follows it."""
-        return self._line()
-
-    def _hold(self, part: bytes) -> None:
-        self._too_long = self._too_long or len(self._held) + len(part) > self._max_bytes
-        if self._too_long:
-            part = b"\0"  # only so that the line is not empty
-            self._held.clear()
-        self._held += part
-
-    def _line(self) -> Iterator[bytes | None]:
-        line = bytes(self._held).removeprefix(self._start).strip()
-        too_long, self._too_long, self._start = self._too_long, False, b""
-        self._held.clear()
-        if too_long:
-            yield None
-        elif line:
-            yield line
-
-
-class _Results:
-    """The verdicts as JSON, and their counts. Raises Refusal when the disk is full."""
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        self.rejected = 0
-        self.bytes = 0
-        # Closed in __exit__.
-        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
-        self._buffer = bytearray()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # a write that failed before fails here again
-            self._file.close()
-
-    async def add(self, verdict: Verdict) -> None:
-        if self.accepted or self.rejected:
-            self._buffer += b", "
-        text = verdict.json(payload=False)
-        self.bytes += len(text)
-        self._buffer += text
-        if verdict.status == 200:  # noqa: PLR2004
-            self.accepted += 1
-        else:
-            self.rejected += 1
-        if len(self._buffer) > _MEMORY_BYTES:
-            await self._flush()
-
-    async def _flush(self) -> None:
-        buffer, self._buffer = self._buffer, bytearray()
-        await self._in_thread(self._file.write, buffer)
-
-    async def rewind(self) -> None:
-        await self._flush()
-        await self._in_thread(self._file.seek, 0)
-
-    async def read(self) -> bytes:
-        """Return the next part; empty at the end."""
-        return await self._in_thread(self._file.read, _MEMORY_BYTES)
-
-    @staticmethod
-    async def _in_thread[**P, T](call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await asyncio.to_thread(call, *args, **kwargs)
-        except OSError as error:
-            logger.warning("verdicts_not_stored", error=str(error))
-            why = (
-                "the server cannot store the verdicts of this batch now, so which lines it accepted"
-                " is unknown: send all again; with its Idempotency-Key none is applied twice"
-            )
-            raise refusal.unavailable(why, _DISK_SECONDS) from error
-
-
 class _Queued(NamedTuple):
     """A line that is queued for Pub/Sub."""
 
@@ -204,7 +94,7 @@ class _Queued(NamedTuple):
 class _Lines:
     """The lines of one body, in order, from their arrival to their verdicts."""
 
-    def __init__(self, request: web.Request, keys: RequestKeys, results: _Results) -> None:
+    def __init__(self, request: web.Request, keys: RequestKeys, results: BatchResults) -> None:
         self.count = 0
         """Lines that have arrived."""
         self._ingest = ingest = request.app[INGEST]
@@ -306,7 +196,7 @@ def _is_settled(pending: Verdict | _Queued) -> bool:
     return isinstance(pending, Verdict) or pending.outcome.done()
 
 
-async def _answer(request: web.Request, results: _Results) -> web.StreamResponse:
+async def _answer(request: web.Request, results: BatchResults) -> web.StreamResponse:
     response = web.StreamResponse(headers=HEADERS)
     if request.app[IN_FLIGHT].draining:
         response.force_close()

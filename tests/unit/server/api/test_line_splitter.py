@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.api.batch import LineSplitter
+from server.api.line_splitter import LineSplitter
 from server.http import Refusal
 from server.http.refusal import PAYLOAD_TOO_LARGE
 

@@ -1,10 +1,12 @@
 """Analyzes scripts statement by statement as BigQuery's dialect of GoogleSQL."""
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
+from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeKind
 
 from tests.support.judge.engine import SqlRefused, engine
 
@@ -56,12 +58,12 @@ https://cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax and i
 
 IN_TRANSACTION = {"query", "assert", "insert", "update", "delete", "merge"}
 """Ours of https://cloud.google.com/bigquery/docs/transactions#transaction_limitations: no DDL."""
+_CREATE_TABLE = {"create_table", "create_table_as_select"}
 _KINDS = {
     *IN_TRANSACTION,
+    *_CREATE_TABLE,
     "begin",
     "commit",
-    "create_table",
-    "create_table_as_select",
     "alter_table",
     "create_view",
 }
@@ -124,18 +126,32 @@ class Analyzer:
     def analyze(self, sql: str, parameters: Mapping[str, str]) -> list[str]:
         """Return the kinds of a script's statements: `update`. Raises SqlRefused."""
         kinds: list[str] = []
-        for text in re.split(r"(?<=;)\n", sql.strip()):
+        for text in _texts(sql):
             own = tuple((name, kind) for name, kind in parameters.items() if f"@{name}" in text)
             if (text, own) not in self._known:
-                self._known[text, own] = self._statements(text, dict(own))
+                statements = self._statements(text, dict(own))
+                self._known[text, own] = [_innermost(each)[0] for each in statements]
             kinds += self._known[text, own]
         _check_transactions(kinds)
         return kinds
 
-    def _statements(self, text: str, parameters: Mapping[str, str]) -> list[str]:
+    def created(self, sql: str) -> dict[str, Columns]:
+        """Return the tables that a script creates; a statement that is refused creates none."""
+        made: dict[str, Columns] = {}
+        for text in _texts(sql):
+            if not text.startswith("CREATE"):
+                continue
+            with contextlib.suppress(SqlRefused):
+                for statement in self._statements(text, {}):
+                    kind, inner = _innermost(statement)
+                    if kind in _CREATE_TABLE:
+                        made[_name(inner)] = _columns(inner)
+        return made
+
+    def _statements(self, text: str, parameters: Mapping[str, str]) -> Iterator[Message]:
         options = options_proto(parameters)
         options["system_variables"] = [{"name_path": ["row_count"], "type": type_proto("INT64")}]
-        kinds, position, whole = [], 0, text.encode()
+        position, whole = 0, text.encode()
         while whole[position:].strip():
             answer = engine().call(
                 "Analyze",
@@ -147,19 +163,33 @@ class Analyzer:
                     "allow_resume": True,
                 },
             )
-            kinds.append(_kind(answer.resolved_statement))
+            yield answer.resolved_statement
             position = answer.resume_byte_position
-        return kinds
 
 
-def _kind(statement: Message) -> str:
-    """Return a statement's kind: the innermost name of nested one-ofs."""
+def _texts(sql: str) -> list[str]:
+    return re.split(r"(?<=;)\n", sql.strip())
+
+
+def _innermost(statement: Message) -> tuple[str, Any]:
+    """Return a statement's kind, the innermost name of nested one-ofs, and the message there."""
     name = statement.WhichOneof("node") or ""
     inner: Message = getattr(statement, name)
     if "node" in inner.DESCRIPTOR.oneofs_by_name and inner.WhichOneof("node"):
-        return _kind(inner)
+        return _innermost(inner)
     found = _KIND.fullmatch(name)
-    return found[1] if found else name
+    return found[1] if found else name, inner
+
+
+def _name(create_table: Any) -> str:
+    return ".".join(create_table.parent.parent.name_path)
+
+
+def _columns(create_table: Any) -> Columns:
+    return {
+        each.name: TypeKind.Name(each.type.type_kind).removeprefix("TYPE_")
+        for each in create_table.parent.column_definition_list
+    }
 
 
 def _check_transactions(kinds: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +13,12 @@ from tests.support.judge.engine import SqlRefused
 _QUOTED = re.compile(r"`([\w-]+\.[\w-]+\.[\w-]+)`")
 _LANE = re.compile(r"(gatekeeper_(?:lane|ledger)_)\d+")
 _LEDGER = {column.name: column.type for column in LEDGER_COLUMNS}
-_ASKED_OF_BIGQUERY = re.compile(r"gatekeeper_try_|^BEGIN TRANSACTION$|^CALL BQ\.ABORT_SESSION\(\)$")
-"""What `doctor --try` sends, to ask BigQuery itself whether it takes it: scripts over tables made
-by scripts, and the statements of a session, which GoogleSQL's analyzer does not know."""
+_UNKNOWN_TO_GOOGLESQL = re.compile(
+    r"\A(?:BEGIN TRANSACTION|CALL BQ\.ABORT_SESSION\(\))\Z|^IF |\bgatekeeper_try_\w+` ADD COLUMN ",
+    re.MULTILINE,
+)
+"""What only BigQuery itself can judge, and `doctor --try` asks it: a session's statements, a
+script's IF, and whether a dropped column may be added again."""
 _HEAD = {"epoch": "INT64", "lanes": "INT64", "suspect": "STRING", "attempts": "INT64"}
 
 
@@ -60,7 +63,7 @@ def judge(sent: Iterable[Sent]) -> tuple[int, list[Refusal]]:
     A text is right if it is with any columns that its process has had: it may have been written
     before a table was replaced. Texts are one if they differ in their datasets and lanes alone.
     """
-    everything = [each for each in sent if not _ASKED_OF_BIGQUERY.search(each.sql)]
+    everything = [each for each in sent if not _UNKNOWN_TO_GOOGLESQL.search(each.sql)]
     names = _Names(_everywhere(everything))
     different = dict.fromkeys(
         (names.texts(each), tuple(each.parameters.items())) for each in everything
@@ -115,8 +118,11 @@ def _one_lane(sql: str) -> str:
     return _LANE.sub(r"\g<1>00", sql)
 
 
-def _everywhere(sent: Iterable[Sent]) -> dict[str, Columns]:
-    """Return tables by bare name, with the columns that they have in any process."""
+def _everywhere(sent: Collection[Sent]) -> dict[str, Columns]:
+    """Return tables by bare name, with the columns that they have in any process.
+
+    A table that no process has had is as a text creates it.
+    """
     found: dict[str, dict[str, str]] = {
         "gatekeeper_ledger": dict(_LEDGER),
         "gatekeeper_ledger_00": dict(_LEDGER),
@@ -128,4 +134,13 @@ def _everywhere(sent: Iterable[Sent]) -> dict[str, Columns]:
             bare = name.rpartition(".")[2].casefold()
             for columns in versions:
                 found[bare] = {**columns, **found.get(bare, {})}
-    return dict(found)
+    created = _created(each.sql for each in sent)
+    return {**created, **found}
+
+
+def _created(sql: Iterable[str]) -> dict[str, Columns]:
+    analyzer, found = Analyzer({}), dict[str, Columns]()
+    for text in dict.fromkeys(_one_lane(each) for each in sql if "CREATE" in each):
+        for name, columns in analyzer.created(text).items():
+            found.setdefault(name.rpartition(".")[2].casefold(), columns)
+    return found

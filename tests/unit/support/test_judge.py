@@ -117,6 +117,55 @@ def test_a_table_that_a_process_has_not_seen_is_as_others_have_it() -> None:
     assert collected.judge([*seen, *unseen]) == (2, [])
 
 
+def test_a_table_that_only_a_script_makes_has_the_columns_of_its_statement() -> None:
+    lines = [
+        _line(sql=sql, parameters={})
+        for sql in (
+            "SELECT a FROM `p.d.u`",
+            "CREATE OR REPLACE TABLE `p.d.t` AS SELECT 0 AS epoch",
+            "UPDATE `p.d.t` SET epoch = epoch + 1 WHERE epoch = 0",
+            "CREATE TABLE `p.d.u` (a FLOAT64, b JSON);\nINSERT INTO `p.d.u` SELECT 0.5, JSON '1';",
+            "UPDATE `p.d.t` SET epoch = 'x' WHERE TRUE",
+            "INSERT INTO `p.d.u` SELECT 'x', JSON '1'",
+        )
+    ]
+
+    count, refused = collected.judge(collected.texts(lines))
+
+    assert count == 6
+    assert [each.sql[:8] for each in refused] == ["UPDATE `", "INSERT I"]
+
+
+def test_what_a_process_has_had_counts_more_than_how_another_creates_it() -> None:
+    made = _line(sql="CREATE TABLE `p.d.t` (a INT64, b INT64)", parameters={})
+    text = _line(sql="SELECT a + b FROM `p.d.t`", parameters={})
+    seen = [_line(table="p.d.t", columns={"a": "INTEGER"}), text]
+
+    count, refused = collected.judge(
+        [*collected.texts([made]), *collected.texts(seen), *collected.texts([text])]
+    )
+
+    assert count == 2
+    assert [each.error for each in refused] == ["Unrecognized name: b"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "count"),
+    [
+        ("BEGIN TRANSACTION", 0),
+        ("CALL BQ.ABORT_SESSION()", 0),
+        ("SELECT 1;\nIF @@row_count != 1 THEN RAISE USING MESSAGE = 'x'; END IF;", 0),
+        ("ALTER TABLE `p.d.gatekeeper_try_12_column` ADD COLUMN b STRING", 0),
+        ("SELECT a FROM `p.d.gatekeeper_try_12_column`", 1),
+        ("BEGIN TRANSACTION;\nSELECT 1;", 1),
+    ],
+)
+def test_only_what_googlesql_does_not_know_is_left_to_bigquery(sql: str, count: int) -> None:
+    counted, refused = collected.judge(collected.texts([_line(sql=sql, parameters={})]))
+
+    assert (counted, len(refused)) == (count, count)
+
+
 def test_texts_that_differ_in_dataset_and_lane_alone_are_one() -> None:
     sql = "SELECT id FROM `p.{}.gatekeeper_ledger_{}`"
     lines = [_line(sql=sql.format(f"d{lane}", lane), parameters={}) for lane in ("07", "31")]

@@ -1,14 +1,13 @@
-"""Publishes transactions past the server, and pulls and acks messages without applying them.
+"""Publishes transactions past the server.
 
-Requests are serialized beforehand and sent over bare gRPC, so the figures are the service's.
+Requests are serialized beforehand and sent over bare gRPC, so that a large backlog is made fast.
 """
 
 import asyncio
 import functools
 import itertools
 import json
-import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -29,9 +28,6 @@ _MIN_RATE: Final = 500
 """Messages a second; a run below it fails."""
 _BODIES_A_TABLE: Final = 2_000
 """Different bodies; after them the same ones come again, with new ids."""
-_ACKS_A_CALL: Final = 1_000
-_OUTSTANDING: Final = 10_000
-_LEASE_SECONDS: Final = 60
 
 
 @functools.cache
@@ -100,27 +96,22 @@ def publish_requests(topic: str, count: int, tables: tuple[str, ...], a_call: in
     ]
 
 
-def publish(settings: Settings, count: int, tables: int = 4, a_call: int = 500) -> float:
-    """Publish transactions of two activities and return the seconds until all are confirmed."""
+def publish(settings: Settings, count: int, tables: int, a_call: int = 500) -> None:
+    """Publish transactions of two activities; return when all are confirmed."""
     made = publish_requests(settings.topic_path, count, table_names(tables), a_call)
-    return _run(_publish(settings, made), count)
-
-
-def _run(work: Coroutine[Any, Any, float], messages: int) -> float:
-    limit = _CALL_SECONDS + messages / _MIN_RATE
+    limit = _CALL_SECONDS + count / _MIN_RATE
     try:
-        return uvloop.run(asyncio.wait_for(work, limit))
+        uvloop.run(asyncio.wait_for(_publish(settings, made), limit))
     except (TimeoutError, grpc.RpcError, ExceptionGroup) as error:
-        raise RunFailed(f"{messages:,} messages, at most {limit:g} s: {error!r}") from error
+        raise RunFailed(f"{count:,} messages, at most {limit:g} s: {error!r}") from error
 
 
-async def _publish(settings: Settings, requests: list[bytes]) -> float:
+async def _publish(settings: Settings, requests: list[bytes]) -> None:
     client = clients.publisher(settings)
     channel: Any = client.transport.grpc_channel  # type: ignore[attr-defined]
     call = channel.unary_unary("/google.pubsub.v1.Publisher/Publish")
     await channel.channel_ready()
     left = iter(requests)
-    began = time.perf_counter()
 
     async def send() -> None:
         for request in left:
@@ -129,61 +120,4 @@ async def _publish(settings: Settings, requests: list[bytes]) -> float:
     async with asyncio.TaskGroup() as group:
         for _ in range(_PUBLISH_CALLS):
             group.create_task(send())
-    seconds = time.perf_counter() - began
     await clients.close(client)
-    return seconds
-
-
-def pull_and_ack(settings: Settings, count: int) -> float:
-    """Pull and ack `count` messages; return the seconds from the first pull to the last ack."""
-    return _run(_pull_and_ack(settings, count), count)
-
-
-async def _pull_and_ack(settings: Settings, count: int) -> float:
-    client = clients.subscriber(settings)
-    channel: Any = client.transport.grpc_channel  # type: ignore[attr-defined]
-    done = asyncio.Event()
-    began = None
-    ids: list[str] = []
-    left = count
-    async with asyncio.TaskGroup() as group:
-        async for response in _pull(channel, settings.subscription_path, done):
-            began = began or time.perf_counter()
-            ids += [each.ack_id for each in response.received_messages]
-            left -= len(response.received_messages)
-            if len(ids) >= _ACKS_A_CALL or left <= 0:
-                group.create_task(_ack(channel, settings.subscription_path, ids))
-                ids = []
-            if left <= 0:
-                break
-    ended = time.perf_counter()
-    done.set()
-    await clients.close(client)
-    return ended - (began or ended)
-
-
-def _pull(channel: Any, subscription: str, done: asyncio.Event) -> Any:
-    call = channel.stream_stream(
-        "/google.pubsub.v1.Subscriber/StreamingPull",
-        request_serializer=types.StreamingPullRequest.pb().SerializeToString,
-        response_deserializer=types.StreamingPullResponse.pb().FromString,
-    )
-
-    async def requests() -> AsyncIterator[Any]:
-        yield types.StreamingPullRequest.pb()(
-            subscription=subscription,
-            stream_ack_deadline_seconds=_LEASE_SECONDS,
-            max_outstanding_messages=_OUTSTANDING,
-        )
-        await done.wait()
-
-    return call(requests())
-
-
-async def _ack(channel: Any, subscription: str, ids: list[str]) -> None:
-    call = channel.unary_unary(
-        "/google.pubsub.v1.Subscriber/Acknowledge",
-        request_serializer=types.AcknowledgeRequest.pb().SerializeToString,
-    )
-    request = types.AcknowledgeRequest.pb()(subscription=subscription, ack_ids=ids)
-    await call(request, timeout=_CALL_SECONDS)

@@ -18,10 +18,8 @@ from google.cloud import bigquery
 
 from ops.fleet.config import ROOT, FleetConfig
 from ops.fleet.config_copy import write_copy
-from ops.fleet.ports import free_ports
 from ops.rig.environment import LocalServices
-from ops.rig.processes import RunFailed, Service, wait_until
-from ops.rig.strict_bigquery import read_report
+from ops.rig.processes import RunFailed, wait_until
 from ops.runtime import clients, direct_http
 from ops.runtime.supervisord import ProcessState, Supervisord
 
@@ -36,12 +34,11 @@ class DisposableFleet(LocalServices):
     """`with DisposableFleet(folder) as fleet:` runs it; every command runs as an operator runs it.
 
     `launchers` has the words between the entry point and a program's module, `variables` settings
-    for one program alone, `processes` the number of its processes. `strict` puts the strict
-    BigQuery, with these options, between its servers and workers and the embedded one. Settings
-    given as "" have their defaults. Nothing outlives the block.
+    for one program alone, `processes` the number of its processes. Settings given as "" have their
+    defaults. Nothing outlives the block.
     """
 
-    def __init__(  # noqa: PLR0913  # all but one by keyword
+    def __init__(
         self,
         folder: Path,
         *,
@@ -49,19 +46,12 @@ class DisposableFleet(LocalServices):
         variables: Mapping[str, Mapping[str, str]] | None = None,
         processes: Mapping[str, int] | None = None,
         source: Path = ROOT / "supervisord.conf",
-        strict: Sequence[str] | None = None,
         **settings: str,
     ) -> None:
         super().__init__(folder, **_QUICK | settings)
         self.run = folder / "run"
         self.run.mkdir()
         self.conf = folder / "supervisord.conf"
-        self.warehouse_address = self.settings.bigquery_emulator_host or ""
-        """Where servers and workers find the warehouse, unless `variables` has another address."""
-        self._front = contextlib.ExitStack()
-        self._strict: Service | None = None
-        if strict is not None:
-            variables = self._put_in_front(strict, variables or {})
         write_copy(
             self.conf,
             run_folder=self.run,
@@ -80,25 +70,6 @@ class DisposableFleet(LocalServices):
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self._warehouse: bigquery.Client | None = None
-
-    def _put_in_front(
-        self, options: Sequence[str], variables: Mapping[str, Mapping[str, str]]
-    ) -> dict[str, Mapping[str, str]]:
-        """Have the strict BigQuery between servers and workers and the embedded one."""
-        upstream, address = self.warehouse_address, f"127.0.0.1:{free_ports(1)[0]}"
-        words = ("-m", "ops.rig.strict_bigquery", address, "--upstream", upstream, *options)
-        log = self.run / "strict_bigquery.log"
-        self._strict = Service([sys.executable, *words], log=log)
-        self.warehouse_address = address
-        own = {"BIGQUERY_EMULATOR_HOST": address}
-        return {
-            **variables,
-            **{name: {**own, **variables.get(name, {})} for name in ("server", "worker")},
-        }
-
-    def strict_report(self) -> dict[str, Any]:
-        """Return what the strict BigQuery has counted, billed and refused; {} without one."""
-        return read_report(self.warehouse_address) if self._strict else {}
 
     def command(
         self, *words: str | Path, check: bool = True, cwd: Path = ROOT
@@ -124,8 +95,6 @@ class DisposableFleet(LocalServices):
 
     def up(self) -> str:
         """Start the fleet as ops/up does, without its installation; return what it prints."""
-        if self._strict is not None and not self._strict.alive:
-            self._front.enter_context(self._strict).wait_for_port(self.warehouse_address)
         return self.command(sys.executable, "-m", "ops.fleet.up").stdout
 
     def down(self) -> str:
@@ -151,7 +120,6 @@ class DisposableFleet(LocalServices):
             os.kill(self.supervisord_pid, signal.SIGKILL)
         outlived = self.processes()
         wait_until(self._all_killed, KILL_SECONDS, "the fleet's processes end")
-        self._front.close()
         return outlived
 
     def _all_killed(self) -> bool:

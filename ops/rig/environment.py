@@ -15,14 +15,13 @@ from collections.abc import Callable, Collection, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from google.api_core.exceptions import DeadlineExceeded
 
 from ops.commands.provision import dataset, subscriptions
 from ops.fleet.ports import free_ports
 from ops.rig.processes import RunFailed, Service, wait_until
-from ops.rig.strict_bigquery import read_report
 from ops.runtime import backlog, clients
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 from ops.runtime.settings import DECLARATIONS, Settings
@@ -172,25 +171,10 @@ class Environment(LocalServices):
 
     def fake_bigquery(self, job_seconds: float, cores: Collection[int] = ()) -> Service:
         """Start a BigQuery without storage and without rules, whose jobs take `job_seconds`."""
-        seconds = ("--job-seconds", str(job_seconds), "--statement-seconds", "0")
-        return self.strict_bigquery("--alone", "--off", "all", *seconds, cores=cores)
-
-    def strict_bigquery(self, *options: str, cores: Collection[int] = ()) -> Service:
-        """Start the strict BigQuery, with `--alone` or in front of the embedded one, provisioned.
-
-        Processes that are made afterwards use it; `settings` still has the embedded one.
-        """
         address = self.variables["BIGQUERY_EMULATOR_HOST"]
-        if "--alone" not in options:
-            self.bigquery(cores)
-            options = ("--upstream", address, *options)
-            address = self.variables["BIGQUERY_EMULATOR_HOST"] = f"127.0.0.1:{free_ports(1)[0]}"
-        words = ("ops.rig.strict_bigquery", address, *options)
+        seconds = ("--job-seconds", str(job_seconds), "--statement-seconds", "0")
+        words = ("ops.rig.strict_bigquery", address, "--alone", "--off", "all", *seconds)
         return self.start(self.process("strict_bigquery", *words, cores=cores), address)
-
-    def strict_report(self) -> dict[str, Any]:
-        """Return what the strict BigQuery has counted, billed and refused."""
-        return read_report(self.variables["BIGQUERY_EMULATOR_HOST"])
 
     def pushgateway(self, cores: Collection[int] = ()) -> Service:
         process = self.process("pushgateway", "ops.local.pushgateway", cores=cores)

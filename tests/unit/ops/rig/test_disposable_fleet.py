@@ -60,20 +60,9 @@ def test_a_launcher_for_an_unknown_program_is_refused(tmp_path: Path) -> None:
         DisposableFleet(tmp_path, launchers={"wroker": ["x"]})
 
 
-def test_the_strict_bigquery_is_between_servers_and_workers_and_the_embedded_one(
-    tmp_path: Path,
-) -> None:
-    fleet = DisposableFleet(tmp_path, strict=("--location", "europe-west6"))
-    assert fleet.warehouse_address != fleet.settings.bigquery_emulator_host
-    environments = _environments(fleet.conf)
-    for program in ("server", "worker"):
-        assert environments[program]["BIGQUERY_EMULATOR_HOST"] == fleet.warehouse_address
-    assert "BIGQUERY_EMULATOR_HOST" not in environments["bigquery"]
-
-
-def test_an_address_for_one_program_is_used_also_with_the_strict_bigquery(tmp_path: Path) -> None:
+def test_a_variable_for_one_program_is_set_for_no_other(tmp_path: Path) -> None:
     own = {"worker": {"BIGQUERY_EMULATOR_HOST": "127.0.0.1:1"}}
-    fleet = DisposableFleet(tmp_path, strict=(), variables=own)
-    environments = _environments(fleet.conf)
+    environments = _environments(DisposableFleet(tmp_path, variables=own).conf)
     assert environments["worker"]["BIGQUERY_EMULATOR_HOST"] == "127.0.0.1:1"
-    assert environments["server"]["BIGQUERY_EMULATOR_HOST"] == fleet.warehouse_address
+    assert "BIGQUERY_EMULATOR_HOST" not in environments["server"]
+    assert "BIGQUERY_EMULATOR_HOST" not in environments["bigquery"]

@@ -16,7 +16,7 @@ from ops.rig.strict_bigquery import coercion, refusals
 from ops.rig.strict_bigquery.billed_bytes import TableShape, TableSizes, billed
 from ops.rig.strict_bigquery.documented_rules import Latency, RuleLimits
 from ops.rig.strict_bigquery.mutation_locks import MutationLocks, OpenTransaction
-from ops.rig.strict_bigquery.parsed_script import DDL, DML, ParsedStatement, ScriptParser
+from ops.rig.strict_bigquery.parsed_script import DDL, DML, ParsedStatement, parse
 from ops.rig.strict_bigquery.query_job import QueryJob
 from ops.rig.strict_bigquery.refusals import Refused
 from ops.rig.strict_bigquery.strict_report import StrictReport
@@ -84,13 +84,12 @@ class JobRunner:
         self._sleep, self._chance = sleep, chance
         self._quotas = TableQuotas(limits, clock)
         self._locks = MutationLocks(limits, clock)
-        self._parser = ScriptParser()
         self._casts = CastChecks()
 
     async def run(self, job: QueryJob) -> None:
         """Run a job to its end, which is then in the job, also when the job fails."""
         job.is_late = self._chance.random() < self._latency.late_share
-        statements = self._parser.parse(job.sql, job.default_dataset)
+        statements = parse(job.sql, job.default_dataset)
         passed: list[ParsedStatement] = []
         try:
             async with contextlib.AsyncExitStack() as held:

@@ -4,9 +4,9 @@ sqlglot knows no procedural language: a script's tokens are cut at semicolons, a
 and the like the data statement behind it is kept.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlglot import exp
@@ -43,6 +43,7 @@ _OPENERS: Final = {
 }
 _NOT_PARSED: Final = frozenset(
     {"DECLARE", "SET", "RAISE", "END", "EXCEPTION", "CALL", "RETURN", "BREAK", "EXECUTE"}
+    | {"BEGIN", "COMMIT", "ROLLBACK"}
 )
 
 
@@ -66,42 +67,17 @@ class ParsedStatement:
     """Of an ASSERT."""
 
 
-class ScriptParser:
-    """Parses scripts, with the latest ones in a cache."""
+@lru_cache(CACHED_SCRIPTS)
+def parse(sql: str, dataset: str) -> tuple[ParsedStatement, ...]:
+    """Return the statements of a script; `dataset` (`project.dataset`) is the default one.
 
-    def __init__(self) -> None:
-        self._scripts: OrderedDict[tuple[str, str], tuple[ParsedStatement, ...]] = OrderedDict()
-        self._statements: OrderedDict[tuple[str, str], ParsedStatement] = OrderedDict()
-
-    def parse(self, sql: str, dataset: str) -> tuple[ParsedStatement, ...]:
-        """Return the statements of a script; `dataset` (`project.dataset`) is the default one.
-
-        A text that sqlglot cannot read is one statement of the kind OTHER.
-        """
-
-        def make() -> tuple[ParsedStatement, ...]:
-            try:
-                pieces = list(_pieces(sql))
-            except SqlglotError:
-                return (ParsedStatement("OTHER"),)
-            return tuple(self._statement(piece, dataset) for piece in pieces)
-
-        return _cached(self._scripts, (sql, dataset), make, CACHED_SCRIPTS)
-
-    def _statement(self, sql: str, dataset: str) -> ParsedStatement:
-        return _cached(
-            self._statements, (sql, dataset), lambda: _parsed(sql, dataset), CACHED_STATEMENTS
-        )
-
-
-def _cached[K, V](cache: OrderedDict[K, V], key: K, make: Callable[[], V], most: int) -> V:
-    if key in cache:
-        cache.move_to_end(key)
-        return cache[key]
-    value = cache[key] = make()
-    if len(cache) > most:
-        cache.popitem(last=False)
-    return value
+    A text that sqlglot cannot read is one statement of the kind OTHER.
+    """
+    try:
+        pieces = list(_pieces(sql))
+    except SqlglotError:
+        return (ParsedStatement("OTHER"),)
+    return tuple(_parsed(piece, dataset) for piece in pieces)
 
 
 def _pieces(sql: str) -> Iterator[str]:
@@ -134,6 +110,7 @@ def _data_statement(piece: Sequence[Token]) -> Sequence[Token]:
     return piece
 
 
+@lru_cache(CACHED_STATEMENTS)  # scripts share statements
 def _parsed(sql: str, dataset: str) -> ParsedStatement:
     word = sql.split(None, 1)[0].upper()
     if word == "ASSERT":
@@ -141,8 +118,6 @@ def _parsed(sql: str, dataset: str) -> ParsedStatement:
         tables = _parsed(f"SELECT {condition.replace('@@', '@')}", dataset).tables
         return ParsedStatement("ASSERT", tables=tables, description=text.strip("'\""))
     if word in _NOT_PARSED:
-        return ParsedStatement(word)
-    if word in {"BEGIN", "COMMIT", "ROLLBACK"}:
         return ParsedStatement(word)
     try:
         tree = BigQuery().parse(sql)[0]

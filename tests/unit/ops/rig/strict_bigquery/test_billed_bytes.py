@@ -7,7 +7,7 @@ from ops.rig.strict_bigquery.billed_bytes import (
     TableSizes,
     billed,
 )
-from ops.rig.strict_bigquery.parsed_script import ScriptParser
+from ops.rig.strict_bigquery.parsed_script import parse
 from ops.rig.strict_bigquery.partition_bounds import Bounds
 
 GB = 10**9
@@ -23,7 +23,7 @@ def sizes(gigabytes: float = 1, partitions: int = 10) -> TableSizes:
 
 def bill(sql: str, shape: TableShape = SHAPE, **parameters: str) -> dict[str, float]:
     """Return the bytes billed, in GB, by table."""
-    (statement,) = ScriptParser().parse(sql, "p.d")
+    (statement,) = parse(sql, "p.d")
     found = billed(statement, dict.fromkeys(statement.tables, shape), sizes(), parameters)
     return {name.removeprefix("p.d."): size / GB for name, size in found.items()}
 

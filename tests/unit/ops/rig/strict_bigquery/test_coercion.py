@@ -1,7 +1,7 @@
 import pytest
 
 from ops.rig.strict_bigquery import coercion
-from ops.rig.strict_bigquery.parsed_script import ScriptParser
+from ops.rig.strict_bigquery.parsed_script import parse
 from ops.rig.strict_bigquery.refusals import Refused
 from ops.rig.strict_bigquery.value_types import TypeReader, ValueType
 
@@ -9,7 +9,7 @@ TYPES = {"n": "INT64", "x": "NUMERIC", "f": "FLOAT64", "s": "STRING", "at": "TIM
 
 
 def check(sql: str, **parameters: str) -> None:
-    (statement,) = ScriptParser().parse(sql, "p.d")
+    (statement,) = parse(sql, "p.d")
     reader = TypeReader(parameters, lambda table: TYPES if table.name == "t" else None)
     coercion.check(statement, TYPES, reader)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ops.rig.strict_bigquery.no_upstream import NoUpstream
-from ops.rig.strict_bigquery.parsed_script import ScriptParser
+from ops.rig.strict_bigquery.parsed_script import parse
 from ops.rig.strict_bigquery.query_job import QueryJob
 from ops.rig.strict_bigquery.refusals import Refused
 
@@ -16,7 +16,7 @@ async def run(none: NoUpstream, sql: str, epoch: int | None = None) -> QueryJob:
     given = [{"name": "epoch", "parameterValue": {"value": str(epoch)}}]
     query = {"query": sql, "queryParameters": given if epoch is not None else []}
     job = QueryJob("p", "j", "US", {"query": query}, 0.0)
-    await none.run(job, ScriptParser().parse(sql, "p.d"))
+    await none.run(job, parse(sql, "p.d"))
     return job
 
 

@@ -1,11 +1,11 @@
 import pytest
 
 from ops.rig.strict_bigquery import parsed_script
-from ops.rig.strict_bigquery.parsed_script import ParsedStatement, ScriptParser
+from ops.rig.strict_bigquery.parsed_script import ParsedStatement
 
 
 def parse(sql: str, dataset: str = "p.d") -> tuple[ParsedStatement, ...]:
-    return ScriptParser().parse(sql, dataset)
+    return parsed_script.parse(sql, dataset)
 
 
 def kinds(sql: str) -> list[str]:
@@ -80,10 +80,9 @@ def test_an_assertion_keeps_its_description_and_the_tables_of_its_condition() ->
 
 
 def test_a_text_that_came_before_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    parser = ScriptParser()
-    first = parser.parse("DELETE FROM t WHERE TRUE; SELECT 1", "p.d")
-    calls: list[str] = []
-    monkeypatch.setattr(parsed_script, "_parsed", lambda sql, _: calls.append(sql))
-    assert parser.parse("DELETE FROM t WHERE TRUE; SELECT 1", "p.d") is first
-    assert parser.parse("SELECT 1; DELETE FROM t WHERE TRUE", "p.d") == first[::-1]
+    first = parse("DELETE FROM t WHERE TRUE; SELECT 1")
+    calls: list[object] = []
+    monkeypatch.setattr(parsed_script, "_of_tree", lambda tree, _: calls.append(tree))
+    assert parse("DELETE FROM t WHERE TRUE; SELECT 1") is first
+    assert parse("SELECT 1; DELETE FROM t WHERE TRUE") == first[::-1]
     assert calls == []

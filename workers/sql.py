@@ -105,9 +105,8 @@ def _source(parameter: str) -> str:
     return f"(SELECT JSON_VALUE_ARRAY(r) AS v FROM UNNEST(JSON_QUERY_ARRAY(@{parameter})) AS r)"
 
 
-def _rows(bases: Sequence[str], parameter: str, prefix: str = "c") -> str:
-    columns = ", ".join(f"{_typed(_value(i), base)} AS {prefix}{i}" for i, base in enumerate(bases))
-    return f"SELECT {columns} FROM {_source(parameter)}"
+def _key_columns(keys: RowSet) -> list[str]:
+    return [f"{_typed(_value(i), each.base)} AS k{i}" for i, each in enumerate(keys.types)]
 
 
 # Replaces NULL on both sides of a comparison; a second condition keeps the two apart.
@@ -229,9 +228,6 @@ class _Builder:
         elif change.inserts:
             self._insert(change.table, _union(change.inserts, layout.defaults))
 
-    def _condition(self, keys: RowSet, layout: TableLayout) -> str:
-        return " AND ".join([_condition(keys), *self._bounds(keys, layout.partitioned_by)])
-
     def _bounds(self, keys: RowSet, partitioned_by: str) -> list[str]:
         """Bound the partition column by constants: BigQuery then reads the keys' partitions only.
 
@@ -256,12 +252,11 @@ class _Builder:
         return [f"t.`{keys.names[place]}` BETWEEN {low} AND {high}"]
 
     def _delete(self, table: str, keys: RowSet, layout: TableLayout) -> None:
-        rows = _rows([each.base for each in keys.types], self.parameter(keys.rows), "k")
+        rows = f"SELECT {', '.join(_key_columns(keys))} FROM {_source(self.parameter(keys.rows))}"
+        matched = f"EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {_condition(keys)})"
+        conditions = [matched, *self._bounds(keys, layout.partitioned_by)]
         self.statements.append(
-            f"DELETE FROM {self.table(table)} AS t "
-            f"WHERE EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {_condition(keys)})"
-            + "".join(f" AND {bound}" for bound in self._bounds(keys, layout.partitioned_by))
-            + ";"
+            f"DELETE FROM {self.table(table)} AS t WHERE {' AND '.join(conditions)};"
         )
 
     def _insert(self, table: str, rows: _Union) -> None:
@@ -272,18 +267,17 @@ class _Builder:
 
     def _merge(self, table: str, keys: RowSet, rows: _Union, layout: TableLayout) -> None:
         """Delete by keys and insert rows in one statement, which bills the table once."""
-        k, c = range(len(keys.names)), range(len(rows.names))
+        c = range(len(rows.names))
         # The types of NULLs come from the other half of the union.
-        gone = ", ".join(
-            [f"{_typed(_value(i), keys.types[i].base)} AS k{i}" for i in k]
-            + [f"NULL AS c{i}" for i in c]
-        )
-        come = ", ".join(["NULL" for _ in k] + [rows.expressions[i] for i in c])
+        gone = ", ".join([*_key_columns(keys), *(f"NULL AS c{i}" for i in c)])
+        come = ", ".join([*("NULL" for _ in keys.names), *rows.expressions])
+        deleted, inserted = _source(self.parameter(keys.rows)), _source(self.parameter(rows.rows))
+        conditions = ["s.gone", _condition(keys), *self._bounds(keys, layout.partitioned_by)]
         self.statements.append(
             f"MERGE INTO {self.table(table)} AS t USING ("
-            f"SELECT TRUE AS gone, {gone} FROM {_source(self.parameter(keys.rows))} "
-            f"UNION ALL SELECT FALSE, {come} FROM {_source(self.parameter(rows.rows))}) AS s "
-            f"ON s.gone AND {self._condition(keys, layout)} WHEN MATCHED THEN DELETE "
+            f"SELECT TRUE AS gone, {gone} FROM {deleted} "
+            f"UNION ALL SELECT FALSE, {come} FROM {inserted}) AS s "
+            f"ON {' AND '.join(conditions)} WHEN MATCHED THEN DELETE "
             f"WHEN NOT MATCHED AND NOT s.gone THEN INSERT ({_quoted(rows.names)}) "
             f"VALUES ({', '.join(f's.c{i}' for i in c)});"
         )

@@ -26,12 +26,13 @@ def _texts(kind: str) -> list[str]:
 def _equal_in_sql(kind: str, texts: list[str | None]) -> list[tuple[int, int]]:
     """Return the places of the values that the condition of a DELETE finds equal."""
     declared = parse_type(kind)
-    bases = [declared.base, "INT64"]
+    both = RowSet(("c0", "c1"), (declared, parse_type("INTEGER")), [])
+    keys = f"(SELECT {', '.join(sql._key_columns(both))} FROM {sql._source('rows')})"
     condition = sql._condition(RowSet(("c0",), (declared,), [(text,) for text in texts]))
     rows = sql._json([[text, str(place)] for place, text in enumerate(texts)])
     found = EvaluatedDataset({}).query(
-        f"SELECT t.c1, s.k1 FROM ({sql._rows(bases, 'rows', 'c')}) AS t "
-        f"JOIN ({sql._rows(bases, 'rows', 'k')}) AS s ON {condition}",
+        f"SELECT t.c1, s.k1 FROM (SELECT k0 AS c0, k1 AS c1 FROM {keys}) AS t "
+        f"JOIN {keys} AS s ON {condition}",
         {"rows": rows},
     )
     return sorted((cell_meaning(row), cell_meaning(key)) for row, key in found)

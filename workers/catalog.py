@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from schema import ColumnType, Reason
+from schema import Reason
 from workers.decode import DecodedMessage
-from workers.plan import Column, Columns, Plan, plan
+from workers.plan import Columns, Plan, plan
 from workers.sql import TableLayout
 
 MAX_AGE_SECONDS = 1.0
@@ -63,32 +63,20 @@ class CatalogCache:
     async def plan(self, messages: list[DecodedMessage]) -> Plan:
         """Plan a batch; every rejection in it rests on what the warehouse answers now."""
         oldest = self._clock() - self._max_age
+        tables = tables_of(messages)
         doubtful = {
             table
-            for table in tables_of(messages)
+            for table in tables
             if table not in self._entries or self._entries[table].read_at < oldest
         }
         asked: set[str] = set()
         while True:
             await self._look_up(doubtful)
             asked |= doubtful
-            found = plan(messages, {each: self._columns(each) for each in tables_of(messages)})
+            found = plan(messages, {each: self._columns(each) for each in tables})
             doubtful = _doubtful(found) - asked
             if not doubtful:
                 return found
-
-    def lacking(self, wanted: Plan) -> Plan:
-        """Return the part of a plan's DDL that is still to be done."""
-        lacking = Plan()
-        for table, columns in wanted.creates.items():
-            if self._columns(table) is None:
-                lacking.creates[table] = columns
-            elif missing := self._missing(table, columns):
-                lacking.adds[table] = missing
-        for table, columns in wanted.adds.items():
-            if missing := self._missing(table, columns):
-                lacking.adds[table] = missing
-        return lacking
 
     def layouts(self, tables: Iterable[str]) -> dict[str, TableLayout]:
         """Return what the statements on some tables need of their schemas."""
@@ -103,12 +91,6 @@ class CatalogCache:
         before = {table: self._schema(table) for table in tables}
         await self._look_up(before)
         return before != {table: self._schema(table) for table in before}
-
-    def _missing(
-        self, table: str, columns: Iterable[tuple[str, ColumnType]]
-    ) -> list[tuple[str, ColumnType]]:
-        own: Mapping[str, Column] = self._columns(table) or {}
-        return [each for each in columns if each[0].casefold() not in own]
 
     def _schema(self, table: str) -> TableSchema | None:
         entry = self._entries.get(table)

@@ -264,11 +264,10 @@ class _LaneCommit:
             plan = await self._catalog.plan(part)
             counted = _counted(plan)
             self._committer.limit.admit(counted)
-            lacking = self._catalog.lacking(plan)
-            if lacking.changes_the_catalog:
+            if plan.changes_the_catalog:
                 if not self._looked_up:
                     raise Fenced  # read the ledger first: a redelivery makes no tables
-                await self._make(lacking)
+                await self._make(plan)
                 part = _with_rejections(part, plan)
                 continue
             changes = fold(
@@ -287,13 +286,13 @@ class _LaneCommit:
             return
         raise WarehouseUnavailable("others keep changing the tables of the batch")
 
-    async def _make(self, lacking: Plan) -> None:
-        """Make tables and columns. Another may be first: the next plan checks their types."""
-        for table, columns in lacking.creates.items():
+    async def _make(self, plan: Plan) -> None:
+        """Make what a plan lacks. Another may be first: the next plan checks the types."""
+        for table, columns in plan.creates.items():
             await self._warehouse.create_table(table, columns, self._left)
-        for table, columns in lacking.adds.items():
+        for table, columns in plan.adds.items():
             await self._warehouse.add_columns(table, columns, self._left)
-        await self._catalog.refresh(lacking.creates.keys() | lacking.adds.keys())
+        await self._catalog.refresh(plan.creates.keys() | plan.adds.keys())
 
     async def _run(self, plan: Plan, changes: list[TableChange]) -> None:
         script = self._script(plan, changes)
@@ -312,10 +311,7 @@ class _LaneCommit:
             )
         head = self._head
         assert head.epoch is not None  # noqa: S101  # `settle` reads it first
-        settled: list[tuple[DecodedMessage, Rejection | None]] = [
-            *((message, None) for message in plan.accepted),
-            *plan.rejected,
-        ]
+        settled = plan.settled
         # A conflict's id is in the ledger already, or comes with its first body in this batch.
         ids = [
             message.message.id
@@ -335,8 +331,7 @@ class _LaneCommit:
         return script
 
     def _keep(self, plan: Plan, changes: list[TableChange], counted: list[CountedOutcome]) -> None:
-        self._outcomes |= {message.key: None for message in plan.accepted}
-        self._outcomes |= {message.key: rejection for message, rejection in plan.rejected}
+        self._outcomes |= {message.key: rejection for message, rejection in plan.settled}
         self._committer.limit.count(counted)
         _count(plan, changes)
 
@@ -363,17 +358,13 @@ def _since(messages: list[DecodedMessage], copy_window: timedelta) -> str:
 
 
 def _counted(plan: Plan) -> list[CountedOutcome]:
-    settled: list[tuple[DecodedMessage, Rejection | None]] = [
-        *((message, None) for message in plan.accepted),
-        *plan.rejected,
-    ]
     return [
         CountedOutcome(
             message.message.source,
             message.transaction.activities[0].table if message.transaction else "",
             rejection.reason if rejection else None,
         )
-        for message, rejection in settled
+        for message, rejection in plan.settled
     ]
 
 

@@ -59,6 +59,11 @@ class Plan:
     adds: dict[str, list[tuple[str, ColumnType]]] = field(default_factory=dict)
 
     @property
+    def settled(self) -> list[tuple[DecodedMessage, Rejection | None]]:
+        """Every message and its rejection: the accepted ones in order, then the rejected ones."""
+        return [*((message, None) for message in self.accepted), *self.rejected]
+
+    @property
     def changes_the_catalog(self) -> bool:
         """Whether tables or columns have to be made first."""
         return bool(self.creates or self.adds)

@@ -19,6 +19,7 @@ from workers.catalog import CatalogCache, tables_of
 from workers.decode import DecodedMessage
 from workers.dedupe import Settled, deduplicate, ledger_row, settled_rows
 from workers.fold import TableChange, fold
+from workers.part_size import PartSize
 from workers.plan import MAX_TABLES, Plan
 from workers.rejection_limit import CountedOutcome, RejectionLimit
 from workers.warehouse import (
@@ -35,8 +36,6 @@ from workers.warehouse import (
 
 logger = log.get(__name__)
 
-MAX_BATCH = 10_000
-"""BATCH_MAX_MESSAGES at its largest."""
 CATALOG_ROUNDS = 5
 """How often a batch is planned again because others change its tables at the same time."""
 FENCED_ROUNDS = 20
@@ -143,10 +142,7 @@ class _LaneCommit:
         self._ledger: Settled = {}
         self._looked_up = False
         self._outcomes: dict[tuple[str, str], Rejection | None] = {}
-        self._size = MAX_BATCH
-        """How many messages the next part may have."""
-        self._suspects = 0
-        """How many of the next messages are known to hold an offender; 0: none is known."""
+        self._size = PartSize()
 
     async def settle(self) -> list[Outcome]:
         if self._head.epoch is None:
@@ -192,37 +188,28 @@ class _LaneCommit:
         """Commit messages in order, in one part unless that failed before."""
         rest = fresh
         while rest:
-            part = rest[: self._next_size()]
+            part = rest[: self._size.next()]
             try:
                 await self._commit(part)
             except TooLarge as error:
-                self._shrink(part, int(len(part) / max(error.excess, 1.1)))
+                self._size.shrink(len(part), int(len(part) / max(error.excess, 1.1)))
                 rest = self._give_up_alone(part, rest, Reason.TOO_LARGE, error)
             except (TimedOut, OutcomeUnknown) as error:
                 logger.warning("batch_timed_out", transactions=len(part), error=str(error))
                 if len(part) == 1:
                     rest = await self._count_attempt(part[0], rest, error)
-                self._shrink(part, len(part) // 4)
+                self._size.shrink(len(part), len(part) // 4)
             except Conflicted:
                 if len(part) == 1:
                     raise
-                self._shrink(part, len(part) // 2)
+                self._size.shrink(len(part), len(part) // 2)
             except WarehouseRejected as error:
                 metrics.BISECTIONS.inc()
-                self._suspects = len(part)
+                self._size.halve(len(part))
                 rest = self._give_up_alone(part, rest, Reason.WAREHOUSE_REJECTED, error)
             else:
                 rest = rest[len(part) :]
-                self._suspects = max(self._suspects - len(part), 0)
-                self._size = min(self._size * 2, MAX_BATCH)
-
-    def _next_size(self) -> int:
-        """Half of the messages that hold an offender, so that it is found by halving."""
-        return max(self._suspects // 2, 1) if self._suspects else self._size
-
-    def _shrink(self, part: list[DecodedMessage], size: int) -> None:
-        self._suspects = 0
-        self._size = max(min(size, len(part) - 1), 1)
+                self._size.committed(len(part))
 
     def _give_up_alone(
         self,
@@ -236,7 +223,7 @@ class _LaneCommit:
             return rest
         if part[0].rejection:  # it touches nothing but the ledger: that is what fails
             raise WarehouseUnavailable(str(error))
-        self._suspects, self._size = 0, MAX_BATCH
+        self._size.reset()
         return [replace(part[0], rejection=Rejection(reason, str(error))), *rest[1:]]
 
     async def _count_attempt(

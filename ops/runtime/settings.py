@@ -60,7 +60,7 @@ class Declaration(NamedTuple):
 
     @property
     def is_path(self) -> bool:
-        return self.parse in {Path, existing_file}
+        return self.parse in {Path, existing_file, key_file}
 
 
 def _setting(parse: Callable[[str], Any], meaning: str, **options: Any) -> Any:

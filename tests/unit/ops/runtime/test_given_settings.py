@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -59,3 +60,12 @@ def test_relative_paths_start_at_the_files_folder(dotenv: Path) -> None:
     assert settings.api_keys_file == Path("/etc/keys")
     assert Settings.load({"STATE_DIR": "here"}, dotenv).state_dir == Path("here")
     assert Settings.load({}, Path(".env.example")).state_dir == Path(".gatekeeper")
+
+
+def test_every_setting_that_is_a_path_starts_there(dotenv: Path) -> None:
+    types = get_type_hints(Settings)
+    paths = [name for name in DECLARATIONS if types[name.lower()] in {Path, Path | None}]
+    assert "MESSAGE_KEY_FILE" in paths
+    for name in paths:
+        dotenv.write_text(f"{name}=own\n")
+        assert read_given(DECLARATIONS, {}, dotenv).texts[name] == str(dotenv.parent / "own")

@@ -35,12 +35,16 @@ def _head(scratch: ScratchTables, name: str) -> str:
     return table
 
 
-def _fence(scratch: ScratchTables, name: str, script: Callable[[str, int], str]) -> str:
+def _fence(scratch: ScratchTables, name: str, check: str) -> str:
     """Run a fence that passes and one that must not, and check that only the first changed."""
     table = _head(scratch, name)
-    scratch.run(script(table, 0))
+    script = (
+        f"BEGIN TRANSACTION;\nUPDATE {table} SET epoch = epoch + 1 WHERE epoch = 0;\n"
+        f"{check}\nCOMMIT TRANSACTION;"
+    )
+    scratch.run(script)
     try:
-        scratch.run(script(table, 0))
+        scratch.run(script)
     except GoogleAPICallError as error:
         if _FENCED not in str(error):
             raise CheckFailed(f"refused: {_refusal(error)}") from None
@@ -52,26 +56,12 @@ def _fence(scratch: ScratchTables, name: str, script: Callable[[str, int], str])
 
 
 def assert_in_transaction(scratch: ScratchTables) -> str:
-    return _fence(
-        scratch,
-        "assert",
-        lambda table, epoch: (
-            f"BEGIN TRANSACTION;\nUPDATE {table} SET epoch = epoch + 1 WHERE epoch = {epoch};\n"
-            f"ASSERT @@row_count = 1 AS '{_FENCED}';\nCOMMIT TRANSACTION;"
-        ),
-    )
+    return _fence(scratch, "assert", f"ASSERT @@row_count = 1 AS '{_FENCED}';")
 
 
 def raise_in_transaction(scratch: ScratchTables) -> str:
-    return _fence(
-        scratch,
-        "raise",
-        lambda table, epoch: (
-            f"BEGIN TRANSACTION;\nUPDATE {table} SET epoch = epoch + 1 WHERE epoch = {epoch};\n"
-            f"IF @@row_count != 1 THEN RAISE USING MESSAGE = '{_FENCED}'; END IF;\n"
-            "COMMIT TRANSACTION;"
-        ),
-    )
+    check = f"IF @@row_count != 1 THEN RAISE USING MESSAGE = '{_FENCED}'; END IF;"
+    return _fence(scratch, "raise", check)
 
 
 def conflict_of_two_heads(scratch: ScratchTables) -> str:

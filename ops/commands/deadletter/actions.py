@@ -99,16 +99,15 @@ async def _carry_out(
     decisions: list[ReplayDecision], replaying: Replay, queue: DeadLetterQueue, *, as_json: bool
 ) -> None:
     """Replay, acknowledge, then print, part by part: a failure leaves the rest unchanged."""
-    decision_of = {decision.letter: decision for decision in decisions}
     applied = [each for each in decisions if each.action is ReplayAction.ALREADY_APPLIED]
     if applied:
         await queue.ack(each.letter for each in applied)
     _print(applied, done=True, as_json=as_json)
     refused = [each for each in decisions if each.action is ReplayAction.REFUSED]
     _print(refused, done=True, as_json=as_json)
-    async for letters in replaying.send(decisions):
-        await queue.ack(letters)
-        _print([decision_of[letter] for letter in letters], done=True, as_json=as_json)
+    async for replayed in replaying.send(decisions):
+        await queue.ack(each.letter for each in replayed)
+        _print(replayed, done=True, as_json=as_json)
 
 
 def _print(decisions: list[ReplayDecision], *, done: bool, as_json: bool) -> None:

@@ -113,8 +113,10 @@ class Replay:
         outcomes = await asyncio.to_thread(self._ledger.look_up, list(ids))
         return [decide(letter, outcomes, new_id=new_id) for letter in letters]
 
-    async def send(self, decisions: Iterable[ReplayDecision]) -> AsyncIterator[list[DeadLetter]]:
-        """Replay; yield the dead letters that Pub/Sub has confirmed, for the caller to ack.
+    async def send(
+        self, decisions: Iterable[ReplayDecision]
+    ) -> AsyncIterator[list[ReplayDecision]]:
+        """Replay; yield those whose messages Pub/Sub has confirmed, for the caller to ack.
 
         Raises the clients' errors; dead letters that were not yielded must be replayed again.
         """
@@ -123,7 +125,7 @@ class Replay:
         await asyncio.to_thread(self._ledger.delete_rejected, keys)
         for part in publish_parts(chosen):
             await self.publish(part)
-            yield [each.letter for each in part]
+            yield part
 
     async def publish(self, part: Sequence[ReplayDecision]) -> None:
         """Publish dead letters of one ordering key; returns when Pub/Sub has confirmed all."""

@@ -13,7 +13,7 @@ from ops.commands.provision import dataset as provisioning
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, head_table, ledger_table
+from schema import LEDGER_TABLE, ledger_table
 
 
 def check_dataset(settings: Settings, seconds: float) -> str:
@@ -26,9 +26,7 @@ def check_ledger(settings: Settings, seconds: float) -> str:
     with contextlib.closing(clients.warehouse(settings)) as client:
         found = client.list_tables(settings.dataset_path, retry=None, timeout=seconds)  # type: ignore[arg-type]  # None: never
         names = {each.table_id for each in found}
-        needed = {LEDGER_TABLE}
-        for lane in range(settings.lanes):
-            needed |= {head_table(lane), ledger_table(lane)}
+        needed = {LEDGER_TABLE}.union(*map(provisioning.lane_tables, range(settings.lanes)))
         if missing := sorted(needed - names):
             raise CheckFailed(f"{settings.dataset_path} lacks {', '.join(missing[:5])}", PROVISION)
         try:

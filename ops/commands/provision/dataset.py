@@ -50,10 +50,10 @@ def _ensure_dataset(client: bigquery.Client, settings: Settings, location: str |
 
 def _ensure_lanes(client: bigquery.Client, settings: Settings) -> Change:
     what = f"{settings.lanes} lanes in {settings.dataset_path}"
-    found = existing_tables(client, settings)
+    found = _existing_tables(client, settings)
     if head_table(0) in found:
         check_lane_count(client, settings)
-    missing = [lane for lane in range(settings.lanes) if not set(_tables(lane)) <= found]
+    missing = [lane for lane in range(settings.lanes) if not lane_tables(lane) <= found]
     if missing:
         script = "\n".join(
             lane_ddl(settings.dataset_path, lane, settings.lanes, settings.ledger_days)
@@ -72,11 +72,12 @@ def _ensure_lanes(client: bigquery.Client, settings: Settings) -> Change:
     return Change("ledger", what, "already there")
 
 
-def _tables(lane: int) -> tuple[str, str]:
-    return head_table(lane), ledger_table(lane)
+def lane_tables(lane: int) -> set[str]:
+    """Return the names of the tables that a lane needs."""
+    return {head_table(lane), ledger_table(lane)}
 
 
-def existing_tables(client: bigquery.Client, settings: Settings) -> set[str]:
+def _existing_tables(client: bigquery.Client, settings: Settings) -> set[str]:
     """Return the names of the dataset's own tables and views."""
     found = client.list_tables(settings.dataset_path, timeout=CALL_SECONDS)
     return {each.table_id for each in found if each.table_id.startswith("gatekeeper_")}

@@ -15,6 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
+from ops.commands.google_failure import one_line
 from ops.commands.provision.subscriptions import RETENTION_SECONDS
 from ops.commands.status.process_samples import SpoolBacklog
 from ops.runtime import credentials as google_credentials
@@ -65,7 +66,7 @@ def credentials(settings: Settings, seconds: float) -> str:
         found = google_credentials.find(settings)
         found.refresh(functools.partial(Request(), timeout=seconds))
     except (GoogleAuthError, OSError, ValueError) as error:
-        raise CheckFailed(" ".join(str(error).split())[:300], remedy) from None
+        raise CheckFailed(one_line(error)[:300], remedy) from None
     who = getattr(found, "service_account_email", None) or "the environment's own identity"
     return f"a token was obtained for {who}"
 

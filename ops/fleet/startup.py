@@ -87,8 +87,7 @@ class ReadinessCheck:
             with direct_http.open_url(self._url, 5):
                 return None
         except urllib.error.HTTPError as error:
-            with error:
-                return f"/readyz answers {error.code} {_reason(error)}".rstrip()
+            return f"/readyz answers {error.code} {_reason(error)}".rstrip()
         except OSError as error:
             return f"/readyz does not answer: {error}"
 

@@ -3,7 +3,6 @@
 import configparser
 import shlex
 import time
-import urllib.error
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ class FleetPlugin(ControllerPluginBase):  # type: ignore[misc]  # supervisor has
             try:
                 with direct_http.open_url(url, 5):
                     return
-            except (urllib.error.URLError, OSError) as error:
+            except OSError as error:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"/readyz after {READY_SECONDS:g} s: {error}") from error
                 time.sleep(0.1)

@@ -17,7 +17,11 @@ WINDOW = 1_000
 MIN_REJECTIONS = 100
 """Fewer rejections never stop a worker."""
 MIN_SOURCES = 3
-"""At least this number of sources must be affected, or all of them."""
+"""At least this number of sources must be affected, or all of them.
+
+A worker that has seen one source alone cannot tell its mistakes from a wrong setup: the other teams
+may just be silent. So it stops only after a whole window in which nothing was applied.
+"""
 MIN_TABLES = 3
 WAREHOUSE_REASONS = frozenset(
     {
@@ -70,7 +74,7 @@ class RejectionLimit:
         totals = Counter(each.source for each in window)
         bad = Counter(each.source for each in refused)
         affected = [source for source in totals if bad[source] > self._share * totals[source]]
-        alone = len(totals) == 1 and len(refused) < len(window)
+        alone = len(totals) == 1 and len(refused) < WINDOW
         if len(affected) >= min(MIN_SOURCES, len(totals)) and not alone:
             raise TooManyRejected(refused, len(window))
 

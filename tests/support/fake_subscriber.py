@@ -10,7 +10,9 @@ from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse
 from tests.support.deliveries import PUBLISHED_AT
 
 
-def response(*messages: tuple[str, bytes], ordering_key: str = "lane-01") -> StreamingPullResponse:
+def response(
+    *messages: tuple[str, bytes], ordering_key: str = "lane-01", source: str = ""
+) -> StreamingPullResponse:
     """Return what the service streams: ack ids and data."""
     return StreamingPullResponse(
         received_messages=[
@@ -19,7 +21,7 @@ def response(*messages: tuple[str, bytes], ordering_key: str = "lane-01") -> Str
                 "message": {
                     "data": data,
                     "message_id": f"m-{ack_id}",
-                    "attributes": {"id": ack_id},
+                    "attributes": {"id": ack_id, "source": source},
                     "publish_time": PUBLISHED_AT,
                     "ordering_key": ordering_key,
                 },

@@ -37,12 +37,16 @@ def test_one_teams_rejections_do_not_stop_the_others() -> None:
     limit.admit(refused(900, sources=1, tables=50))
 
 
+def test_the_only_source_that_a_worker_has_seen_stops_it_after_a_whole_window_of_rejections() -> None:
+    RejectionLimit(0.5).admit(refused(WINDOW - 1, sources=1))
+    with pytest.raises(TooManyRejected):
+        RejectionLimit(0.5).admit(refused(WINDOW, sources=1))
+
+
 def test_the_only_source_does_not_stop_itself_as_long_as_anything_is_applied() -> None:
     limit = RejectionLimit(0.5)
     limit.count(applied(1))
-    limit.admit(refused(900, sources=1))
-    with pytest.raises(TooManyRejected):
-        RejectionLimit(0.5).admit(refused(MIN_REJECTIONS, sources=1))
+    limit.admit(refused(WINDOW - 1, sources=1))
 
 
 def test_one_table_is_one_mistake() -> None:

@@ -64,9 +64,9 @@ class Stage:
         )
         self.stop = asyncio.Event()
 
-    def send(self, *messages: tuple[str, bytes], lane: str = "lane-01") -> None:
+    def send(self, *messages: tuple[str, bytes], lane: str = "lane-01", source: str = "") -> None:
         """Let the service deliver, by ack id, which is the transaction's id too."""
-        self.client.stream.put_nowait(response(*messages, ordering_key=lane))
+        self.client.stream.put_nowait(response(*messages, ordering_key=lane, source=source))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -149,7 +149,8 @@ async def test_a_worker_that_would_reject_everybody_halts_and_keeps_the_topic_wh
     count = 2 * MIN_REJECTIONS
     ids = [str(number) for number in range(count)]
     for each in ids:
-        stage.send((each, body(delete(f"gone{int(each) % 5}", a=number(1)))))
+        gone = body(delete(f"gone{int(each) % 5}", a=number(1)))
+        stage.send((each, gone), source=f"team {int(each) % 3}")
     async with stage.running() as task:
         if share == 1.0:  # what happens without the limit
             await eventually(lambda: len(stage.client.all_acked) == count)

@@ -37,7 +37,7 @@ def test_one_teams_rejections_do_not_stop_the_others() -> None:
     limit.admit(refused(900, sources=1, tables=50))
 
 
-def test_the_only_source_that_a_worker_has_seen_stops_it_after_a_whole_window_of_rejections() -> None:
+def test_the_only_source_a_worker_has_seen_stops_it_after_a_window_of_rejections() -> None:
     RejectionLimit(0.5).admit(refused(WINDOW - 1, sources=1))
     with pytest.raises(TooManyRejected):
         RejectionLimit(0.5).admit(refused(WINDOW, sources=1))

@@ -61,6 +61,12 @@ def parse_type(text: str) -> ColumnType:
     return simple
 
 
+def length_of(text: str) -> int | None:
+    """Return the n of VARCHAR(n) and of the other sized types, None for other types."""
+    match = _TYPE.fullmatch(text)
+    return int(match["first"]) if match and match["name"].upper() in SIZED else None
+
+
 def _decimal_type(name: str, parameters: list[int]) -> ColumnType:
     if not parameters:
         return _decimal_column("NUMERIC", "NUMERIC", 38, 9)

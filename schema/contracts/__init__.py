@@ -1,0 +1,44 @@
+"""Contracts: what a table looks like and what its values may be, owned by a team.
+
+`TableContract` is the whole of a table's contract; `schema.odcs` reads it from YAML. Pure, and
+quick to import: no YAML, no pydantic.
+"""
+
+from schema.contracts.ddl import (
+    column_definition,
+    create_contract_table,
+    string_literal,
+    table_options,
+)
+from schema.contracts.pattern import InvalidPattern, pattern_search
+from schema.contracts.table_contract import (
+    ContractColumn,
+    ContractFault,
+    Duplicate,
+    Granularity,
+    InvalidContracts,
+    Mode,
+    Partition,
+    TableContract,
+    Transform,
+    by_table,
+)
+
+__all__ = [
+    "ContractColumn",
+    "ContractFault",
+    "Duplicate",
+    "Granularity",
+    "InvalidContracts",
+    "InvalidPattern",
+    "Mode",
+    "Partition",
+    "TableContract",
+    "Transform",
+    "by_table",
+    "column_definition",
+    "create_contract_table",
+    "pattern_search",
+    "string_literal",
+    "table_options",
+]

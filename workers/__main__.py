@@ -12,10 +12,11 @@ from schema import Reason
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
+from workers.jobs import JobLimits
 from workers.lanes import BatchLimits, LaneQueues
 from workers.rejection_limit import RejectionLimit
 from workers.subscription import Subscription
-from workers.warehouse import JobLimits, Warehouse
+from workers.warehouse import Warehouse
 from workers.worker import Worker
 
 OUTSTANDING_BATCHES = 3

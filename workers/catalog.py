@@ -115,12 +115,7 @@ class CatalogCache:
 
 def tables_of(messages: Iterable[DecodedMessage]) -> set[str]:
     """Return the tables that messages name which are not rejected already."""
-    return {
-        activity.table
-        for message in messages
-        if message.transaction and not message.rejection
-        for activity in message.transaction.activities
-    }
+    return {activity.table for message in messages for activity in message.activities}
 
 
 def _doubtful(found: Plan) -> set[str]:

@@ -28,8 +28,8 @@ from schema import (
     lane_name,
     publish_calls,
 )
-from workers.commit import Outcome
 from workers.errors import is_transient_rpc
+from workers.outcomes import Outcome
 
 PUBLISH_SECONDS = 10.0
 

@@ -1,10 +1,12 @@
 """A delivered message, decoded and checked again, on its way through a batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from schema import (
     LANES,
+    Activity,
     BadValue,
     InvalidJSON,
     InvalidSchema,
@@ -38,6 +40,11 @@ class DecodedMessage:
     def key(self) -> tuple[str, str]:
         """The id and the body's hash: the ledger's key for a transaction."""
         return self.message.id, self.message.sha256
+
+    @property
+    def activities(self) -> Sequence[Activity]:
+        """None when it is rejected."""
+        return () if self.rejection or not self.transaction else self.transaction.activities
 
 
 @lru_cache(4_096)  # under load some transactions are of one millisecond

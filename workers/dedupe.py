@@ -6,11 +6,14 @@ which gets its own ledger row.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from schema import Reason, Rejection
 from workers.decode import DecodedMessage
 
 MAX_ERROR_CHARACTERS = 1_000
+CLOCK_SLACK = timedelta(minutes=1)
+"""Between Pub/Sub's clock, which gives `publish_time`, and BigQuery's, which gives `settled_at`."""
 
 ANOTHER_BODY = Rejection(
     Reason.IDEMPOTENCY_CONFLICT,
@@ -84,3 +87,15 @@ def settled_rows(rows: Iterable[Mapping[str, str | None]]) -> Settled:
         rejection = Rejection(Reason(reason), row["error"] or "") if reason else None
         found.setdefault(row["id"] or "", {})[row["sha256"] or ""] = rejection
     return found
+
+
+def settled_since(messages: list[DecodedMessage], copy_window: timedelta) -> str:
+    """Return the time before which no message of the batch can have been settled.
+
+    A redelivery has its first publish time, and nothing is settled before it is published. A
+    message with a derived id, or one that its publisher may have published before, may have been
+    settled under an earlier publish time.
+    """
+    oldest = min(datetime.fromisoformat(each.delivery.publish_time) for each in messages)
+    wide = any(each.message.may_be_settled_already for each in messages)
+    return (oldest - CLOCK_SLACK - (copy_window if wide else timedelta())).isoformat(" ")

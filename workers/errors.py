@@ -1,7 +1,6 @@
 """Which failures are transient, permanent or of unknown outcome: one table for each service."""
 
 import re
-from enum import Enum, auto
 from typing import Final
 
 import requests
@@ -27,16 +26,40 @@ def is_transient_rpc(error: BaseException) -> bool:
     return isinstance(error, TRANSIENT_RPC)
 
 
-class Failure(Enum):
-    """What a failed warehouse call means for the transaction it was about."""
+class Fenced(Exception):
+    """Another worker has committed in the lane, or an id is in the ledger; nothing was changed."""
 
-    FENCED = auto()  # another worker has committed in the lane, or an id is in the ledger
-    CONFLICT = auto()  # cancelled over a concurrent transaction: nothing happened, try again
-    TRANSIENT = auto()  # nothing happened, try again after a while
-    TIMED_OUT = auto()  # stopped after its time limit, nothing happened: try again with less
-    TOO_LARGE = auto()  # more than BigQuery takes in one job, nothing happened: try with less
-    UNKNOWN = auto()  # it may have happened: ask
-    PERMANENT = auto()  # it will never work
+
+class WarehouseRejected(Exception):
+    """The warehouse refused permanently; nothing was changed."""
+
+
+class WarehouseUnavailable(Exception):
+    """Nothing was changed, and trying again later may help."""
+
+
+class Conflicted(WarehouseUnavailable):
+    """Cancelled over a concurrent transaction on the same tables."""
+
+
+class TimedOut(WarehouseUnavailable):
+    """The job was stopped after its time limit; the same job would need as long again."""
+
+
+class TooLarge(WarehouseUnavailable):
+    """More than BigQuery takes in one job; `excess` says how many times, where it is known."""
+
+    def __init__(self, error: str, excess: float = 2.0) -> None:
+        super().__init__(error)
+        self.excess = excess
+
+
+class OutcomeUnknown(Exception):
+    """The job may have taken effect, or still run: ask."""
+
+
+type Failure = type[Fenced | WarehouseRejected | WarehouseUnavailable | OutcomeUnknown]
+"""What a failed warehouse call means for the transaction it was about."""
 
 
 # BigQuery answers 400 invalidQuery for these, which the client's own retries leave alone:
@@ -56,33 +79,33 @@ _QUEUE_FULL = re.compile(
 # job or as the answer to a request. A request that is answered 5xx may have been carried out
 # whatever the reason: see `classify`.
 REASONS: Final[dict[str, Failure]] = {
-    "accessDenied": Failure.TRANSIENT,  # the set-up's fault: the transaction waits for its repair
-    "attributeError": Failure.PERMANENT,
-    "backendError": Failure.TRANSIENT,
-    "badRequest": Failure.PERMANENT,
-    "billingNotEnabled": Failure.TRANSIENT,  # as accessDenied
-    "billingTierLimitExceeded": Failure.TOO_LARGE,
-    "blocked": Failure.TRANSIENT,  # as accessDenied
-    "bytesBilledLimitExceeded": Failure.TOO_LARGE,  # our own maximum_bytes_billed
-    "duplicate": Failure.PERMANENT,
-    "internalError": Failure.TRANSIENT,
-    "invalid": Failure.PERMANENT,
-    "invalidQuery": Failure.PERMANENT,
-    "invalidUser": Failure.PERMANENT,
-    "jobBackendError": Failure.TRANSIENT,
-    "jobInternalError": Failure.TRANSIENT,
-    "jobRateLimitExceeded": Failure.TRANSIENT,
-    "notFound": Failure.PERMANENT,
-    "notImplemented": Failure.PERMANENT,
-    "proxyAuthenticationRequired": Failure.TRANSIENT,  # as accessDenied
-    "quotaExceeded": Failure.TRANSIENT,
-    "rateLimitExceeded": Failure.TRANSIENT,
-    "resourceInUse": Failure.TRANSIENT,
-    "resourcesExceeded": Failure.TOO_LARGE,
-    "responseTooLarge": Failure.TOO_LARGE,
-    "stopped": Failure.TIMED_OUT,
-    "tableUnavailable": Failure.TRANSIENT,
-    "timeout": Failure.TIMED_OUT,
+    "accessDenied": WarehouseUnavailable,  # the set-up's fault: wait for its repair
+    "attributeError": WarehouseRejected,
+    "backendError": WarehouseUnavailable,
+    "badRequest": WarehouseRejected,
+    "billingNotEnabled": WarehouseUnavailable,  # as accessDenied
+    "billingTierLimitExceeded": TooLarge,
+    "blocked": WarehouseUnavailable,  # as accessDenied
+    "bytesBilledLimitExceeded": TooLarge,  # our own maximum_bytes_billed
+    "duplicate": WarehouseRejected,
+    "internalError": WarehouseUnavailable,
+    "invalid": WarehouseRejected,
+    "invalidQuery": WarehouseRejected,
+    "invalidUser": WarehouseRejected,
+    "jobBackendError": WarehouseUnavailable,
+    "jobInternalError": WarehouseUnavailable,
+    "jobRateLimitExceeded": WarehouseUnavailable,
+    "notFound": WarehouseRejected,
+    "notImplemented": WarehouseRejected,
+    "proxyAuthenticationRequired": WarehouseUnavailable,  # as accessDenied
+    "quotaExceeded": WarehouseUnavailable,
+    "rateLimitExceeded": WarehouseUnavailable,
+    "resourceInUse": WarehouseUnavailable,
+    "resourcesExceeded": TooLarge,
+    "responseTooLarge": TooLarge,
+    "stopped": TimedOut,
+    "tableUnavailable": WarehouseUnavailable,
+    "timeout": TimedOut,
 }
 # A request without valid credentials is not carried out.
 _NOT_ALLOWED = (gapi.Unauthorized, gapi.Forbidden)
@@ -108,33 +131,33 @@ def classify(error: BaseException) -> Failure:
     """Decide what a warehouse error means. Texts are matched where BigQuery gives no code."""
     text = str(error)
     if FENCED_TEXT in text:
-        return Failure.FENCED
+        return Fenced
     if _CONFLICT.search(text):
-        return Failure.CONFLICT
+        return Conflicted
     if isinstance(error, gapi.GoogleAPICallError) and (failure := _of_answer(error, text)):
         return failure
     if isinstance(error, _NO_ANSWER):
-        return Failure.UNKNOWN
+        return OutcomeUnknown
     if isinstance(error, GoogleAuthError):  # no token: the request was not sent
-        return Failure.TRANSIENT
-    return Failure.PERMANENT
+        return WarehouseUnavailable
+    return WarehouseRejected
 
 
 def _of_answer(error: gapi.GoogleAPICallError, text: str) -> Failure | None:
     """Decide by BigQuery's answer to a request, or a job's end; None when it gives no reason."""
     answers_a_request = error.response is not None
     if answers_a_request and isinstance(error, gapi.ServerError):
-        return Failure.UNKNOWN
+        return OutcomeUnknown
     if error.code == _PAYLOAD_TOO_LARGE or _REQUEST_TOO_LARGE.search(text):
-        return Failure.TOO_LARGE
+        return TooLarge
     if _QUEUE_FULL.search(text) or (answers_a_request and isinstance(error, _NOT_ALLOWED)):
-        return Failure.TRANSIENT
+        return WarehouseUnavailable
     found = {REASONS[reason] for reason in _reasons(error) if reason in REASONS}
-    if sized := found & {Failure.TIMED_OUT, Failure.TOO_LARGE}:
+    if sized := found & {TimedOut, TooLarge}:
         return sized.pop()
     if isinstance(error, gapi.ServerError) and error.errors:
-        return Failure.TRANSIENT  # a job's end, whatever the reason
-    return Failure.TRANSIENT if Failure.TRANSIENT in found else None
+        return WarehouseUnavailable  # a job's end, whatever the reason
+    return WarehouseUnavailable if WarehouseUnavailable in found else None
 
 
 def _reasons(error: gapi.GoogleAPICallError) -> set[str]:

@@ -11,8 +11,9 @@ import contextlib
 from collections.abc import Sequence
 
 from ops.runtime import log, metrics
+from workers.errors import OutcomeUnknown, WarehouseUnavailable
 from workers.rejection_limit import TooManyRejected
-from workers.warehouse import OutcomeUnknown, Warehouse, WarehouseUnavailable
+from workers.warehouse import Warehouse
 
 REMEDY = (
     "nothing is lost; list the rejections with `gatekeeper deadletter list`, repair the set-up "

@@ -9,14 +9,17 @@ from typing import NamedTuple
 from google.api_core.exceptions import GoogleAPICallError
 
 from ops.runtime import log, metrics
-from workers.commit import Committer, LaneCountDiffers, Outcome
+from workers.commit import Committer
 from workers.dead_letter import DeadLetters
 from workers.decode import DecodedMessage, decode
+from workers.errors import OutcomeUnknown, WarehouseUnavailable
 from workers.halt import POLL_SECONDS, show_halt, wait_for_resume
+from workers.jobs import Deadline
+from workers.lane_head import LaneCountDiffers
 from workers.lanes import Delivery, LaneBatch, LaneQueues
+from workers.outcomes import Outcome
 from workers.rejection_limit import TooManyRejected
 from workers.subscription import Subscription
-from workers.warehouse import Deadline, OutcomeUnknown, WarehouseUnavailable
 
 DRAIN_SECONDS = 10.0
 """What a stopping worker allows the batches in flight; below supervisord's stopwaitsecs."""

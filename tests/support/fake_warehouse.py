@@ -12,9 +12,10 @@ from typing import Any
 from schema import ColumnType
 from workers import sql
 from workers.catalog import TableSchema
+from workers.errors import Fenced, OutcomeUnknown, WarehouseRejected
 from workers.fold import TableChange
+from workers.jobs import Deadline
 from workers.plan import Column
-from workers.warehouse import Deadline, Fenced, OutcomeUnknown, WarehouseRejected
 
 type Row = dict[str, str | None]
 type Changes = list[tuple[str, Row]]

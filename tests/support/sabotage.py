@@ -71,14 +71,14 @@ def guard_too_narrow() -> None:
 
     from workers import commit
 
-    commit._since = lambda *_: datetime.now(UTC).isoformat(" ")
+    commit.settled_since = lambda *_: datetime.now(UTC).isoformat(" ")  # type: ignore[attr-defined]
 
 
 def location_left_out() -> None:
     """Jobs are looked up without the dataset's location."""
-    from workers.warehouse import Warehouse
+    from workers.jobs import Jobs
 
-    Warehouse._where = lambda _: None  # type: ignore[method-assign, assignment]
+    Jobs._where = lambda _: None  # type: ignore[method-assign, assignment]
 
 
 def lane_in_two_workers() -> None:

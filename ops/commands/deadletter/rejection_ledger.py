@@ -12,13 +12,18 @@ from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE, Rejection, ledger_table
 from workers.dedupe import Settled, settled_rows
-from workers.errors import Failure, classify
+from workers.errors import (
+    Conflicted,
+    OutcomeUnknown,
+    WarehouseUnavailable,
+    classify,
+)
 
 JOB_SECONDS = 30.0
 KEYS_A_QUERY = 1_000
 # A delete that conflicts with a worker's commit is retried. If the service is unreachable, the
 # command fails soon, because a person waits.
-_RETRY_SECONDS = {Failure.CONFLICT: 20.0, Failure.TRANSIENT: 10.0, Failure.UNKNOWN: 2.0}
+_RETRY_SECONDS = {Conflicted: 20.0, WarehouseUnavailable: 10.0, OutcomeUnknown: 2.0}
 
 
 class LaneKey(NamedTuple):

@@ -12,7 +12,10 @@ from google.cloud import bigquery
 
 from ops.rig import wait_until
 from tests.integration.bigquery.conftest import DATASET, Emulator
-from workers.errors import Failure, classify
+from workers.errors import (
+    TimedOut,
+    classify,
+)
 
 # Takes about a second until its COMMIT.
 SLOW = """
@@ -55,7 +58,7 @@ def test_a_job_past_its_time_commits_nothing(
     with pytest.raises(GoogleAPICallError, match="Job timed out after") as caught:
         run(emulator, sql.format(table), milliseconds)
     assert caught.value.errors[0]["reason"] == "stopped"
-    assert classify(caught.value) is Failure.TIMED_OUT
+    assert classify(caught.value) is TimedOut
     assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
 
 

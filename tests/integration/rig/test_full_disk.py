@@ -21,7 +21,11 @@ from google.cloud import bigquery
 
 from ops.rig import Service, eventually, free_port, full_disk, wait_until
 from tests.support.pubsub import Client, local_server, texts
-from workers.errors import Failure, classify
+from workers.errors import (
+    OutcomeUnknown,
+    WarehouseUnavailable,
+    classify,
+)
 
 TABLE = "gatekeeper-local.gatekeeper.t"
 # Takes half a second or so before it has something to write.
@@ -112,7 +116,7 @@ async def test_bigquery_reports_that_its_storage_failed_and_commits_again_afterw
             errors = [await writing] + [await asyncio.to_thread(insert, "no") for _ in range(4)]
             for error in errors[1:]:
                 assert error is not None
-                assert classify(error) in {Failure.TRANSIENT, Failure.UNKNOWN}
+                assert classify(error) in {WarehouseUnavailable, OutcomeUnknown}
             assert any("storage failed" in str(error) for error in errors)
 
         async def committed() -> bool:

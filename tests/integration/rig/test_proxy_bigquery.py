@@ -17,7 +17,12 @@ from google.cloud import bigquery
 
 from ops.rig import Service, eventually, free_port
 from ops.rig.bigquery_proxy import BigQueryProxy
-from workers.errors import Failure, classify
+from workers.errors import (
+    Conflicted,
+    OutcomeUnknown,
+    WarehouseUnavailable,
+    classify,
+)
 
 TABLE = "gatekeeper-local.gatekeeper.t"
 ONCE = Retry(predicate=if_exception_type())
@@ -164,7 +169,7 @@ async def test_a_status_has_bigquerys_form(scene: Scene, name: str, code: int, r
         error = await scene.fails(uuid.uuid4().hex, "status")
     assert isinstance(error, exceptions.GoogleAPICallError)
     assert (error.code, error.errors[0]["reason"]) == (code, reason)
-    assert classify(error) in {Failure.TRANSIENT, Failure.UNKNOWN}
+    assert classify(error) in {WarehouseUnavailable, OutcomeUnknown}
     await scene.insert("status")
     assert scene.proxy.hits[name] >= 1
 
@@ -174,7 +179,7 @@ async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: Scene) -> Non
     async with scene.fault("conflict"):
         error = await scene.fails(job_id, value)
     assert isinstance(error, exceptions.BadRequest)
-    assert classify(error) is Failure.CONFLICT
+    assert classify(error) is Conflicted
     assert error.errors[0]["reason"] == "invalidQuery"
     assert TABLE in str(error)
     passed = await scene.count(value)
@@ -185,7 +190,7 @@ async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: Scene) -> Non
 
     job = await asyncio.to_thread(ask)
     assert job.state == "DONE"
-    assert classify(job.exception()) is Failure.CONFLICT
+    assert classify(job.exception()) is Conflicted
     with pytest.raises(exceptions.BadRequest, match="concurrent update"):
         await asyncio.to_thread(job.result, retry=ONCE, job_retry=None)
     with pytest.raises(exceptions.Conflict):
@@ -206,7 +211,7 @@ async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: Scene) -> 
     async with scene.fault("lose_commit"):
         error = await scene.fails(job_id, value)
         assert isinstance(error, LOST)
-        assert classify(error) is Failure.UNKNOWN
+        assert classify(error) is OutcomeUnknown
         lost = f"{job_id}-{await asyncio.to_thread(_passed, scene, value, job_id)}"
 
         def outcome() -> Any:

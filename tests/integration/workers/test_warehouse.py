@@ -15,7 +15,7 @@ from schema import Reason, parse_type
 from tests.integration.workers.conftest import Local, a_while
 from tests.support.deliveries import decoded, delete, insert, number, text
 from workers.decode import DecodedMessage
-from workers.warehouse import OutcomeUnknown, WarehouseUnavailable
+from workers.errors import OutcomeUnknown, WarehouseUnavailable
 
 LANE = 3
 SINCE = "2026-01-01 00:00:00+00:00"

@@ -10,11 +10,9 @@ from tests.support.deliveries import body, decoded, delete, delivery, insert, nu
 from tests.support.fake_warehouse import Changes, FakeWarehouse, Lost
 from workers import commit
 from workers.catalog import CatalogCache
-from workers.commit import CommitSettings, Committer, LaneCountDiffers, Outcome
+from workers.commit import CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
-from workers.plan import MAX_TABLES, Column
-from workers.rejection_limit import MIN_REJECTIONS, RejectionLimit, TooManyRejected
-from workers.warehouse import (
+from workers.errors import (
     Conflicted,
     OutcomeUnknown,
     TimedOut,
@@ -22,6 +20,10 @@ from workers.warehouse import (
     WarehouseRejected,
     WarehouseUnavailable,
 )
+from workers.lane_head import LaneCountDiffers
+from workers.outcomes import Outcome
+from workers.plan import MAX_TABLES, Column
+from workers.rejection_limit import MIN_REJECTIONS, RejectionLimit, TooManyRejected
 
 LANE = 7
 

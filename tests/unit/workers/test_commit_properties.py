@@ -15,9 +15,9 @@ from tests.support.strategies import cut, cuts, messages
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
+from workers.errors import OutcomeUnknown, TimedOut, WarehouseUnavailable
 from workers.plan import Column
 from workers.rejection_limit import RejectionLimit
-from workers.warehouse import OutcomeUnknown, TimedOut, WarehouseUnavailable
 
 TABLES = ("t", "u", "v")
 POISON = "poison"  # a table that the warehouse refuses to write

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from schema import MAX_ATTRIBUTE_BYTES, MAX_CALL_MESSAGES, Reason, Rejection
 from tests.support.deliveries import body, delivery, insert, number
-from workers.commit import Outcome
 from workers.dead_letter import DeadLetters
 from workers.decode import decode
+from workers.outcomes import Outcome
 
 
 def pubsub_refuses(messages: list[PubsubMessage]) -> bool:

@@ -7,9 +7,10 @@ from ops.rig import eventually
 from ops.runtime import metrics
 from schema import Reason
 from tests.support.fake_warehouse import FakeWarehouse
+from workers.errors import WarehouseUnavailable
 from workers.halt import show_halt, wait_for_resume
+from workers.jobs import Deadline
 from workers.rejection_limit import CountedOutcome, TooManyRejected
-from workers.warehouse import Deadline, WarehouseUnavailable
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,14 @@ from tests.support.deliveries import body, delete, insert, number
 from tests.support.fake_subscriber import FakeSubscriber, response
 from tests.support.fake_warehouse import FakeWarehouse
 from workers.catalog import CatalogCache
-from workers.commit import CommitSettings, Committer, Outcome
+from workers.commit import CommitSettings, Committer
+from workers.errors import OutcomeUnknown, WarehouseUnavailable
+from workers.jobs import Deadline
 from workers.lanes import BatchLimits, LaneQueues
+from workers.outcomes import Outcome
 from workers.rejection_limit import MIN_REJECTIONS, RejectionLimit
 from workers.sql import Script
 from workers.subscription import Subscription
-from workers.warehouse import Deadline, OutcomeUnknown, WarehouseUnavailable
 from workers.worker import Patience, Worker
 
 

@@ -1,0 +1,166 @@
+"""BigQuery jobs of one dataset, each run to a known outcome.
+
+Every job has an id of our own. When an answer is lost, the same job is submitted again: BigQuery
+then answers 409 and the first submission's outcome is fetched, so a lost answer is never a second
+run. A job that is not found may still exist: BigQuery looks a job up in one location only, and may
+answer 404 right after a 409 (googleapis/python-bigquery issue 2134).
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from google.api_core.exceptions import Conflict, NotFound
+from google.api_core.retry import Retry, if_exception_type
+from google.cloud import bigquery
+
+from ops.runtime import log, metrics
+from ops.runtime.retry import policy
+from schema import lane_name
+from workers.errors import Conflicted, OutcomeUnknown, WarehouseUnavailable, classify
+
+REQUEST_SECONDS = 30.0
+"""For one HTTP request; a job that runs longer is waited for with several."""
+POLL_SECONDS = 0.5
+CONFLICT_FIRST_WAIT = 0.1
+ONCE: Final = Retry(predicate=if_exception_type())
+"""The caller tries again and has the deadline; the client's own retries last for minutes."""
+
+logger = log.get(__name__)
+
+type Deadline = Callable[[], float]
+"""How many seconds the caller still waits. It saves work; correctness does not depend on it."""
+
+
+class JobLimits(NamedTuple):
+    """Bounds of one job."""
+
+    seconds: float = 120.0
+    """BigQuery is asked to stop a job after it (`jobTimeoutMs`), which "might not always succeed":
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobConfiguration. Saves work."""
+    grace: float = 30.0
+    """How many seconds longer a job's outcome is asked for before the lane goes on without it."""
+    maximum_bytes_billed: int | None = None
+    conflict_attempts: int = 12
+
+
+def text_of(error: BaseException) -> str:
+    """Return BigQuery's own words, without the client's request line around them."""
+    errors = getattr(error, "errors", None) or []
+    messages = [str(item.get("message", "")) for item in errors if isinstance(item, dict)]
+    return "; ".join(filter(None, messages)) or str(error)
+
+
+class Jobs:
+    """Runs queries and scripts on one dataset, through one client."""
+
+    def __init__(
+        self, client: bigquery.Client, dataset: str, labels: Mapping[str, str], limits: JobLimits
+    ) -> None:
+        self._client = client
+        self._dataset = dataset
+        self._labels = labels
+        self._limits = limits
+        self._location: str | None = None
+
+    async def run(
+        self, text: str, parameters: Mapping[str, str], left: Deadline, lane: int | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Run a job to its outcome and return its rows; raises a failure of workers.errors.
+
+        Conflicts and transient failures are tried again while there is time `left`, in seconds.
+        """
+        if left() <= 0:
+            raise WarehouseUnavailable("no time is left for the job")
+        labels = self._labels if lane is None else {**self._labels, "lane": lane_name(lane)}
+        retrying = policy(
+            "warehouse",
+            lambda error: type(error) in {Conflicted, WarehouseUnavailable},
+            attempts=self._limits.conflict_attempts,
+            seconds=max(left(), 0),
+            first_wait=CONFLICT_FIRST_WAIT,
+        )
+        config = self._config(parameters, labels)
+        return await retrying(asyncio.to_thread, self._job, text, config, left)
+
+    def _config(
+        self, parameters: Mapping[str, str], labels: Mapping[str, str]
+    ) -> bigquery.QueryJobConfig:
+        config = bigquery.QueryJobConfig(
+            query_parameters=[
+                bigquery.ScalarQueryParameter(name, "STRING", value)
+                for name, value in parameters.items()
+            ],
+            job_timeout_ms=int(self._limits.seconds * 1000),
+            labels={key: _label(value) for key, value in labels.items()},
+        )
+        if self._limits.maximum_bytes_billed is not None:
+            config.maximum_bytes_billed = self._limits.maximum_bytes_billed
+        return config
+
+    def _job(
+        self, text: str, config: bigquery.QueryJobConfig, left: Deadline
+    ) -> list[Mapping[str, Any]]:
+        job_id = f"gatekeeper-{uuid.uuid4().hex}"
+        gives_up_at = time.monotonic() + self._limits.seconds + self._limits.grace
+        while True:
+            try:
+                return self._outcome(text, job_id, config)
+            except Exception as error:
+                failure = classify(error)
+                if failure is Conflicted:
+                    metrics.CONFLICTS.inc()
+                if failure is not OutcomeUnknown:
+                    raise failure(text_of(error)) from error
+                metrics.UNKNOWN_OUTCOMES.inc()
+                logger.warning("outcome_unknown", job_id=job_id, error=str(error))
+                if left() <= 0 or time.monotonic() > gives_up_at:
+                    self._cancel(job_id)
+                    raise failure(text_of(error)) from error
+                time.sleep(POLL_SECONDS)
+
+    def _outcome(
+        self, text: str, job_id: str, config: bigquery.QueryJobConfig
+    ) -> list[Mapping[str, Any]]:
+        """Submit the job, or find it where it is already known, and wait for its end."""
+        location = self._where()
+        try:
+            job = self._client.query(
+                text,
+                job_id=job_id,
+                job_config=config,
+                location=location,
+                retry=ONCE,
+                job_retry=None,
+                timeout=REQUEST_SECONDS,
+            )
+        except Conflict:
+            try:
+                known = self._client.get_job(
+                    job_id, location=location, retry=ONCE, timeout=REQUEST_SECONDS
+                )
+            except NotFound as error:
+                raise ConnectionError(f"job {job_id} exists and is not found yet") from error
+            job = cast("bigquery.QueryJob", known)  # the id is ours
+        return list(job.result(retry=ONCE, job_retry=None, timeout=REQUEST_SECONDS))
+
+    def _where(self) -> str | None:
+        """Return the dataset's location; jobs outside the US and EU are found only with it."""
+        if self._location is None:
+            dataset = self._client.get_dataset(self._dataset, retry=ONCE, timeout=REQUEST_SECONDS)
+            self._location = dataset.location
+        return self._location
+
+    def _cancel(self, job_id: str) -> None:
+        """Ask for the end of a job that nobody waits for any more; the fence decides if it ran."""
+        with contextlib.suppress(Exception):
+            self._client.cancel_job(job_id, location=self._where(), retry=ONCE, timeout=5)
+
+
+def _label(value: str) -> str:
+    """Return a job label's value: https://cloud.google.com/bigquery/docs/labels-intro."""
+    return re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63]

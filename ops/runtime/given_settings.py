@@ -1,16 +1,11 @@
 """Collects the texts of the settings from the environment and `.env`, and where each was given."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from ops.runtime.dotenv_file import read_dotenv
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from ops.runtime.settings import Declaration
+from ops.runtime.setting_declaration import Declaration
 
 # A local mode that was not meant would keep transactions on this machine.
 _CLOUD = ("DATASET_ID", "TOPIC_ID", "SUBSCRIPTION_ID")

@@ -8,22 +8,21 @@ has a default on this machine. With `PROJECT_ID` it uses Google's services, unle
 own `*_EMULATOR_HOST` variables is set.
 """
 
-# ruff: noqa: RUF009  # `_setting` returns a dataclasses.field
+# ruff: noqa: RUF009  # `setting` returns a dataclasses.field
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-import voluptuous as vol
-
+from ops.runtime.cloud_settings import CloudSettings
 from ops.runtime.fleet_files import find_dotenv
 from ops.runtime.given_settings import read_given
+from ops.runtime.setting_declaration import Declaration, parse_texts, setting
 from ops.runtime.setting_rules import (
     address,
-    existing_file,
     key_file,
     matching,
     one_of,
@@ -35,236 +34,178 @@ from ops.runtime.setting_rules import (
 )
 from schema import LANES, MAX_LANES
 
-_PUBSUB_NAME = matching(
-    r"^(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,239}$", "a Pub/Sub name of 3 to 240 characters"
-)
-
 
 class InvalidSettings(ValueError):
     """The settings cannot be used; the text lists every fault: name, value, what was expected."""
 
 
-class Declaration(NamedTuple):
-    """One setting. `meaning` includes the unit; `section` is the heading above it, if any."""
-
-    parse: Callable[[str], Any]
-    meaning: str
-    default: str | None = None
-    """In the cloud, and in local mode where there is no other default."""
-    local_default: str | None = None
-    """The default in local mode, where it is another."""
-    required_in_cloud: bool = False
-    example: str = ""
-    """What `.env.example` shows where there is no default."""
-    section: str = ""
-
-    @property
-    def is_path(self) -> bool:
-        return self.parse in {Path, existing_file, key_file}
-
-
-def _setting(parse: Callable[[str], Any], meaning: str, **options: Any) -> Any:
-    return field(metadata={"declaration": Declaration(parse, meaning, **options)})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(CloudSettings):
     """Sizes are in bytes, times in seconds, addresses are `host:port`."""
 
-    local: bool
-    project_id: str = _setting(
-        matching(r"^[a-z][a-z0-9.:-]{4,62}[a-z0-9]$", "a Google Cloud project id"),
-        "the Google Cloud project; without it, local mode",
-        local_default="gatekeeper-local",
-        example="my-project",
-        section="Google Cloud: all of these, but not always the key file",
-    )
-    google_application_credentials: Path | None = _setting(
-        existing_file,
-        "the key file of a service account; without it, the machine's own account",
-        example="/path/to/service-account.json",
-    )
-    dataset_id: str = _setting(
-        matching(r"^[A-Za-z0-9_]{1,1024}$", "a BigQuery dataset's name"),
-        "the BigQuery dataset",
-        local_default="gatekeeper",
-        required_in_cloud=True,
-    )
-    topic_id: str = _setting(
-        _PUBSUB_NAME,
-        "the topic; its dead letters go to `…-dead-letter`",
-        local_default="gatekeeper",
-        required_in_cloud=True,
-    )
-    subscription_id: str = _setting(
-        _PUBSUB_NAME,
-        "the subscription that the workers share; dead letters are in `…-dead-letter`",
-        local_default="gatekeeper-workers",
-        required_in_cloud=True,
-    )
-    pushgateway_prometheus_host: str = _setting(
+    pushgateway_prometheus_host: str = setting(
         address,
         "host:port of the Pushgateway; in local mode it listens there",
         default="127.0.0.1:9091",
         section="Services: a second clone needs other ports here and in supervisord.conf",
     )
-    pubsub_emulator_host: str | None = _setting(
+    pubsub_emulator_host: str | None = setting(
         address,
         "host:port of the embedded Pub/Sub; not set in the cloud",
         local_default="127.0.0.1:8085",
     )
-    bigquery_emulator_host: str | None = _setting(
+    bigquery_emulator_host: str | None = setting(
         address,
         "host:port of the embedded BigQuery; not set in the cloud",
         local_default="127.0.0.1:9050",
     )
-    state_dir: Path = _setting(
+    state_dir: Path = setting(
         Path,
         "a directory on a local disk, kept across restarts: the servers' spool and the files "
         "of the embedded services",
         default=".gatekeeper",
     )
-    batch_max_messages: int = _setting(
+    batch_max_messages: int = setting(
         whole(1, 10_000),
         "a batch is closed at this number of transactions",
         default="5000",
         section="A batch is closed by whichever limit it reaches first",
     )
-    batch_max_bytes: int = _setting(
+    batch_max_bytes: int = setting(
         whole(1_000, 8_000_000), "… or at this number of bytes of their bodies", default="4000000"
     )
-    batch_max_seconds: float = _setting(
+    batch_max_seconds: float = setting(
         seconds(0, 3_600),
         "… or this many seconds after its first transaction, if that is before FRESHNESS_SECONDS",
         default="3600",
     )
-    freshness_seconds: float = _setting(
+    freshness_seconds: float = setting(
         seconds(0, 3_600),
         "seconds that a lane's batch waits for more transactions: each statement has its price in "
         "BigQuery, however few rows it has",
         default="10",
         local_default="1",
     )
-    warehouse_jobs: int = _setting(
+    warehouse_jobs: int = setting(
         whole(1, 256),
         "BigQuery jobs that a worker runs side by side, one a lane",
         default="16",
         local_default="4",
     )
-    lanes: int = _setting(
+    lanes: int = setting(
         whole(1, MAX_LANES),
         "lanes that transactions are spread over; fixed when the dataset is provisioned",
         default=str(LANES),
     )
-    maximum_bytes_billed: int | None = _setting(
+    maximum_bytes_billed: int | None = setting(
         whole(10_000_000, 10**15),
         "bytes that BigQuery may bill for one job; a job above it is split, or rejected as "
         "`too_large`",
         example="1000000000000",
     )
-    idempotency_hours: int = _setting(
+    idempotency_hours: int = setting(
         whole(1, 720), "hours that an Idempotency-Key is remembered", default="24"
     )
-    lease_seconds: int = _setting(
+    lease_seconds: int = setting(
         whole(10, 600),
         "acknowledgement deadline and lease, 10 to 600 s: the messages of a killed worker return "
         "after it; run `gatekeeper provision` after a change",
         default="60",
         section="Limits and periods",
     )
-    max_body_bytes: int = _setting(
+    max_body_bytes: int = setting(
         whole(100, 5_000_000), "bytes of a request, also after decompression", default="1000000"
     )
-    max_in_flight: int = _setting(
+    max_in_flight: int = setting(
         whole(1, 100_000),
         "requests in progress in one server; beyond it 503 with `Retry-After`",
         default="1000",
     )
-    max_in_flight_bytes: int = _setting(
+    max_in_flight_bytes: int = setting(
         whole(5_000_000, 100_000_000_000),
         "bytes of their bodies in the memory of one server; beyond it 503",
         default="200000000",
     )
-    ndjson_max_bytes: int = _setting(
+    ndjson_max_bytes: int = setting(
         whole(1_000, 100_000_000_000),
         "bytes of a batch (NDJSON), also after decompression",
         default="1000000000",
     )
-    ndjson_max_lines: int = _setting(
+    ndjson_max_lines: int = setting(
         whole(1, 100_000_000), "lines of a batch, blank ones included", default="1000000"
     )
-    keep_alive_seconds: float = _setting(
+    keep_alive_seconds: float = setting(
         seconds(1, 86_400),
         "how long a server keeps an idle connection; it must be longer than the load balancer "
         "does (Google's: 600 s)",
         default="620",
     )
-    spool_max_bytes: int = _setting(
+    spool_max_bytes: int = setting(
         whole(0, 1_000_000_000_000),
         "bytes of transactions that wait on the servers' disk while Pub/Sub cannot be reached; "
         "0: none, answer 503",
         default="1000000000",
     )
-    idempotency_store: str | None = _setting(
+    idempotency_store: str | None = setting(
         matching(r"^rediss?://\S+$", "redis://host:port/database"),
         "a Redis for the Idempotency-Keys of servers on several machines; without it, the servers "
         "of one machine share a file in STATE_DIR",
         example="redis://10.0.0.5:6379/0",
     )
-    metrics_push_seconds: float = _setting(
+    metrics_push_seconds: float = setting(
         seconds(0.1, 300), "seconds between two metric pushes of a process", default="5"
     )
-    ledger_days: int = _setting(whole(1, 3_650), "days that the ledger keeps an id", default="30")
-    dead_letter_max_share: float = _setting(
+    ledger_days: int = setting(whole(1, 3_650), "days that the ledger keeps an id", default="30")
+    dead_letter_max_share: float = setting(
         share,
         "circuit breaker: a worker stops when it would reject more than this share of its last "
         "1,000 transactions (once 100 are rejected), since the setup is then probably wrong; "
         "1 disables it",
         default="0.5",
     )
-    autoscale_target_seconds: float | None = _setting(
+    autoscale_target_seconds: float | None = setting(
         seconds(1, 86_400),
         "add workers until the oldest unapplied message is younger than this; without it, "
         "only `supervisorctl scale worker N` changes their number",
         example="30",
         section="The number of workers",
     )
-    autoscale_min: int = _setting(whole(1, 99), "the least workers", default="1")
-    autoscale_max: int = _setting(whole(1, 99), "the most workers", default="8")
-    api_keys_file: Path | None = _setting(
+    autoscale_min: int = setting(whole(1, 99), "the least workers", default="1")
+    autoscale_max: int = setting(whole(1, 99), "the most workers", default="8")
+    api_keys_file: Path | None = setting(
         Path,
         "the API keys; without it a server listens on loopback addresses only",
         example="/path/to/api-keys",
         section="Access",
     )
-    message_key_file: Path | None = _setting(
+    message_key_file: Path | None = setting(
         key_file,
         "32 random bytes or more, the same file for servers and workers: messages are signed with "
         "it, and only signed ones may use the ids of Idempotency-Keys",
         example="/path/to/message-key",
     )
-    allow_anonymous: bool = _setting(
+    allow_anonymous: bool = setting(
         switch, "1: listen on other addresses without API keys", default="0"
     )
-    cors_origins: tuple[str, ...] = _setting(
+    cors_origins: tuple[str, ...] = setting(
         origins, "origins whose pages may call the API, separated by commas", default=""
     )
-    log_level: str = _setting(
+    log_level: str = setting(
         one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         "`DEBUG`, `INFO`, `WARNING` or `ERROR`",
         default="INFO",
         section="Logs",
     )
-    log_format: str = _setting(
+    log_format: str = setting(
         one_of("json", "console"), "`json`, or `console` for people", default="json"
     )
-    host: str = _setting(
+    host: str = setting(
         matching(r"^\S+$", "a host name or address"),
         "the address of a server started with `python -m server`",
         default="127.0.0.1",
         section="A server without supervisord",
     )
-    port: int = _setting(whole(1, 65_535), "its port", default="8080")
+    port: int = setting(whole(1, 65_535), "its port", default="8080")
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
@@ -288,17 +229,8 @@ class Settings:
         """
         texts = {name: text.strip() for name, text in given.items() if text.strip()}
         local = "PROJECT_ID" not in texts
-        faults = list(found)
-        values: dict[str, Any] = {}
-        for name, each in DECLARATIONS.items():
-            default = each.local_default if local and each.local_default else each.default
-            text = texts.get(name, default)
-            try:
-                values[name.lower()] = None if text is None else each.parse(text)
-            except vol.Invalid as fault:
-                faults.append(f"{places.get(name, '')}{name}={text!r}: expected {fault.msg}")
-            if text is None and each.required_in_cloud:
-                faults.append(f"{name} is not set: it is needed when PROJECT_ID is")
+        values, invalid = parse_texts(DECLARATIONS, texts, places, local=local)
+        faults = [*found, *invalid]
         least, most = values.get("autoscale_min"), values.get("autoscale_max")
         if least and most and least > most:
             faults.append(f"AUTOSCALE_MIN='{least}': expected no more than AUTOSCALE_MAX, {most}")
@@ -308,30 +240,6 @@ class Settings:
         if faults:
             raise InvalidSettings("\n".join(faults))
         return cls(local=local, **values)
-
-    @property
-    def topic_path(self) -> str:
-        """The topic that accepted transactions are published to."""
-        return f"projects/{self.project_id}/topics/{self.topic_id}"
-
-    @property
-    def subscription_path(self) -> str:
-        return f"projects/{self.project_id}/subscriptions/{self.subscription_id}"
-
-    @property
-    def dead_letter_topic_path(self) -> str:
-        """The topic of transactions that are rejected permanently."""
-        return f"{self.topic_path}-dead-letter"
-
-    @property
-    def dead_letter_subscription_path(self) -> str:
-        """The subscription that the operator's dead-letter commands read."""
-        return f"{self.subscription_path}-dead-letter"
-
-    @property
-    def dataset_path(self) -> str:
-        """`project.dataset`, as SQL and the client library name it."""
-        return f"{self.project_id}.{self.dataset_id}"
 
 
 DECLARATIONS: Mapping[str, Declaration] = {

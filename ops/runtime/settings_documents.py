@@ -7,7 +7,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from ops.runtime.settings import DECLARATIONS, Declaration
+from ops.runtime.setting_declaration import Declaration
+from ops.runtime.settings import DECLARATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 _WIDTH = 96

@@ -7,7 +7,9 @@ and for every rejection that rests on it.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from schema import Reason
@@ -22,14 +24,8 @@ _RESTS_ON_THE_CATALOGUE = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING, Reason.T
 
 
 class TableSchema(NamedTuple):
-    """A table's columns and the SQL of those that have a default, both by name without case.
-
-    `partitioned_by` is the column's name without case, empty where there is none.
-    """
-
     columns: Columns
-    defaults: Mapping[str, str]
-    partitioned_by: str = ""
+    layout: TableLayout
 
 
 class SchemaSource(Protocol):
@@ -44,31 +40,29 @@ class _Entry(NamedTuple):
     read_at: float
 
 
+@dataclass(eq=False)
 class CatalogCache:
     """Schemas by table. That a table is missing is never remembered."""
 
-    def __init__(
-        self,
-        source: SchemaSource,
-        *,
-        max_age: float = MAX_AGE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._source = source
-        self._max_age = max_age
-        self._clock = clock
-        self._entries: dict[str, _Entry] = {}
-        self._slots = asyncio.Semaphore(CONCURRENT_LOOK_UPS)
+    source: SchemaSource
+    _: KW_ONLY
+    max_age: float = MAX_AGE_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    _entries: dict[str, _Entry] = field(default_factory=dict, init=False)
+    _slots: asyncio.Semaphore = field(
+        default_factory=partial(asyncio.Semaphore, CONCURRENT_LOOK_UPS), init=False
+    )
 
     async def plan(self, messages: list[DecodedMessage]) -> Plan:
         """Plan a batch; every rejection in it rests on what the warehouse answers now."""
-        oldest = self._clock() - self._max_age
+        oldest = self.clock() - self.max_age
         tables = tables_of(messages)
-        doubtful = {
+        fresh = {
             table
-            for table in tables
-            if table not in self._entries or self._entries[table].read_at < oldest
+            for table in tables & self._entries.keys()
+            if self._entries[table].read_at >= oldest
         }
+        doubtful = tables - fresh
         asked: set[str] = set()
         while True:
             await self._look_up(doubtful)
@@ -80,11 +74,8 @@ class CatalogCache:
 
     def layouts(self, tables: Iterable[str]) -> dict[str, TableLayout]:
         """Return what the statements on some tables need of their schemas."""
-        known = {table: self._entries[table].schema for table in tables if table in self._entries}
-        return {
-            table: TableLayout(schema.defaults, schema.partitioned_by)
-            for table, schema in known.items()
-        }
+        known = {table: self._schema(table) for table in tables}
+        return {table: schema.layout for table, schema in known.items() if schema}
 
     async def refresh(self, tables: Iterable[str]) -> bool:
         """Look tables up again; return whether anything had changed."""
@@ -105,8 +96,8 @@ class CatalogCache:
 
     async def _look_up_one(self, table: str) -> None:
         async with self._slots:
-            asked_at = self._clock()
-            schema = await self._source.schema(table)
+            asked_at = self.clock()
+            schema = await self.source.schema(table)
         if schema is None:
             self._entries.pop(table, None)
         else:
@@ -120,9 +111,5 @@ def tables_of(messages: Iterable[DecodedMessage]) -> set[str]:
 
 def _doubtful(found: Plan) -> set[str]:
     """Return the tables about which a plan may be wrong: those refused on, and those to change."""
-    refused = (
-        message
-        for message, rejection in found.rejected
-        if rejection.reason in _RESTS_ON_THE_CATALOGUE
-    )
+    refused = (each for each, (reason, _) in found.rejected if reason in _RESTS_ON_THE_CATALOGUE)
     return tables_of(refused) | found.creates.keys() | found.adds.keys()

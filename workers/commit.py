@@ -8,6 +8,7 @@ holds with any number of workers on a lane is in docs/semantics.md.
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -50,14 +51,14 @@ class TableLocks:
     """Inside a process one job at a time deletes from a table: BigQuery would cancel one of two."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     @contextlib.asynccontextmanager
     async def held(self, tables: Iterable[str]) -> AsyncIterator[None]:
         """Hold the locks of some tables, taken in one order so that nobody waits in a circle."""
         async with contextlib.AsyncExitStack() as stack:
             for table in sorted(tables):
-                await stack.enter_async_context(self._locks.setdefault(table, asyncio.Lock()))
+                await stack.enter_async_context(self._locks[table])
             yield
 
 
@@ -71,22 +72,16 @@ class CommitSettings:
     """How far back a copy may have been settled of a message that is not a redelivery."""
 
 
+@dataclass(eq=False)
 class Committer:
     """Commits batches, one at a time for each lane, several lanes side by side."""
 
-    def __init__(
-        self,
-        warehouse: Warehouse,
-        catalog: CatalogCache,
-        limit: RejectionLimit,
-        settings: CommitSettings,
-    ) -> None:
-        self.warehouse = warehouse
-        self.catalog = catalog
-        self.limit = limit
-        self.settings = settings
-        self.locks = TableLocks()
-        self._heads = [LaneHead(lane, settings.lanes) for lane in range(settings.lanes)]
+    warehouse: Warehouse
+    catalog: CatalogCache
+    limit: RejectionLimit
+    settings: CommitSettings
+    locks: TableLocks = field(default_factory=TableLocks, init=False)
+    _heads: dict[int, LaneHead] = field(default_factory=dict, init=False)
 
     async def settle(
         self, lane: int, messages: list[DecodedMessage], left: Deadline
@@ -98,7 +93,8 @@ class Committer:
         which are for a person to look at.
         """
         since = settled_since(messages, self.settings.copy_window)
-        return await _LaneCommit(self, self._heads[lane], messages, since, left).settle()
+        head = self._heads.setdefault(lane, LaneHead(lane, self.settings.lanes))
+        return await _LaneCommit(self, head, messages, since, left).settle()
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,9 @@ what it refuses even then is written to a file of `STATE_DIR/quarantined`.
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -85,16 +87,15 @@ def _size(message: PubsubMessage) -> int:
     return int(PubsubMessage.pb(message).ByteSize())
 
 
+@dataclass(eq=False)
 class DeadLetters:
     """The dead-letter topic; `folder` takes what it refuses."""
 
-    def __init__(
-        self, client: PublisherAsyncClient, topic: str, *, seconds: float, folder: Path
-    ) -> None:
-        self._client = client
-        self._topic = topic
-        self._seconds = seconds
-        self._folder = folder
+    client: PublisherAsyncClient
+    topic: str
+    _: KW_ONLY
+    seconds: float
+    folder: Path
 
     async def publish(self, outcomes: list[Outcome]) -> None:
         """Publish the rejected ones of some outcomes; returns when Pub/Sub has confirmed all.
@@ -106,11 +107,7 @@ class DeadLetters:
             if outcome.rejection is not None:
                 message = _message(outcome, outcome.rejection)
                 by_key.setdefault(message.ordering_key, []).append(message)
-        for messages in by_key.values():
-            await self._publish_in_calls(messages)
-
-    async def _publish_in_calls(self, messages: Iterable[PubsubMessage]) -> None:
-        for part in publish_calls(messages, _size):
+        for part in chain.from_iterable(publish_calls(each, _size) for each in by_key.values()):
             try:
                 await self._send(part)
             except InvalidArgument:
@@ -139,18 +136,13 @@ class DeadLetters:
         )
         name = hashlib.sha256(message.attributes["id"].encode() + message.data).hexdigest()
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self._folder / f"{name}.json").write_text(text)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.folder / f"{name}.json").write_text(text)
         except OSError as failure:  # the batch is held until the disk has room
-            raise ServiceUnavailable(f"{self._folder}: {failure}") from failure
-        logger.error("dead_letter_quarantined", file=f"{self._folder}/{name}.json", error=error)
+            raise ServiceUnavailable(f"{self.folder}: {failure}") from failure
+        logger.error("dead_letter_quarantined", file=f"{self.folder}/{name}.json", error=error)
 
     async def _send(self, messages: list[PubsubMessage]) -> None:
-        retrying = policy("dead_letter", is_transient_rpc, attempts=10, seconds=self._seconds)
-        await retrying(
-            self._client.publish,
-            topic=self._topic,
-            messages=messages,
-            retry=None,
-            timeout=PUBLISH_SECONDS,
-        )
+        retrying = policy("dead_letter", is_transient_rpc, attempts=10, seconds=self.seconds)
+        publish = partial(self.client.publish, retry=None, timeout=PUBLISH_SECONDS)
+        await retrying(publish, topic=self.topic, messages=messages)

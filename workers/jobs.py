@@ -12,6 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
 from google.api_core.exceptions import Conflict, NotFound
@@ -55,17 +56,15 @@ def text_of(error: BaseException) -> str:
     return "; ".join(filter(None, messages)) or str(error)
 
 
+@dataclass(eq=False)
 class Jobs:
     """Runs queries and scripts on one dataset, through one client."""
 
-    def __init__(
-        self, client: bigquery.Client, dataset: str, labels: Mapping[str, str], limits: JobLimits
-    ) -> None:
-        self._client = client
-        self._dataset = dataset
-        self._labels = labels
-        self._limits = limits
-        self._location: str | None = None
+    client: bigquery.Client
+    dataset: str
+    labels: Mapping[str, str]
+    limits: JobLimits
+    _location: str | None = field(default=None, init=False)
 
     async def run(
         self, text: str, parameters: Mapping[str, str], left: Deadline, lane: int | None = None
@@ -76,11 +75,11 @@ class Jobs:
         """
         if left() <= 0:
             raise WarehouseUnavailable("no time is left for the job")
-        labels = self._labels if lane is None else {**self._labels, "lane": lane_name(lane)}
+        labels = self.labels if lane is None else {**self.labels, "lane": lane_name(lane)}
         retrying = policy(
             "warehouse",
             lambda error: type(error) in {Conflicted, WarehouseUnavailable},
-            attempts=self._limits.conflict_attempts,
+            attempts=self.limits.conflict_attempts,
             seconds=max(left(), 0),
             first_wait=CONFLICT_FIRST_WAIT,
         )
@@ -95,18 +94,18 @@ class Jobs:
                 bigquery.ScalarQueryParameter(name, "STRING", value)
                 for name, value in parameters.items()
             ],
-            job_timeout_ms=int(self._limits.seconds * 1000),
+            job_timeout_ms=int(self.limits.seconds * 1000),
             labels={key: _label(value) for key, value in labels.items()},
         )
-        if self._limits.maximum_bytes_billed is not None:
-            config.maximum_bytes_billed = self._limits.maximum_bytes_billed
+        if self.limits.maximum_bytes_billed is not None:
+            config.maximum_bytes_billed = self.limits.maximum_bytes_billed
         return config
 
     def _job(
         self, text: str, config: bigquery.QueryJobConfig, left: Deadline
     ) -> list[Mapping[str, Any]]:
         job_id = f"gatekeeper-{uuid.uuid4().hex}"
-        gives_up_at = time.monotonic() + self._limits.seconds + self._limits.grace
+        gives_up_at = time.monotonic() + self.limits.seconds + self.limits.grace
         while True:
             try:
                 return self._outcome(text, job_id, config)
@@ -129,7 +128,7 @@ class Jobs:
         """Submit the job, or find it where it is already known, and wait for its end."""
         location = self._where()
         try:
-            job = self._client.query(
+            job = self.client.query(
                 text,
                 job_id=job_id,
                 job_config=config,
@@ -140,7 +139,7 @@ class Jobs:
             )
         except Conflict:
             try:
-                known = self._client.get_job(
+                known = self.client.get_job(
                     job_id, location=location, retry=ONCE, timeout=REQUEST_SECONDS
                 )
             except NotFound as error:
@@ -151,14 +150,14 @@ class Jobs:
     def _where(self) -> str | None:
         """Return the dataset's location; jobs outside the US and EU are found only with it."""
         if self._location is None:
-            dataset = self._client.get_dataset(self._dataset, retry=ONCE, timeout=REQUEST_SECONDS)
+            dataset = self.client.get_dataset(self.dataset, retry=ONCE, timeout=REQUEST_SECONDS)
             self._location = dataset.location
         return self._location
 
     def _cancel(self, job_id: str) -> None:
         """Ask for the end of a job that nobody waits for any more; the fence decides if it ran."""
         with contextlib.suppress(Exception):
-            self._client.cancel_job(job_id, location=self._where(), retry=ONCE, timeout=5)
+            self.client.cancel_job(job_id, location=self._where(), retry=ONCE, timeout=5)
 
 
 def _label(value: str) -> str:

@@ -1,5 +1,7 @@
 """A lane's head: the one row that every commit in the lane changes, as this worker knows it."""
 
+from dataclasses import dataclass
+
 from schema import lane_name
 from workers.dedupe import Settled, settled_rows
 from workers.errors import WarehouseUnavailable
@@ -11,15 +13,16 @@ class LaneCountDiffers(Exception):
     """The dataset was provisioned with another number of lanes than LANES."""
 
 
+@dataclass(slots=True, eq=False)
 class LaneHead:
     """The head's epoch, and the transaction that did not finish alone with its attempts."""
 
-    def __init__(self, lane: int, lanes: int) -> None:
-        self.lane = lane
-        self._lanes = lanes
-        self._epoch: int | None = None
-        self._suspect: str | None = None
-        self._attempts = 0
+    lane: int
+    lanes: int
+    """LANES, which the dataset must agree with."""
+    _epoch: int | None = None
+    _suspect: str | None = None
+    _attempts: int = 0
 
     @property
     def known(self) -> bool:
@@ -48,9 +51,9 @@ class LaneHead:
             raise WarehouseUnavailable(
                 f"{lane_name(self.lane)} has no head: run `gatekeeper provision`"
             )
-        if rows[0]["lanes"] != self._lanes:
+        if rows[0]["lanes"] != self.lanes:
             raise LaneCountDiffers(
-                f"the dataset has {rows[0]['lanes']} lanes and LANES is {self._lanes}: "
+                f"the dataset has {rows[0]['lanes']} lanes and LANES is {self.lanes}: "
                 f"set LANES={rows[0]['lanes']}"
             )
         self._epoch = rows[0]["epoch"]

@@ -58,14 +58,12 @@ class BatchLimits:
     jobs: int
 
 
+@dataclass(slots=True, eq=False)
 class _Lane:
-    __slots__ = ("busy", "bytes", "deliveries", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.deliveries: deque[Delivery] = deque()
-        self.bytes = 0
-        self.busy = False
+    number: int
+    deliveries: deque[Delivery] = field(default_factory=deque)
+    bytes: int = 0
+    busy: bool = False
 
     def append(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
@@ -135,14 +133,11 @@ class LaneQueues:
 
     def _soonest(self) -> tuple[_Lane | None, float | None]:
         """Return the lane whose batch closes next, and in how many seconds."""
-        soonest, soonest_at = None, None
-        if self._in_flight < self._limits.jobs:
-            for lane in self._lanes:
-                if lane.deliveries and not lane.busy:
-                    at = self._closes_at(lane)
-                    if soonest_at is None or at < soonest_at:
-                        soonest, soonest_at = lane, at
-        return soonest, None if soonest_at is None else max(soonest_at - self._clock(), 0)
+        waiting = [lane for lane in self._lanes if lane.deliveries and not lane.busy]
+        if not waiting or self._in_flight >= self._limits.jobs:
+            return None, None
+        soonest = min(waiting, key=self._closes_at)
+        return soonest, max(self._closes_at(soonest) - self._clock(), 0)
 
     def _closes_at(self, lane: _Lane) -> float:
         first = lane.deliveries[0].arrived_at

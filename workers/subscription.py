@@ -13,9 +13,10 @@ import contextlib
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import grpc
@@ -42,30 +43,22 @@ UNARY_SECONDS = 5.0
 logger = log.get(__name__)
 
 
+@dataclass(eq=False)
 class Subscription:
     """Deliveries of one subscription, put into the lanes' queues."""
 
-    def __init__(  # noqa: PLR0913  # all but three are keyword-only bounds
-        self,
-        client: SubscriberAsyncClient,
-        path: str,
-        queues: LaneQueues,
-        *,
-        lease_seconds: int,
-        max_messages: int,
-        max_bytes: int,
-    ) -> None:
-        self._client = client
-        self._path = path
-        self._queues = queues
-        self._lease_seconds = lease_seconds
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
-        self._outstanding: dict[str, Delivery] = {}
-        self._copies: dict[str, list[Delivery]] = {}
-        """Of messages being worked on, by message id: leased too, and acked with them."""
-        self._stream: asyncio.Task[None] | None = None
-        self._all_back = False
+    client: SubscriberAsyncClient
+    path: str
+    queues: LaneQueues
+    _: KW_ONLY
+    lease_seconds: int
+    max_messages: int
+    max_bytes: int
+    _outstanding: dict[str, Delivery] = field(default_factory=dict, init=False)
+    _copies: dict[str, list[Delivery]] = field(default_factory=dict, init=False)
+    """Of messages being worked on, by message id: leased too, and acked with them."""
+    _stream: asyncio.Task[None] | None = field(default=None, init=False)
+    _all_back: bool = field(default=False, init=False)
 
     @contextlib.asynccontextmanager
     async def leasing(self) -> AsyncIterator[None]:
@@ -87,12 +80,8 @@ class Subscription:
             metrics.STREAM_FAILURES.inc()
             logger.warning("stream_broke", error=error, outstanding=len(self._outstanding))
             await self._give_back_surely(self._returning())
-            lasted = time.monotonic() - opened
-            wait = (
-                0.1
-                if lasted > LONGEST_RECONNECT_SECONDS
-                else min(wait * 2, LONGEST_RECONNECT_SECONDS)
-            )
+            lasted = time.monotonic() - opened > LONGEST_RECONNECT_SECONDS
+            wait = 0.1 if lasted else min(wait * 2, LONGEST_RECONNECT_SECONDS)
             await asyncio.sleep(wait)
 
     async def _stream_until_broken(self) -> str:
@@ -115,14 +104,14 @@ class Subscription:
 
         For a batch that is given up: what the stream has brought behind it must not overtake it.
         """
-        self._queues.drain()
+        self.queues.drain()
         self._all_back = True
         if self._stream:
             self._stream.cancel()
 
     def _returning(self) -> list[Delivery]:
         """Return what goes back as the stream is broken."""
-        drained = self._queues.drain()
+        drained = self.queues.drain()
         if not self._all_back:
             return self._without_copies(drained)
         self._all_back = False
@@ -134,21 +123,21 @@ class Subscription:
 
         async def requests() -> AsyncIterator[StreamingPullRequest]:
             yield StreamingPullRequest(
-                subscription=self._path,
-                stream_ack_deadline_seconds=self._lease_seconds,
+                subscription=self.path,
+                stream_ack_deadline_seconds=self.lease_seconds,
                 # A new id for each stream. With the same id, the keys of a broken stream would
                 # pass to this stream immediately, with messages that follow those lost on the way.
                 # The lost ones come back when their leases end, too late to be applied in order.
                 client_id=uuid.uuid4().hex,
-                max_outstanding_messages=self._max_messages,
-                max_outstanding_bytes=self._max_bytes,
+                max_outstanding_messages=self.max_messages,
+                max_outstanding_bytes=self.max_bytes,
             )
             await finished.wait()  # the stream lives as long as its requests do
 
         try:
             # The transport's own method: the client's around it retries by itself, and waits for
             # ever when the service cannot be reached at that moment.
-            streaming_pull: Any = self._client.transport.streaming_pull  # annotated as unary
+            streaming_pull: Any = self.client.transport.streaming_pull  # annotated as unary
             async for response in streaming_pull(requests()):
                 # The raw message: proto-plus wrappers cost more than the whole fold.
                 received = StreamingPullResponse.pb(response).received_messages
@@ -167,14 +156,14 @@ class Subscription:
             attributes={name: attributes[name] for name in attributes},
             ordering_key=message.ordering_key,
             publish_time=_text(published.seconds, published.nanos),
-            lease_until=time.monotonic() + self._lease_seconds,
+            lease_until=time.monotonic() + self.lease_seconds,
         )
 
     def _take(self, deliveries: list[Delivery]) -> None:
         metrics.PULLED.inc(len(deliveries))
         self._outstanding |= {delivery.ack_id: delivery for delivery in deliveries}
         metrics.LEASES.set(len(self._outstanding))
-        self._queues.put(deliveries)
+        self.queues.put(deliveries)
 
     def _release(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
@@ -200,10 +189,7 @@ class Subscription:
             copies = [self._copies.pop(each.message_id, []) for each in deliveries]
             deliveries = [*deliveries, *itertools.chain.from_iterable(copies)]
         self._release(deliveries)
-        for ack_ids in _chunks(deliveries):
-            await self._unary(
-                "ack", self._client.acknowledge, subscription=self._path, ack_ids=ack_ids
-            )
+        await self._call("ack", self.client.acknowledge, deliveries)
 
     async def _give_back_surely(self, deliveries: list[Delivery]) -> None:
         """Return when Pub/Sub has them back: by a nack, or as their leases have run out.
@@ -221,7 +207,7 @@ class Subscription:
 
         If Pub/Sub cannot be reached now, it has them back when their leases end.
         """
-        self._queues.drain()
+        self.queues.drain()
         self._copies.clear()
         outstanding = list(self._outstanding.values())
         self._release(outstanding)
@@ -230,33 +216,30 @@ class Subscription:
     async def _modify(
         self, deliveries: list[Delivery], seconds: int, patience: float | None = None
     ) -> bool:
-        done = True
-        for ack_ids in _chunks(deliveries):
-            done &= await self._unary(
-                "lease",
-                self._client.modify_ack_deadline,
-                subscription=self._path,
-                ack_ids=ack_ids,
-                ack_deadline_seconds=seconds,
-                patience=patience,
-            )
-        return done
+        call = partial(self.client.modify_ack_deadline, ack_deadline_seconds=seconds)
+        return await self._call("lease", call, deliveries, patience)
 
-    async def _unary(
-        self, cause: str, call: Any, *, patience: float | None = None, **arguments: Any
+    async def _call(
+        self, cause: str, call: Any, deliveries: list[Delivery], patience: float | None = None
     ) -> bool:
-        seconds = patience or self._lease_seconds / 3
-        retrying = policy(cause, is_transient_rpc, attempts=5, seconds=seconds)
-        try:
-            await retrying(call, retry=None, timeout=UNARY_SECONDS, **arguments)
-        except GoogleAPICallError as error:
-            logger.warning("subscription_call_failed", call=cause, error=str(error))
-            return False
-        return True
+        """Call for all deliveries; return whether every request was answered."""
+        seconds = patience or self.lease_seconds / 3
+        done = True
+        for some in itertools.batched(deliveries, ACK_IDS_A_REQUEST, strict=False):
+            retrying = policy(cause, is_transient_rpc, attempts=5, seconds=seconds)
+            ack_ids = [delivery.ack_id for delivery in some]
+            try:
+                await retrying(
+                    call, subscription=self.path, ack_ids=ack_ids, retry=None, timeout=UNARY_SECONDS
+                )
+            except GoogleAPICallError as error:
+                logger.warning("subscription_call_failed", call=cause, error=str(error))
+                done = False
+        return done
 
     async def _extend_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._lease_seconds * EXTEND_AFTER)
+            await asyncio.sleep(self.lease_seconds * EXTEND_AFTER)
             await self._extend()
 
     async def _extend(self) -> None:
@@ -267,12 +250,11 @@ class Subscription:
         """
         held = [delivery for delivery in self._outstanding.values() if not delivery.lost]
         asked_at = time.monotonic()  # the service counts from when it hears, which is later
-        if held and await self._modify(held, self._lease_seconds):
+        if held and await self._modify(held, self.lease_seconds):
             metrics.LEASE_EXTENSIONS.inc(len(held))
             for delivery in held:
-                if delivery.lost:
-                    continue
-                delivery.lease_until = asked_at + self._lease_seconds
+                if not delivery.lost:
+                    delivery.lease_until = asked_at + self.lease_seconds
 
 
 @lru_cache(1_024)  # the messages of one Publish call share theirs
@@ -280,8 +262,3 @@ def _text(seconds: int, nanos: int) -> str:
     """Return a Timestamp as ISO 8601 text."""
     moment: datetime = Timestamp(seconds=seconds, nanos=nanos).ToDatetime(UTC)
     return moment.isoformat()
-
-
-def _chunks(deliveries: list[Delivery]) -> Iterator[list[str]]:
-    for start in range(0, len(deliveries), ACK_IDS_A_REQUEST):
-        yield [delivery.ack_id for delivery in deliveries[start : start + ACK_IDS_A_REQUEST]]

@@ -90,7 +90,7 @@ class Warehouse:
             for field in found.schema
             if field.default_value_expression
         }
-        return TableSchema(columns, defaults, _partitioned_by(found))
+        return TableSchema(columns, sql.TableLayout(defaults, _partitioned_by(found)))
 
 
 def _column(field: bigquery.SchemaField) -> Column:

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 from google.api_core.exceptions import GoogleAPICallError
@@ -21,9 +22,6 @@ from workers.outcomes import Outcome
 from workers.rejection_limit import TooManyRejected
 from workers.subscription import Subscription
 
-DRAIN_SECONDS = 10.0
-"""What a stopping worker allows the batches in flight; below supervisord's stopwaitsecs."""
-LONGEST_PAUSE_SECONDS = 5.0
 DECODED_AT_A_TIME = 50
 """Messages decoded between two turns of the event loop: some milliseconds of work."""
 
@@ -37,11 +35,13 @@ class _GivenUp(Exception):
 class Patience(NamedTuple):
     """How long a worker waits, in seconds."""
 
-    drain: float = DRAIN_SECONDS
-    longest_pause: float = LONGEST_PAUSE_SECONDS
+    drain: float = 10.0
+    """For the batches in flight of a stopping worker; below supervisord's stopwaitsecs."""
+    longest_pause: float = 5.0
     resume_poll: float = POLL_SECONDS
 
 
+@dataclass(eq=False)
 class Worker:
     """One consumer of the subscription.
 
@@ -49,44 +49,35 @@ class Worker:
     nack would only bring it back, and is for a worker that stops.
     """
 
-    def __init__(  # noqa: PLR0913  # the parts of a worker
-        self,
-        subscription: Subscription,
-        queues: LaneQueues,
-        committer: Committer,
-        dead_letters: DeadLetters,
-        patience: Patience = Patience(),  # noqa: B008  # immutable
-        *,
-        message_key: bytes | None = None,
-    ) -> None:
-        self._subscription = subscription
-        self._queues = queues
-        self._committer = committer
-        self._dead_letters = dead_letters
-        self._patience = patience
-        self._message_key = message_key
-        self._stop_by = math.inf
+    subscription: Subscription
+    queues: LaneQueues
+    committer: Committer
+    dead_letters: DeadLetters
+    patience: Patience = Patience()  # noqa: RUF009  # immutable
+    _: KW_ONLY
+    message_key: bytes | None = None
+    _stop_by: float = field(default=math.inf, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish the batches in flight and give the rest back.
 
         A failure that nothing here handles ends the worker: supervisord starts a new one.
         """
-        async with self._subscription.leasing():
+        async with self.subscription.leasing():
             try:
                 async with asyncio.TaskGroup() as group:
-                    pulling = group.create_task(self._subscription.pull_forever(), name="pull")
+                    pulling = group.create_task(self.subscription.pull_forever(), name="pull")
                     group.create_task(self._work_until_halted(pulling, stop), name="work")
                     group.create_task(self._stop_after(stop, pulling), name="stop")
             finally:
-                await self._subscription.give_all_back()
+                await self.subscription.give_all_back()
 
     async def _stop_after(self, stop: asyncio.Event, pulling: asyncio.Task[None]) -> None:
         await stop.wait()
-        logger.info("draining", waiting=len(self._queues))
-        self._stop_by = time.monotonic() + self._patience.drain
+        logger.info("draining", waiting=len(self.queues))
+        self._stop_by = time.monotonic() + self.patience.drain
         pulling.cancel()
-        self._queues.close()
+        self.queues.close()
 
     async def _work_until_halted(self, pulling: asyncio.Task[None], stop: asyncio.Event) -> None:
         """Work; when the rejection limit is passed, settle nothing more until an operator resumes.
@@ -98,14 +89,14 @@ class Worker:
         except* (TooManyRejected, LaneCountDiffers) as group:
             show_halt(group.exceptions)
             pulling.cancel()
-            self._queues.close()
-            await self._subscription.give_all_back()
-            await wait_for_resume(self._committer.warehouse, stop, self._patience.resume_poll)
+            self.queues.close()
+            await self.subscription.give_all_back()
+            await wait_for_resume(self.committer.warehouse, stop, self.patience.resume_poll)
             stop.set()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as in_flight:
-            while (batch := await self._queues.next_batch()) is not None:
+            while (batch := await self.queues.next_batch()) is not None:
                 in_flight.create_task(self._settle(batch), name=f"lane-{batch.lane:02}")
 
     async def _settle(self, batch: LaneBatch) -> None:
@@ -114,9 +105,9 @@ class Worker:
         except _GivenUp:
             metrics.LEASES_LOST.inc(len(batch.deliveries))
             logger.warning("leases_lost", lane=batch.lane, transactions=len(batch.deliveries))
-            self._subscription.start_over()
+            self.subscription.start_over()
         finally:
-            self._queues.release(batch.lane)
+            self.queues.release(batch.lane)
 
     async def _settle_in_time(self, batch: LaneBatch) -> None:
         def left() -> float:
@@ -125,24 +116,24 @@ class Worker:
 
         messages = await self._decoded(batch.deliveries)
         outcomes = await self._hold(
-            batch.lane, lambda: self._committer.settle(batch.lane, messages, left), left
+            batch.lane, lambda: self.committer.settle(batch.lane, messages, left), left
         )
-        await self._hold(batch.lane, lambda: self._dead_letters.publish(outcomes), left)
-        await self._subscription.ack(batch.deliveries)
+        await self._hold(batch.lane, lambda: self.dead_letters.publish(outcomes), left)
+        await self.subscription.ack(batch.deliveries)
         _log(batch, outcomes)
 
     async def _decoded(self, deliveries: list[Delivery]) -> list[DecodedMessage]:
-        lanes = self._committer.settings.lanes
+        lanes = self.committer.settings.lanes
         messages: list[DecodedMessage] = []
         for start in range(0, len(deliveries), DECODED_AT_A_TIME):
             some = deliveries[start : start + DECODED_AT_A_TIME]
-            messages += [decode(delivery, lanes, self._message_key) for delivery in some]
+            messages += [decode(delivery, lanes, self.message_key) for delivery in some]
             await asyncio.sleep(0)  # leases and the stream get their turn
         return messages
 
     async def _hold[T](self, lane: int, action: Callable[[], Awaitable[T]], left: Deadline) -> T:
         """Try an action until it succeeds or no time is left; raises _GivenUp."""
-        pause = min(0.1, self._patience.longest_pause)
+        pause = min(0.1, self.patience.longest_pause)
         while left() > 0:
             try:
                 return await action()
@@ -153,21 +144,16 @@ class Worker:
                     "batch_held", lane=lane, error=str(error), lease_seconds=round(left(), 1)
                 )
             await asyncio.sleep(min(pause, max(left(), 0)))
-            pause = min(pause * 2, self._patience.longest_pause)
+            pause = min(pause * 2, self.patience.longest_pause)
         raise _GivenUp
 
 
 def _log(batch: LaneBatch, outcomes: list[Outcome]) -> None:
-    rejected = [
-        (outcome.message.message, outcome.rejection) for outcome in outcomes if outcome.rejection
-    ]
+    rejected = [(each.message.message, each.rejection) for each in outcomes if each.rejection]
     logger.info(
         "batch_settled", lane=batch.lane, transactions=len(outcomes), rejected=len(rejected)
     )
-    for message, rejection in rejected:
+    for message, (reason, _) in rejected:
         logger.warning(
-            "transaction_rejected",
-            id=message.id,
-            reason=rejection.reason.value,
-            source=message.source,
+            "transaction_rejected", id=message.id, reason=reason.value, source=message.source
         )

@@ -175,7 +175,8 @@ class FakeWarehouse:
         own = self.catalog.get(table)
         if own is None:
             return None
-        return TableSchema(dict(own), self.defaults.get(table, {}), self.partitions.get(table, ""))
+        layout = sql.TableLayout(self.defaults.get(table, {}), self.partitions.get(table, ""))
+        return TableSchema(dict(own), layout)
 
     def counted(self, table: str) -> Counter[tuple[str | None, ...]]:
         """Return a table's rows as a multiset, in the order of the sorted column names."""

@@ -20,7 +20,7 @@ def ack_before_commit() -> None:
     plain = Worker._settle_in_time
 
     async def settle(self: Worker, batch: Any) -> None:
-        await self._subscription.ack(batch.deliveries)
+        await self.subscription.ack(batch.deliveries)
         await asyncio.sleep(0.5)
         await plain(self, batch)
 

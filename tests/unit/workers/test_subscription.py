@@ -55,20 +55,20 @@ async def pulling(subscription: Subscription) -> AsyncIterator[None]:
 
 def taken_from(subscription: Subscription) -> Delivery:
     """Take one delivery from its queue, as a batch does."""
-    lane = next(each for each in subscription._queues._lanes if each.deliveries)
+    lane = next(each for each in subscription.queues._lanes if each.deliveries)
     return lane.pop()
 
 
 def _refusing(subscription: Subscription, client: FakeSubscriber, times: int) -> Any:
-    """Return `_unary` as it is while the service is away so many times."""
-    plain, left = subscription._unary, [times]
+    """Return `_call` as it is while the service is away so many times."""
+    plain, left = subscription._call, [times]
 
-    async def unary(*what: Any, **how: Any) -> bool:
+    async def call(*what: Any, **how: Any) -> bool:
         assert len(client.opened) == 1
         left[0] -= 1
         return left[0] < 0 and await plain(*what, **how)
 
-    return unary
+    return call
 
 
 async def test_the_stream_asks_for_leases_and_bounds_and_fills_the_queues_in_order(
@@ -78,14 +78,14 @@ async def test_the_stream_asks_for_leases_and_bounds_and_fills_the_queues_in_ord
     client.stream.put_nowait(response(("3", b"c")))
     started = time.monotonic()
     async with pulling(subscription):
-        await eventually(lambda: len(subscription._queues) == 3)
+        await eventually(lambda: len(subscription.queues) == 3)
 
     (request,) = client.opened
     assert request.subscription == "the/path"
     assert request.stream_ack_deadline_seconds == LEASE_SECONDS
     assert request.max_outstanding_messages == 10
     assert request.max_outstanding_bytes == 1000
-    taken = subscription._queues.drain()
+    taken = subscription.queues.drain()
     assert [(each.ack_id, each.data) for each in taken] == [("1", b"a"), ("2", b"b"), ("3", b"c")]
     assert taken[0].attributes == {"id": "1"}
     assert taken[0].ordering_key == "lane-01"
@@ -98,13 +98,13 @@ async def test_a_broken_stream_gives_the_queues_back_keeps_what_is_taken_and_ope
 ) -> None:
     client.stream.put_nowait(response(("1", b"a"), ("2", b"b"), ("3", b"c")))
     async with pulling(subscription):
-        await eventually(lambda: len(subscription._queues) == 3)
+        await eventually(lambda: len(subscription.queues) == 3)
         taken = taken_from(subscription)
         client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
         await eventually(lambda: len(client.opened) == 2)
 
     assert client.nacked == {"2", "3"}
-    assert len(subscription._queues) == 0
+    assert len(subscription.queues) == 0
     first, second = (request.client_id for request in client.opened)
     assert first != second, "keys with messages lost on the way are not to be passed on"
     await subscription.ack([taken])
@@ -116,10 +116,10 @@ async def test_no_stream_is_opened_while_what_was_dropped_is_neither_nacked_nor_
 ) -> None:
     """Pub/Sub could send later messages of its key meanwhile, which would overtake it."""
     monkeypatch.setattr(module, "NACK_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(subscription, "_unary", _refusing(subscription, client, times=3))
+    monkeypatch.setattr(subscription, "_call", _refusing(subscription, client, times=3))
     async with pulling(subscription):
         client.stream.put_nowait(response(("a", b"")))
-        await eventually(lambda: len(subscription._queues))
+        await eventually(lambda: len(subscription.queues))
         client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
         await eventually(lambda: len(client.opened) == 2)
     assert client.nacked == {"a"}
@@ -130,12 +130,12 @@ async def test_a_copy_of_what_is_worked_on_is_not_given_back_but_acked_with_it(
 ) -> None:
     client.stream.put_nowait(response(("1", b"a")))
     async with pulling(subscription):
-        await eventually(lambda: len(subscription._queues) == 1)
+        await eventually(lambda: len(subscription.queues) == 1)
         taken = taken_from(subscription)
         copy, other = response(("copy", b"a"), ("2", b"b")).received_messages
         copy.message.message_id = taken.message_id
         client.stream.put_nowait(StreamingPullResponse(received_messages=[copy, other]))
-        await eventually(lambda: len(subscription._queues) == 2)
+        await eventually(lambda: len(subscription.queues) == 2)
         client.stream.put_nowait(broken(grpc.StatusCode.UNAVAILABLE))
         await eventually(lambda: len(client.opened) == 2)
 
@@ -237,7 +237,7 @@ async def test_what_was_acked_is_neither_extended_nor_given_back(
     await subscription.give_all_back()
 
     assert client.modified == [([left.ack_id], LEASE_SECONDS), ([left.ack_id], 0)]
-    assert len(subscription._queues) == 0
+    assert len(subscription.queues) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, module.ACK_IDS_A_REQUEST, module.ACK_IDS_A_REQUEST + 1])

@@ -13,7 +13,7 @@ from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
 from workers.jobs import JobLimits
-from workers.lanes import BatchLimits, LaneQueues
+from workers.lane_queues import BatchLimits, LaneQueues
 from workers.rejection_limit import RejectionLimit
 from workers.subscription import Subscription
 from workers.warehouse import Warehouse

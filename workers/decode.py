@@ -22,7 +22,7 @@ from schema import (
     parse_type,
     read_message,
 )
-from workers.lanes import Delivery
+from workers.lane_queues import Delivery
 
 SHOWN_FAULTS = 5
 

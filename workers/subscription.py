@@ -1,7 +1,7 @@
 """The subscription: a StreamingPull kept open, leases kept alive, acks and nacks.
 
-The generated async client hands over as many messages of an ordering key as flow control allows,
-in order and before any ack; keeping the leases is therefore ours. When a stream breaks, messages
+The generated async client delivers as many messages of an ordering key as flow control allows, in
+order and before any ack; keeping the leases is therefore ours. When a stream breaks, messages
 that no one has taken from the inbox yet are nacked and dropped: Pub/Sub delivers them again, to
 whichever worker then holds their key, and applying our copies too would break the key's order.
 All but copies of what is being worked on: Pub/Sub may deliver a message twice, and a nack of one
@@ -27,7 +27,7 @@ from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, Subscr
 from ops.runtime import log, metrics
 from ops.runtime.retry import policy
 from workers.errors import is_transient_rpc
-from workers.lanes import Delivery, LaneQueues
+from workers.lane_queues import Delivery, LaneQueues
 
 ACK_IDS_A_REQUEST = 2_500
 """A request holds 512 KiB, an ack id up to some 200 bytes: https://cloud.google.com/pubsub/quotas."""

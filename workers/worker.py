@@ -17,7 +17,7 @@ from workers.errors import OutcomeUnknown, WarehouseUnavailable
 from workers.halt import POLL_SECONDS, show_halt, wait_for_resume
 from workers.jobs import Deadline
 from workers.lane_head import LaneCountDiffers
-from workers.lanes import Delivery, LaneBatch, LaneQueues
+from workers.lane_queues import Delivery, LaneBatch, LaneQueues
 from workers.outcomes import Outcome
 from workers.rejection_limit import TooManyRejected
 from workers.subscription import Subscription

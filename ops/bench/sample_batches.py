@@ -11,7 +11,7 @@ from workers import sql
 from workers.decode import DecodedMessage
 from workers.dedupe import ledger_row
 from workers.fold import TableChange
-from workers.lanes import Delivery
+from workers.lane_queues import Delivery
 from workers.plan import CatalogSnapshot, Column
 
 SINCE = "2026-01-01 00:00:00+00:00"

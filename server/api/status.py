@@ -189,7 +189,7 @@ ROUTES: Final = (
                 "in": "path",
                 "required": True,
                 "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
-                "description": "The `id` of the verdict. With API keys: only of its own source.",
+                "description": "The `id` of the verdict. With API keys: only of the key's source.",
             },
         ),
         result=_result(),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workers.decode import DecodedMessage, decode
-from workers.lanes import Delivery
+from workers.lane_queues import Delivery
 
 PUBLISHED_AT = "2026-03-01T12:00:00+00:00"
 _numbers = itertools.count(1)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 
 from ops.commands.deadletter import dead_letter_output as output
-from ops.commands.deadletter.dead_letter import DeadLetter, Selection
 from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue, opened
+from ops.commands.deadletter.letter import DeadLetter, Selection
 from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from ops.commands.console import PlainConsole, styled
-from ops.commands.deadletter.dead_letter import DeadLetter
+from ops.commands.deadletter.letter import DeadLetter
 from ops.commands.deadletter.replay import ReplayAction, ReplayDecision
 from ops.commands.text_format import duration
 from ops.runtime.terminal import write_json, write_line

@@ -13,7 +13,7 @@ from typing import Any
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, PermissionDenied
 from google.pubsub_v1 import SubscriberAsyncClient
 
-from ops.commands.deadletter.dead_letter import DeadLetter, merge_copies
+from ops.commands.deadletter.letter import DeadLetter, merge_copies
 from ops.commands.provision.subscriptions import DEAD_LETTER_LEASE_SECONDS
 from ops.runtime import clients
 from ops.runtime.settings import Settings

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
-from ops.commands.deadletter.dead_letter import DeadLetter
+from ops.commands.deadletter.letter import DeadLetter
 from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
 from ops.runtime import clients
 from ops.runtime.message_key import read_message_key

@@ -1,9 +1,9 @@
 """Who may send what: no foreign web page, and without the token only SQL, reads and creations.
 
 Any user of this machine and any page in its browsers can connect to a loopback port. A page sends
-an Origin, or a host name of its own that resolves to this machine (DNS rebinding); both are
-refused. Plain SQL needs no token, so that Google's client and `curl` work as with an emulator.
-What else changes data (updates and deletions, uploads, cancellations) needs the token of STATE_DIR.
+an Origin, or its own host name that resolves to this machine (DNS rebinding); both are refused.
+Plain SQL needs no token, so that Google's client and `curl` work as with an emulator. What else
+changes data (updates and deletions, uploads, cancellations) needs the token of STATE_DIR.
 """
 
 import hmac

@@ -32,7 +32,7 @@ class TypeReader:
     columns: Callable[[exp.Table], ColumnTypes | None]
 
     def of(self, node: exp.Expr) -> ValueType | None:  # noqa: PLR0911  # one for each node type
-        """Return the type of an expression where it stands in its statement."""
+        """Return the type of an expression at its place in the statement."""
         match node:
             case exp.Paren() | exp.Alias() | exp.Neg():
                 return self.of(node.this)

@@ -76,7 +76,7 @@ while True:
 """
 
 
-class Gateway:
+class DeletionLog:
     """A Pushgateway that notes what is deleted."""
 
     def __init__(self) -> None:
@@ -97,8 +97,8 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    running = Gateway()
+def gateway() -> Iterator[DeletionLog]:
+    running = DeletionLog()
     with running.server:
         thread = threading.Thread(target=running.server.serve_forever, args=(0.05,))
         thread.start()
@@ -110,7 +110,7 @@ def gateway() -> Iterator[Gateway]:
 class SmallFleet:
     """supervisord with our plugins over programs that do nothing but start and drain."""
 
-    def __init__(self, folder: Path, gateway: Gateway) -> None:
+    def __init__(self, folder: Path, gateway: DeletionLog) -> None:
         self.gateway = gateway
         self.run = folder / "run"
         self.run.mkdir()
@@ -156,7 +156,7 @@ class SmallFleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, gateway: Gateway) -> Iterator[SmallFleet]:
+def fleet(tmp_path: Path, gateway: DeletionLog) -> Iterator[SmallFleet]:
     running = SmallFleet(tmp_path, gateway)
     try:
         running.start()

@@ -50,7 +50,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @dataclass
-class Scene:
+class ProxiedBigQuery:
     """A client of the proxy and one of the service."""
 
     proxy: BigQueryProxy
@@ -109,16 +109,16 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(upstream: str) -> AsyncIterator[Scene]:
+async def scene(upstream: str) -> AsyncIterator[ProxiedBigQuery]:
     address = f"127.0.0.1:{free_port()}"
     proxy = BigQueryProxy(address, upstream)
     await proxy.start()
     with connect(address) as client, connect(upstream) as direct:
-        yield Scene(proxy, client, direct)
+        yield ProxiedBigQuery(proxy, client, direct)
     await proxy.stop()
 
 
-async def test_without_a_fault_jobs_rows_and_errors_pass_untouched(scene: Scene) -> None:
+async def test_without_a_fault_jobs_rows_and_errors_pass_untouched(scene: ProxiedBigQuery) -> None:
     value = uuid.uuid4().hex
     job = await scene.insert(value)
     assert await scene.count(value) == 1
@@ -140,13 +140,13 @@ async def test_without_a_fault_jobs_rows_and_errors_pass_untouched(scene: Scene)
     assert not scene.proxy.hits
 
 
-async def test_a_request_of_megabytes_passes(scene: Scene) -> None:
+async def test_a_request_of_megabytes_passes(scene: ProxiedBigQuery) -> None:
     value = os.urandom(1_500_000).hex()
     await scene.insert(value)
     assert await scene.count(value) == 1
 
 
-async def test_a_compressed_answer_stays_so(scene: Scene) -> None:
+async def test_a_compressed_answer_stays_so(scene: ProxiedBigQuery) -> None:
     def get(path: str) -> requests.Response:
         host, port = scene.proxy.front.address
         return requests.get(f"http://{host}:{port}{path}", timeout=10)
@@ -164,7 +164,9 @@ async def test_a_compressed_answer_stays_so(scene: Scene) -> None:
         ("unavailable", 503, "backendError"),
     ],
 )
-async def test_a_status_has_bigquerys_form(scene: Scene, name: str, code: int, reason: str) -> None:
+async def test_a_status_has_bigquerys_form(
+    scene: ProxiedBigQuery, name: str, code: int, reason: str
+) -> None:
     async with scene.fault(name):
         error = await scene.fails(uuid.uuid4().hex, "status")
     assert isinstance(error, exceptions.GoogleAPICallError)
@@ -174,7 +176,7 @@ async def test_a_status_has_bigquerys_form(scene: Scene, name: str, code: int, r
     assert scene.proxy.hits[name] >= 1
 
 
-async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: Scene) -> None:
+async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: ProxiedBigQuery) -> None:
     value, job_id = uuid.uuid4().hex, uuid.uuid4().hex
     async with scene.fault("conflict"):
         error = await scene.fails(job_id, value)
@@ -199,14 +201,14 @@ async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: Scene) -> Non
     assert await scene.count(value) == passed + 1
 
 
-async def test_only_transactions_conflict(scene: Scene) -> None:
+async def test_only_transactions_conflict(scene: ProxiedBigQuery) -> None:
     async with scene.fault("conflict"):
         for _ in range(4):
             await asyncio.to_thread(lambda: list(scene.client.query("SELECT 1").result()))
     assert not scene.proxy.hits
 
 
-async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: Scene) -> None:
+async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: ProxiedBigQuery) -> None:
     value, job_id = uuid.uuid4().hex, uuid.uuid4().hex
     async with scene.fault("lose_commit"):
         error = await scene.fails(job_id, value)
@@ -237,7 +239,7 @@ async def test_a_late_job_runs_although_its_client_is_gone(upstream: str) -> Non
     proxy = BigQueryProxy(address, upstream, (1.0, 1.0))
     await proxy.start()
     with connect(address) as client, connect(upstream) as direct:
-        scene = Scene(proxy, client, direct)
+        scene = ProxiedBigQuery(proxy, client, direct)
         text = f"BEGIN TRANSACTION; INSERT INTO `{TABLE}` (n) VALUES (@n); COMMIT TRANSACTION;"
         config = bigquery.QueryJobConfig(
             query_parameters=[bigquery.ScalarQueryParameter("n", "STRING", value)],
@@ -262,7 +264,7 @@ async def test_a_late_job_runs_although_its_client_is_gone(upstream: str) -> Non
     await proxy.stop()
 
 
-def _passed(scene: Scene, value: str, job_id: str) -> int:
+def _passed(scene: ProxiedBigQuery, value: str, job_id: str) -> int:
     """Return the number of the attempt that was lost: its job is the last one."""
     del value
     attempt = 0
@@ -274,7 +276,7 @@ def _passed(scene: Scene, value: str, job_id: str) -> int:
     return attempt
 
 
-async def test_a_delay_only_delays(scene: Scene) -> None:
+async def test_a_delay_only_delays(scene: ProxiedBigQuery) -> None:
     value = uuid.uuid4().hex
     async with scene.fault("delay"):
         await scene.insert(value)
@@ -282,7 +284,7 @@ async def test_a_delay_only_delays(scene: Scene) -> None:
     assert scene.proxy.hits["delay"] >= 1
 
 
-async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -> None:
+async def test_a_refused_connection_is_accepted_again_afterwards(scene: ProxiedBigQuery) -> None:
     await scene.insert("refuse")
     async with scene.fault("refuse"):
         for _ in range(2):  # the first may be the cut of a connection kept open
@@ -293,7 +295,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -
     assert scene.proxy.hits["refuse"] >= 1
 
 
-async def test_a_reset_ends_a_request_in_flight(scene: Scene) -> None:
+async def test_a_reset_ends_a_request_in_flight(scene: ProxiedBigQuery) -> None:
     async with scene.fault("reset"):
         error = await scene.fails(uuid.uuid4().hex, "reset")
         assert isinstance(error, LOST)

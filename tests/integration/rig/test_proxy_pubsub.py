@@ -31,7 +31,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @dataclass
-class Scene:
+class ProxiedPubSub:
     """A client of the proxy, one of the service, and a subscription of one topic."""
 
     proxy: PubSubProxy
@@ -75,14 +75,14 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(upstream: str) -> AsyncIterator[Scene]:
+async def scene(upstream: str) -> AsyncIterator[ProxiedPubSub]:
     address = f"127.0.0.1:{free_port()}"
     proxy = PubSubProxy(address, upstream)
     await proxy.start()
     client, direct = Client(address), Client(upstream)
     topic = await direct.topic()
     subscription = await direct.subscription(topic, enable_message_ordering=True)
-    yield Scene(proxy, client, direct, topic, subscription)
+    yield ProxiedPubSub(proxy, client, direct, topic, subscription)
     await client.channel.close()
     await direct.channel.close()
     await proxy.stop()
@@ -94,7 +94,7 @@ async def ended(stream: Stream) -> Exception:
     return stream.error
 
 
-async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: Scene) -> None:
+async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: ProxiedPubSub) -> None:
     sent = [f"{n} " + "é" * (n % 700) for n in range(5_000)]
     async with scene.client.stream(scene.subscription) as stream:
         ids = await scene.client.publish(scene.topic, sent, key="k")
@@ -107,7 +107,7 @@ async def test_without_a_fault_thousands_of_messages_pass_untouched(scene: Scene
     assert not scene.proxy.hits
 
 
-async def test_an_error_of_the_service_passes_unchanged(scene: Scene) -> None:
+async def test_an_error_of_the_service_passes_unchanged(scene: ProxiedPubSub) -> None:
     with pytest.raises(exceptions.NotFound) as through:
         await scene.client.publish("projects/p/topics/none", ["x"])
     with pytest.raises(exceptions.NotFound) as direct:
@@ -115,7 +115,7 @@ async def test_an_error_of_the_service_passes_unchanged(scene: Scene) -> None:
     assert through.value.message == direct.value.message
 
 
-async def test_the_largest_request_passes(scene: Scene) -> None:
+async def test_the_largest_request_passes(scene: ProxiedPubSub) -> None:
     data = b"x" * 9_900_000
     await scene.client.publish_messages(scene.topic, [types.PubsubMessage(data=data)])
     (received,) = await scene.client.pull(scene.subscription, 1)
@@ -123,14 +123,16 @@ async def test_the_largest_request_passes(scene: Scene) -> None:
     assert received.message.data == data
 
 
-async def test_a_deadline_reaches_the_service(scene: Scene) -> None:
+async def test_a_deadline_reaches_the_service(scene: ProxiedPubSub) -> None:
     request = types.PullRequest(subscription=scene.subscription, max_messages=1)
     answer = await scene.client.subscriber.transport.pull(request, timeout=0.6)  # type: ignore[call-arg]
     assert not answer.received_messages  # ours ends an empty pull just before the deadline
 
 
 @pytest.mark.parametrize("name", STATUSES)
-async def test_a_status_fails_some_calls_and_ends_the_stream(scene: Scene, name: str) -> None:
+async def test_a_status_fails_some_calls_and_ends_the_stream(
+    scene: ProxiedPubSub, name: str
+) -> None:
     async with scene.client.stream(scene.subscription) as stream:
         await scene.client.publish(scene.topic, ["first"])
         stream.ack(await stream.receive(1))
@@ -141,7 +143,7 @@ async def test_a_status_fails_some_calls_and_ends_the_stream(scene: Scene, name:
     await eventually(lambda: scene.proxy._open == set())
 
 
-async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -> None:
+async def test_a_refused_connection_is_accepted_again_afterwards(scene: ProxiedPubSub) -> None:
     await scene.passes()
     address = scene.proxy.front.address
     async with scene.fault("refuse"):
@@ -152,7 +154,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: Scene) -
     assert scene.proxy.hits["refuse"] >= 1
 
 
-async def test_connections_are_reset_repeatedly(scene: Scene) -> None:
+async def test_connections_are_reset_repeatedly(scene: ProxiedPubSub) -> None:
     async with scene.fault("reset"):
         for cut in (1, 2):
             async with scene.client.stream(scene.subscription) as stream:
@@ -161,7 +163,7 @@ async def test_connections_are_reset_repeatedly(scene: Scene) -> None:
     await scene.passes()
 
 
-async def test_a_lost_answer_leaves_its_call_done(scene: Scene) -> None:
+async def test_a_lost_answer_leaves_its_call_done(scene: ProxiedPubSub) -> None:
     sent = 0
     async with scene.fault("lose_answer"):
         while scene.proxy.hits["lose_answer"] == 0:
@@ -173,7 +175,7 @@ async def test_a_lost_answer_leaves_its_call_done(scene: Scene) -> None:
     assert len(await scene.direct.pull(scene.subscription, sent)) == sent
 
 
-async def test_a_delay_only_delays(scene: Scene) -> None:
+async def test_a_delay_only_delays(scene: ProxiedPubSub) -> None:
     async with scene.fault("delay"), scene.client.stream(scene.subscription) as stream:
         started = asyncio.get_running_loop().time()
         for n in range(5):
@@ -184,7 +186,7 @@ async def test_a_delay_only_delays(scene: Scene) -> None:
     assert scene.proxy.hits["delay"] >= 6
 
 
-async def test_a_duplicate_is_a_redelivery_in_order(scene: Scene) -> None:
+async def test_a_duplicate_is_a_redelivery_in_order(scene: ProxiedPubSub) -> None:
     async with scene.fault("duplicate"), scene.client.stream(scene.subscription) as stream:
         sent = 0
         while scene.proxy.hits["duplicate"] == 0:
@@ -212,7 +214,7 @@ def _ids(messages: list[types.ReceivedMessage]) -> set[str]:
 
 
 async def test_a_message_is_delivered_to_two_machines_in_the_order_of_its_key(
-    upstream: str, scene: Scene
+    upstream: str, scene: ProxiedPubSub
 ) -> None:
     held = scene.proxy._held
     second = PubSubProxy(f"127.0.0.1:{free_port()}", upstream, held)
@@ -244,7 +246,7 @@ async def test_a_message_is_delivered_to_two_machines_in_the_order_of_its_key(
     await second.stop()
 
 
-async def test_only_messages_without_a_common_key_are_reordered(scene: Scene) -> None:
+async def test_only_messages_without_a_common_key_are_reordered(scene: ProxiedPubSub) -> None:
     plain = [types.PubsubMessage(data=f"- {n}".encode()) for n in range(300)]
     await scene.direct.publish_messages(scene.topic, plain)
     for key in "abc":
@@ -260,7 +262,9 @@ async def test_only_messages_without_a_common_key_are_reordered(scene: Scene) ->
     assert scene.proxy.hits["reorder"] >= 1
 
 
-async def test_a_service_that_is_gone_is_unavailable_not_a_hanging_call(scene: Scene) -> None:
+async def test_a_service_that_is_gone_is_unavailable_not_a_hanging_call(
+    scene: ProxiedPubSub,
+) -> None:
     proxy = PubSubProxy(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     await proxy.start()
     client = Client(f"{proxy.front.address[0]}:{proxy.front.address[1]}")
@@ -270,7 +274,7 @@ async def test_a_service_that_is_gone_is_unavailable_not_a_hanging_call(scene: S
     await proxy.stop()
 
 
-async def test_an_unknown_fault_is_named(scene: Scene) -> None:
+async def test_an_unknown_fault_is_named(scene: ProxiedPubSub) -> None:
     with pytest.raises(ValueError, match="locusts"):
         await scene.proxy.inject("locusts", 1)
     assert isinstance(scene.client.channel, grpc.aio.Channel)

@@ -16,7 +16,7 @@ from server.api import Readiness
 from server.publish import Publisher, PublishFailed, PublishLimits, Topic
 from server.publish.queue import PublishQueue
 from tests.integration.pubsub.conftest import emulator_command
-from tests.support.lanes import key_of_lane
+from tests.support.lane_keys import key_of_lane
 from tests.support.pubsub import Client, local_server
 
 

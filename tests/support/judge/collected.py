@@ -26,7 +26,7 @@ type Versions = tuple[Columns, ...]
 """A table's columns as a process has had them, the newest first."""
 
 
-class Sent(NamedTuple):
+class SentText(NamedTuple):
     """A text that left a process, and the tables that the process had then."""
 
     sql: str
@@ -34,18 +34,18 @@ class Sent(NamedTuple):
     tables: Mapping[str, Versions]
 
 
-class Refusal(NamedTuple):
+class RefusedText(NamedTuple):
     sql: str
     error: str
 
 
-def read(folder: Path) -> Iterator[Sent]:
+def read(folder: Path) -> Iterator[SentText]:
     """Read what the processes have recorded, a file each."""
     for file in sorted(folder.iterdir()):
         yield from texts(file.read_text().splitlines())
 
 
-def texts(lines: Iterable[str]) -> Iterator[Sent]:
+def texts(lines: Iterable[str]) -> Iterator[SentText]:
     """Read what one process has recorded."""
     tables: dict[str, Versions] = {}
     for line in lines:
@@ -54,10 +54,10 @@ def texts(lines: Iterable[str]) -> Iterator[Sent]:
             name = record["table"]
             tables = {**tables, name: (record["columns"], *tables.get(name, ()))}
         else:
-            yield Sent(record["sql"], record["parameters"], tables)
+            yield SentText(record["sql"], record["parameters"], tables)
 
 
-def judge(sent: Iterable[Sent]) -> tuple[int, list[Refusal]]:
+def judge(sent: Iterable[SentText]) -> tuple[int, list[RefusedText]]:
     """Return how many different texts there are, and those that GoogleSQL refuses.
 
     A text is right if it is with any columns that its process has had: it may have been written
@@ -73,7 +73,7 @@ def judge(sent: Iterable[Sent]) -> tuple[int, list[Refusal]]:
     for texts_, parameters in different:
         errors = [_error(analyzer, text, dict(parameters)) for text in texts_]
         if all(errors):
-            refused.append(Refusal(texts_[0], str(errors[0])))
+            refused.append(RefusedText(texts_[0], str(errors[0])))
     return len(different), refused
 
 
@@ -93,12 +93,12 @@ class _Names:
         self._everywhere = everywhere
         self._names: dict[tuple[str, str], str] = {}
 
-    def texts(self, sent: Sent) -> tuple[str, ...]:
+    def texts(self, sent: SentText) -> tuple[str, ...]:
         """Return the text with the tables' newest columns, the ones before them, and so on."""
         most = max(map(len, sent.tables.values()), default=1)
         return tuple(dict.fromkeys(self._text(sent, age) for age in range(most)))
 
-    def _text(self, sent: Sent, age: int) -> str:
+    def _text(self, sent: SentText, age: int) -> str:
         def name(found: re.Match[str]) -> str:
             versions = sent.tables.get(found[1], ())
             return f"`{self._name(found[1].rpartition('.')[2], versions[: age + 1])}`"
@@ -118,7 +118,7 @@ def _one_lane(sql: str) -> str:
     return _LANE.sub(r"\g<1>00", sql)
 
 
-def _everywhere(sent: Collection[Sent]) -> dict[str, Columns]:
+def _everywhere(sent: Collection[SentText]) -> dict[str, Columns]:
     """Return tables by bare name, with the columns that they have in any process.
 
     A table that no process has had is as a text creates it.

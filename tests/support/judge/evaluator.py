@@ -39,7 +39,7 @@ _FUNCTIONS = [name for name, _ in FunctionSignatureId.items() if _FUNCTION.fullm
 """The functions of the product's statements: a catalog of all takes 50 ms for each statement."""
 
 
-class Table(NamedTuple):
+class EvaluatedTable(NamedTuple):
     """A table's columns and its rows, by a number that no other row has."""
 
     columns: Columns
@@ -54,7 +54,7 @@ class EvaluatedDataset:
     """Tables by the name that stands between backquotes."""
 
     def __init__(self, tables: Mapping[str, Columns]) -> None:
-        self.tables = {name: Table(columns, {}) for name, columns in tables.items()}
+        self.tables = {name: EvaluatedTable(columns, {}) for name, columns in tables.items()}
         self._rows_made = 0
 
     def run(self, sql: str, parameters: Mapping[str, str]) -> None:

@@ -2,22 +2,16 @@ import pytest
 
 from schema import Reason
 from tests.support.deliveries import decoded, delete, insert, number, text
+from tests.support.fake_clock import FakeClock
 from tests.support.fake_warehouse import FakeWarehouse
 from workers.catalog import CatalogCache
 from workers.plan import Column
 from workers.sql import TableLayout
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock(0.0)
 
 
 @pytest.fixture
@@ -26,7 +20,7 @@ def warehouse() -> FakeWarehouse:
 
 
 @pytest.fixture
-def catalog(warehouse: FakeWarehouse, clock: Clock) -> CatalogCache:
+def catalog(warehouse: FakeWarehouse, clock: FakeClock) -> CatalogCache:
     return CatalogCache(warehouse, max_age=1.0, clock=clock)
 
 
@@ -34,7 +28,7 @@ INSERT = [decoded(insert("t", a=number(1)))]
 
 
 async def test_a_schema_is_trusted_for_a_while_and_then_looked_up_again(
-    catalog: CatalogCache, warehouse: FakeWarehouse, clock: Clock
+    catalog: CatalogCache, warehouse: FakeWarehouse, clock: FakeClock
 ) -> None:
     await catalog.plan(INSERT)
     await catalog.plan(INSERT)

@@ -14,7 +14,7 @@ from ops.rig import eventually
 from tests.support.deliveries import delivery
 from tests.support.fake_subscriber import FakeSubscriber, broken, response
 from workers import subscription as module
-from workers.lanes import BatchLimits, Delivery, LaneQueues
+from workers.lane_queues import BatchLimits, Delivery, LaneQueues
 from workers.subscription import Subscription
 
 LEASE_SECONDS = 60

@@ -14,7 +14,7 @@ from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.errors import OutcomeUnknown, WarehouseUnavailable
 from workers.jobs import Deadline
-from workers.lanes import BatchLimits, LaneQueues
+from workers.lane_queues import BatchLimits, LaneQueues
 from workers.outcomes import Outcome
 from workers.rejection_limit import MIN_REJECTIONS, RejectionLimit
 from workers.sql import Script

@@ -68,7 +68,7 @@ def test_a_new_and_a_revoked_key_take_effect_with_the_next_request(tmp_path: Pat
     assert ring.find(second) is None
 
 
-class Clock:
+class ShiftedClock:
     """A clock that the test moves, in step with the file system's."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ BREAKING: list[Callable[[Path], object]] = [
 def test_keys_outlive_an_unreadable_file_for_a_moment_only(
     tmp_path: Path, break_: Callable[[Path], object]
 ) -> None:
-    file, clock = tmp_path / "keys", Clock()
+    file, clock = tmp_path / "keys", ShiftedClock()
     text, kept = mint("one", CREATED)
     file.write_text(kept.line())
     ring = KeyRing(file, clock.monotonic, clock.wall)
@@ -122,7 +122,7 @@ def test_keys_outlive_an_unreadable_file_for_a_moment_only(
 def test_a_key_revoked_while_no_file_could_be_opened_is_refused_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, clock = tmp_path / "keys", Clock()
+    file, clock = tmp_path / "keys", ShiftedClock()
     text, kept = mint("one", CREATED)
     file.write_text(kept.line())
     ring = KeyRing(file, clock.monotonic, clock.wall)
@@ -136,7 +136,7 @@ def test_a_key_revoked_while_no_file_could_be_opened_is_refused_afterwards(
 
 
 def test_a_change_that_leaves_the_files_times_and_size_is_noticed(tmp_path: Path) -> None:
-    file, clock = tmp_path / "keys", Clock()
+    file, clock = tmp_path / "keys", ShiftedClock()
     first, one = mint("one", CREATED)
     _, two = mint("two", CREATED)
     file.write_text(one.line())
@@ -166,7 +166,7 @@ _CHANGES = st.lists(
 @given(_CHANGES)
 def test_no_revoked_key_is_ever_valid_a_second_later(changes: list[tuple[str, str, float]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        file, clock = Path(folder, "keys"), Clock()
+        file, clock = Path(folder, "keys"), ShiftedClock()
         minted = {name: mint(name, CREATED) for name in ("a", "b", "c")}
         file.write_text("")
         ring = KeyRing(file, clock.monotonic, clock.wall)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 
-class FakeClient:
+class FailingClient:
     """Records how it was called, and fails."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class FakeClient:
 
 
 def test_a_query_is_sent_once_with_its_parameters_limits_and_options() -> None:
-    client = FakeClient()
+    client = FailingClient()
     with pytest.raises(ConnectionError):
         query(
             cast("bigquery.Client", client),

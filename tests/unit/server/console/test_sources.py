@@ -6,14 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from server.console.sources import CachedSource, LatestResult
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.fake_clock import FakeClock
 
 
 @pytest.fixture
@@ -34,7 +27,7 @@ def numbers() -> Iterator[int]:
 
 
 async def test_it_is_queried_once_in_its_minimum_age_at_most(pool: ThreadPoolExecutor) -> None:
-    clock, answers = Clock(), numbers()
+    clock, answers = FakeClock(100.0), numbers()
     source = CachedSource(lambda: next(answers), pool, min_age=10, timeout=5, clock=clock)
     assert source.latest == LatestResult()
     assert (await answered(source)).value == 0
@@ -46,7 +39,9 @@ async def test_it_is_queried_once_in_its_minimum_age_at_most(pool: ThreadPoolExe
 
 async def test_refreshes_at_the_same_time_share_one_query(pool: ThreadPoolExecutor) -> None:
     answers = numbers()
-    source = CachedSource(lambda: next(answers), pool, min_age=10, timeout=5, clock=Clock())
+    source = CachedSource(
+        lambda: next(answers), pool, min_age=10, timeout=5, clock=FakeClock(100.0)
+    )
     assert len({id(source.refresh()) for _ in range(20)}) == 1
     assert (await answered(source)).value == 0
     assert next(answers) == 1
@@ -55,7 +50,7 @@ async def test_refreshes_at_the_same_time_share_one_query(pool: ThreadPoolExecut
 async def test_a_value_is_kept_until_the_version_changes_or_its_maximum_age(
     pool: ThreadPoolExecutor,
 ) -> None:
-    clock, answers, version = Clock(), numbers(), [0]
+    clock, answers, version = FakeClock(100.0), numbers(), [0]
     source = CachedSource(
         lambda: next(answers),
         pool,
@@ -82,7 +77,7 @@ async def test_a_value_is_kept_until_the_version_changes_or_its_maximum_age(
 async def test_a_failure_is_one_line_and_is_queried_again_in_time(
     pool: ThreadPoolExecutor,
 ) -> None:
-    clock, answers = Clock(), iter([ConnectionError("away\nfor\na while"), None])
+    clock, answers = FakeClock(100.0), iter([ConnectionError("away\nfor\na while"), None])
 
     def read() -> int:
         error = next(answers)
@@ -99,7 +94,7 @@ async def test_a_failure_is_one_line_and_is_queried_again_in_time(
 
 
 async def test_the_previous_value_is_shown_until_the_timeout(pool: ThreadPoolExecutor) -> None:
-    clock, answers, go = Clock(), numbers(), threading.Event()
+    clock, answers, go = FakeClock(100.0), numbers(), threading.Event()
     go.set()
 
     def read() -> int:

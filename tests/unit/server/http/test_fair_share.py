@@ -16,13 +16,7 @@ from server.http.fair_share import (
     source_of,
 )
 from server.http.refusal import UNAVAILABLE, Refusal
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.fake_clock import FakeClock
 
 
 def fill(limit: FairLimit, source: str) -> int:
@@ -36,7 +30,7 @@ def fill(limit: FairLimit, source: str) -> int:
 
 
 def test_a_source_alone_holds_nearly_all_and_while_others_ask_half() -> None:
-    clock = Clock()
+    clock = FakeClock(1_000.0)
     limit = FairLimit(16, "requests", clock=clock)
     assert fill(limit, "a") == 14
     assert fill(limit, "b") == 2  # the rest was left for it
@@ -126,7 +120,7 @@ async def test_sources_take_turns_however_many_blocks_one_has() -> None:
 
 
 async def test_long_work_gives_the_loop_its_turn_and_short_work_does_not_wait() -> None:
-    clock = Clock()
+    clock = FakeClock(1_000.0)
     other = 0
 
     async def count() -> None:

@@ -5,16 +5,7 @@ import pytest
 from ops.runtime.api_keys import ApiKey
 from server.http.rate import RateLimits
 from server.http.refusal import TOO_MANY, Refusal
-
-
-class Clock:
-    """Nanoseconds, as time.monotonic_ns has them."""
-
-    def __init__(self) -> None:
-        self.now = 10**15
-
-    def __call__(self) -> int:
-        return self.now
+from tests.support.fake_clock import FakeClock
 
 
 def key(rate: float | None, burst: int = 1, name: str = "billing") -> ApiKey:
@@ -30,7 +21,7 @@ def taken(limits: RateLimits, one: ApiKey) -> int:
 
 
 def test_the_burst_passes_and_then_the_rate(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = FakeClock(10**15)
     limits = RateLimits(tmp_path, clock)
     one = key(200, 400)
     assert taken(limits, one) == 400
@@ -41,7 +32,7 @@ def test_the_burst_passes_and_then_the_rate(tmp_path: Path) -> None:
 
 
 def test_past_the_rate_the_refusal_has_the_seconds_to_wait(tmp_path: Path) -> None:
-    limits = RateLimits(tmp_path, Clock())
+    limits = RateLimits(tmp_path, FakeClock(10**15))
     limits.check(key(0.1))
     with pytest.raises(Refusal) as refused:
         limits.check(key(0.1))
@@ -49,7 +40,7 @@ def test_past_the_rate_the_refusal_has_the_seconds_to_wait(tmp_path: Path) -> No
 
 
 def test_the_servers_of_a_machine_share_a_rate_and_keys_do_not(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = FakeClock(10**15)
     one, other = RateLimits(tmp_path, clock), RateLimits(tmp_path, clock)
     assert taken(one, key(10, 5)) == 5
     assert taken(other, key(10, 5)) == 0
@@ -58,7 +49,7 @@ def test_the_servers_of_a_machine_share_a_rate_and_keys_do_not(tmp_path: Path) -
 
 
 def test_a_clock_that_starts_again_gives_the_allowance_back(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = FakeClock(10**15)
     limits = RateLimits(tmp_path, clock)
     assert taken(limits, key(1, 5)) == 5
     clock.now = 0
@@ -68,7 +59,7 @@ def test_a_clock_that_starts_again_gives_the_allowance_back(tmp_path: Path) -> N
 def test_without_a_disk_a_server_keeps_the_rate_by_itself(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    assert taken(RateLimits(file / "below", Clock()), key(1, 5)) == 5
+    assert taken(RateLimits(file / "below", FakeClock(10**15)), key(1, 5)) == 5
 
 
 async def test_a_line_waits_for_its_turn_or_is_refused(tmp_path: Path) -> None:

@@ -16,19 +16,12 @@ from server.idempotency.record import Claimed, KeyRecord, KeyStore, RegistryFail
 from server.idempotency.redis_store import RedisStore
 from server.idempotency.sqlite_store import SqliteStore
 from tests.support import redis_server
+from tests.support.fake_clock import FakeClock
 
 HOUR = 3_600.0
 ONE = KeyRecord("sha-1", "orders", "id-1")
 OTHER = KeyRecord("sha-2", "payments é", "id-2")
 KEY = b"0123456789abcdef"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +93,7 @@ async def test_of_many_bodies_at_the_same_instant_one_is_first(
 
 
 async def test_keys_end_after_their_time_and_dead_attempts_too(tmp_path: Path) -> None:
-    clock, file = Clock(), tmp_path / "keys.sqlite3"
+    clock, file = FakeClock(1_000_000.0), tmp_path / "keys.sqlite3"
     store = SqliteStore(file, HOUR, clock)
     await store.claim(KEY, ONE)
     await store.claim(KEY, ONE)
@@ -114,7 +107,7 @@ async def test_keys_end_after_their_time_and_dead_attempts_too(tmp_path: Path) -
 
 
 async def test_the_file_holds_no_expired_keys(tmp_path: Path) -> None:
-    clock, file = Clock(), tmp_path / "keys.sqlite3"
+    clock, file = FakeClock(1_000_000.0), tmp_path / "keys.sqlite3"
     store = SqliteStore(file, HOUR, clock)
     for number in range(400):
         clock.now += 60

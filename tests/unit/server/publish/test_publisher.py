@@ -8,7 +8,7 @@ import pytest
 from ops.rig import eventually
 from schema import LANES, Message, lane_of
 from server.publish import Publisher, PublishFailed, PublishLimits
-from tests.support.lanes import key_of_lane
+from tests.support.lane_keys import key_of_lane
 from tests.support.server_in_process import FakeTopic, rpc_error
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE

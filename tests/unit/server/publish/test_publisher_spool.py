@@ -19,7 +19,7 @@ from server.publish import Publisher, PublishFailed, PublishLimits, SpoolFailed
 from server.spool import SpoolWriter, open_spool, spool_folder
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SPOOLING
 from server.spool.store import KeyedMessage, SpoolStore
-from tests.support.lanes import key_of_lane
+from tests.support.lane_keys import key_of_lane
 from tests.support.server_in_process import FakeTopic, rpc_error
 
 DOWN = rpc_error(grpc.StatusCode.UNAVAILABLE)

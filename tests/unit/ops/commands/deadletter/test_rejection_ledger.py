@@ -14,7 +14,7 @@ from schema import Reason, Rejection
 CONFLICT = "Transaction is aborted due to concurrent update against table t"
 
 
-class FakeClient:
+class RecordingClient:
     """Keeps each query with its one parameter; returns `rows`, or raises the next of `errors`."""
 
     def __init__(self) -> None:
@@ -37,12 +37,12 @@ class FakeClient:
 
 
 @pytest.fixture
-def client() -> FakeClient:
-    return FakeClient()
+def client() -> RecordingClient:
+    return RecordingClient()
 
 
 @pytest.fixture
-def ledger(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[RejectionLedger]:
+def ledger(client: RecordingClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[RejectionLedger]:
     monkeypatch.setattr(clients, "warehouse", lambda _: client)
     ledger = RejectionLedger(Settings.parse({}))
     yield ledger
@@ -51,7 +51,7 @@ def ledger(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reje
 
 
 def test_the_outcomes_of_every_body_of_an_id_are_found(
-    client: FakeClient, ledger: RejectionLedger
+    client: RecordingClient, ledger: RejectionLedger
 ) -> None:
     client.rows = [
         {"id": "a1", "sha256": "0", "reason": None, "error": None},
@@ -67,14 +67,14 @@ def test_the_outcomes_of_every_body_of_an_id_are_found(
     assert ids == ["a1", "a2", "a3"]
 
 
-def test_many_ids_are_looked_up_in_parts(client: FakeClient, ledger: RejectionLedger) -> None:
+def test_many_ids_are_looked_up_in_parts(client: RecordingClient, ledger: RejectionLedger) -> None:
     ids = [f"a{n}" for n in range(KEYS_A_QUERY + 1)]
     ledger.look_up(ids)
     assert [asked for _, asked in client.queries] == [ids[:-1], ids[-1:]]
 
 
 def test_rejections_are_deleted_from_their_lanes_tables(
-    client: FakeClient, ledger: RejectionLedger
+    client: RecordingClient, ledger: RejectionLedger
 ) -> None:
     ledger.delete_rejected([LaneKey(7, "a1", "0"), LaneKey(31, "a2", "1"), LaneKey(7, "a3", "2")])
     assert [(sql.split("`")[1].rpartition(".")[2], pairs) for sql, pairs in client.queries] == [
@@ -85,14 +85,14 @@ def test_rejections_are_deleted_from_their_lanes_tables(
 
 
 def test_many_rejections_of_a_lane_are_deleted_in_parts(
-    client: FakeClient, ledger: RejectionLedger
+    client: RecordingClient, ledger: RejectionLedger
 ) -> None:
     ledger.delete_rejected([LaneKey(7, f"a{n}", "0") for n in range(KEYS_A_QUERY + 1)])
     assert [len(pairs) for _, pairs in client.queries] == [KEYS_A_QUERY, 1]
 
 
 def test_a_conflict_with_a_workers_commit_is_tried_again(
-    client: FakeClient, ledger: RejectionLedger
+    client: RecordingClient, ledger: RejectionLedger
 ) -> None:
     client.errors = [BadRequest(CONFLICT)]
     ledger.delete_rejected([LaneKey(7, "a1", "0")])
@@ -101,7 +101,7 @@ def test_a_conflict_with_a_workers_commit_is_tried_again(
 
 
 def test_a_permanent_error_is_raised_immediately(
-    client: FakeClient, ledger: RejectionLedger
+    client: RecordingClient, ledger: RejectionLedger
 ) -> None:
     client.errors = [BadRequest("Syntax error")]
     with pytest.raises(BadRequest, match="Syntax error"):

@@ -1,6 +1,6 @@
 import pytest
 
-from ops.commands.deadletter.dead_letter import DeadLetter
+from ops.commands.deadletter.letter import DeadLetter
 from ops.commands.deadletter.replay import ReplayAction, decide, derived_id, publish_parts
 from schema import Reason, Rejection, is_derived_id, lane_of_id
 from tests.support.dead_letters import letter

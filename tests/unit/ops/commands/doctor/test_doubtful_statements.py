@@ -11,7 +11,7 @@ from ops.runtime import clients
 from ops.runtime.settings import Settings
 
 
-class FakeClient:
+class EmptyDatasetClient:
     """Has one dataset, and no tables."""
 
     def get_dataset(self, *_: object, **__: object) -> None:
@@ -38,7 +38,7 @@ def test_a_refused_statement_ends_no_other_and_is_a_problem_only_in_the_cloud(
 ) -> None:
     probes = {"refused": refused, "broken": broken, "fine": lambda _: "seen"}
     monkeypatch.setattr(doubtful_statements, "PROBES", probes)
-    monkeypatch.setattr(clients, "warehouse", lambda _: FakeClient())
+    monkeypatch.setattr(clients, "warehouse", lambda _: EmptyDatasetClient())
     cloud = {
         "PROJECT_ID": "project-1",
         "DATASET_ID": "d",

@@ -26,7 +26,7 @@ TABLES = (
 )
 
 
-class FakeClient:
+class ProvisionedClient:
     """A provisioned dataset."""
 
     def __init__(
@@ -55,7 +55,7 @@ class FakeClient:
 
 
 def checked(
-    client: FakeClient, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str] = CLOUD
+    client: ProvisionedClient, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str] = CLOUD
 ) -> str:
     monkeypatch.setattr(clients, "warehouse", lambda _: client)
     try:
@@ -65,7 +65,7 @@ def checked(
 
 
 def test_a_provisioned_ledger_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checked(FakeClient(), monkeypatch) == "3 lanes, 7 days"
+    assert checked(ProvisionedClient(), monkeypatch) == "3 lanes, 7 days"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -74,7 +74,7 @@ def test_a_ledger_that_lacks_a_table_or_the_view_is_wrong(
 ) -> None:
     tables = tuple(each for each in TABLES if each != name)
     with pytest.raises(CheckFailed, match=f"lacks {name}$") as caught:
-        checked(FakeClient(tables), monkeypatch)
+        checked(ProvisionedClient(tables), monkeypatch)
     assert caught.value.remedy == "gatekeeper provision"
 
 
@@ -82,7 +82,7 @@ def test_another_number_of_lanes_is_wrong_and_the_remedy_is_the_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(CheckFailed, match=r"has 8 lanes and LANES is 3.*set LANES=8"):
-        checked(FakeClient(lanes=8), monkeypatch)
+        checked(ProvisionedClient(lanes=8), monkeypatch)
 
 
 @pytest.mark.parametrize("days", [8, None])
@@ -90,9 +90,9 @@ def test_another_expiry_is_wrong_in_the_cloud(
     days: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CheckFailed, match="another expiry than LEDGER_DAYS") as caught:
-        checked(FakeClient(days=days), monkeypatch)
+        checked(ProvisionedClient(days=days), monkeypatch)
     assert caught.value.remedy == "gatekeeper provision"
 
 
 def test_the_embedded_bigquery_has_no_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checked(FakeClient(days=None), monkeypatch, LOCAL).startswith("3 lanes")
+    assert checked(ProvisionedClient(days=None), monkeypatch, LOCAL).startswith("3 lanes")

@@ -15,7 +15,7 @@ SCRIPT = """BEGIN TRANSACTION; UPDATE p.d.head SET n = n + 1 WHERE TRUE;
 ASSERT @@row_count = 1 AS 'fenced'; INSERT INTO p.d.t (n) VALUES (1); COMMIT TRANSACTION"""
 
 
-class Warehouse:
+class FakeDatabase:
     """Runs every job, or fails it; notes which."""
 
     def __init__(self, error: str = "") -> None:
@@ -35,16 +35,16 @@ class Warehouse:
         raise AssertionError(job.id)
 
 
-class Scene:
+class RunnerScene:
     """A runner whose waits take no time and are noted."""
 
     def __init__(
-        self, warehouse: Warehouse | None = None, off: str = "", latency: Latency | None = None
+        self, warehouse: FakeDatabase | None = None, off: str = "", latency: Latency | None = None
     ) -> None:
         self.now = 0.0
         self.waits: list[float] = []
         self.report = StrictReport()
-        self.warehouse = warehouse or Warehouse()
+        self.warehouse = warehouse or FakeDatabase()
         self.runner = JobRunner(
             self.warehouse,
             limits=RuleLimits(rules=frozenset(RULES) - {off}),
@@ -73,7 +73,7 @@ def rule(job: QueryJob) -> str | None:
 
 
 async def test_a_script_takes_its_latency_and_then_runs_as_a_whole() -> None:
-    scene = Scene()
+    scene = RunnerScene()
     job = await scene.run(SCRIPT)
     assert job.refused is None
     assert scene.waits == [1.0, 0.7, 0.7]
@@ -83,7 +83,7 @@ async def test_a_script_takes_its_latency_and_then_runs_as_a_whole() -> None:
 
 
 async def test_of_two_scripts_that_change_one_head_one_is_cancelled() -> None:
-    scene = Scene()
+    scene = RunnerScene()
     jobs = await asyncio.gather(*(scene.run(SCRIPT, each) for each in "ab"))
     assert [rule(job) for job in jobs] == [None, "transaction_conflict"]
     assert scene.warehouse.ran == ["a"]
@@ -91,13 +91,13 @@ async def test_of_two_scripts_that_change_one_head_one_is_cancelled() -> None:
 
 
 async def test_without_that_rule_both_run() -> None:
-    scene = Scene(off="transaction_conflict")
+    scene = RunnerScene(off="transaction_conflict")
     await asyncio.gather(*(scene.run(SCRIPT, each) for each in "ab"))
     assert scene.warehouse.ran == ["a", "b"]
 
 
 async def test_a_failed_assertion_bills_what_came_before_it() -> None:
-    scene = Scene(Warehouse("Assertion failed: fenced"))
+    scene = RunnerScene(FakeDatabase("Assertion failed: fenced"))
     job = await scene.run(SCRIPT)
     assert isinstance(job.refused, Refused)
     assert (job.refused.rule, job.refused.message) == ("", "Assertion failed: fenced")
@@ -106,28 +106,28 @@ async def test_a_failed_assertion_bills_what_came_before_it() -> None:
 
 
 async def test_a_failed_transaction_is_in_no_later_one_s_way() -> None:
-    scene = Scene(Warehouse("Assertion failed: fenced"))
+    scene = RunnerScene(FakeDatabase("Assertion failed: fenced"))
     jobs = await asyncio.gather(*(scene.run(SCRIPT, each) for each in "ab"))
     assert rule(jobs[1]) == "transaction_conflict"
     assert rule(await scene.run(SCRIPT, "c")) == ""
 
 
 async def test_ddl_in_a_transaction_is_refused() -> None:
-    scene = Scene()
+    scene = RunnerScene()
     sql = "BEGIN TRANSACTION; CREATE TABLE p.d.new (n INT64); COMMIT TRANSACTION"
     assert rule(await scene.run(sql)) == "transaction_ddl"
     assert rule(await scene.run("CREATE TABLE p.d.new (n INT64)")) is None
 
 
 async def test_a_value_that_does_not_coerce_is_refused_before_it_runs() -> None:
-    scene = Scene()
+    scene = RunnerScene()
     assert rule(await scene.run("INSERT INTO p.d.t (n) VALUES ('a')")) == "lossy_cast"
     assert rule(await scene.run("INSERT INTO p.d.missing (n) VALUES ('a')", "k")) is None
     assert scene.warehouse.ran == ["k"]
 
 
 async def test_statements_on_two_tables_wait_in_one_order() -> None:
-    scene = Scene()
+    scene = RunnerScene()
     ab, ba = (
         "; ".join(f"UPDATE p.d.{each} SET n = 1 WHERE TRUE" for each in order)
         for order in ("ab", "ba")
@@ -137,7 +137,7 @@ async def test_statements_on_two_tables_wait_in_one_order() -> None:
 
 
 async def test_a_job_past_its_time_limit_is_stopped_and_a_late_one_is_not() -> None:
-    class Slow(Scene):
+    class Slow(RunnerScene):
         async def sleep(self, seconds: float) -> None:
             await super().sleep(seconds)
             await asyncio.sleep(0.05)
@@ -150,13 +150,13 @@ async def test_a_job_past_its_time_limit_is_stopped_and_a_late_one_is_not() -> N
 
 
 async def test_a_late_job_waits_once_more() -> None:
-    scene = Scene(latency=Latency(late_share=1, late_seconds=30))
+    scene = RunnerScene(latency=Latency(late_share=1, late_seconds=30))
     await scene.run(SCRIPT)
     assert sum(scene.waits) == 1.0 + 2 * 0.7 + 30
 
 
 async def test_a_cancelled_job_does_not_run() -> None:
-    scene = Scene()
+    scene = RunnerScene()
     task = asyncio.create_task(scene.run(SCRIPT))
     await asyncio.sleep(0)
     task.cancel()

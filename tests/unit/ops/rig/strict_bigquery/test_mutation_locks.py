@@ -8,7 +8,7 @@ from ops.rig.strict_bigquery.mutation_locks import MutationLocks
 from ops.rig.strict_bigquery.refusals import Refused
 
 
-class Now:
+class Ticks:
     def __init__(self) -> None:
         self.time = 0.0
 
@@ -18,7 +18,7 @@ class Now:
 
 
 def locks(limits: RuleLimits | None = None) -> MutationLocks:
-    return MutationLocks(limits or RuleLimits(), Now())
+    return MutationLocks(limits or RuleLimits(), Ticks())
 
 
 async def test_of_two_transactions_the_second_to_mutate_a_table_is_cancelled() -> None:

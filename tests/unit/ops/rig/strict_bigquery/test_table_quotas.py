@@ -6,14 +6,7 @@ import pytest
 from ops.rig.strict_bigquery.documented_rules import RULES, RuleLimits
 from ops.rig.strict_bigquery.refusals import Refused
 from ops.rig.strict_bigquery.table_quotas import RecentTimes, TableQuotas
-
-
-class Now:
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def __call__(self) -> float:
-        return self.time
+from tests.support.fake_clock import FakeClock
 
 
 def test_a_window_admits_again_when_the_oldest_event_has_left_it() -> None:
@@ -29,7 +22,7 @@ def test_a_window_admits_again_when_the_oldest_event_has_left_it() -> None:
 
 
 def test_the_26th_dml_statement_in_ten_seconds_is_refused_on_its_table_only() -> None:
-    now = Now()
+    now = FakeClock(0.0)
     quotas = TableQuotas(RuleLimits(), now)
     for _ in range(25):
         quotas.count_dml("p.d.t")
@@ -37,12 +30,12 @@ def test_the_26th_dml_statement_in_ten_seconds_is_refused_on_its_table_only() ->
     with pytest.raises(Refused) as refused:
         quotas.count_dml("p.d.t")
     assert (refused.value.rule, refused.value.reason) == ("dml_rate", "rateLimitExceeded")
-    now.time = 10.0
+    now.now = 10.0
     quotas.count_dml("p.d.t")
 
 
 def test_the_6th_ddl_statement_in_ten_seconds_is_refused() -> None:
-    quotas = TableQuotas(RuleLimits(), Now())
+    quotas = TableQuotas(RuleLimits(), FakeClock(0.0))
     for _ in range(5):
         quotas.count_ddl("p.d.t")
     with pytest.raises(Refused, match="too many table update operations"):
@@ -50,14 +43,14 @@ def test_the_6th_ddl_statement_in_ten_seconds_is_refused() -> None:
 
 
 def test_a_rule_that_is_off_refuses_nothing() -> None:
-    quotas = TableQuotas(RuleLimits(rules=frozenset(RULES) - {"dml_rate"}), Now())
+    quotas = TableQuotas(RuleLimits(rules=frozenset(RULES) - {"dml_rate"}), FakeClock(0.0))
     for _ in range(100):
         quotas.count_dml("p.d.t")
 
 
 async def test_after_the_day_s_inserts_some_run_and_some_wait_and_others_are_refused() -> None:
     limits = RuleLimits(daily_inserts=3, concurrent_inserts=2, queued_inserts=1)
-    now = Now()
+    now = FakeClock(0.0)
     quotas = TableQuotas(limits, now)
     async with AsyncExitStack() as running:
         for _ in range(3 + 2):
@@ -73,6 +66,6 @@ async def test_after_the_day_s_inserts_some_run_and_some_wait_and_others_are_ref
             await insert()
         assert not waiting.done()
     await waiting
-    now.time = 86_400.0
+    now.now = 86_400.0
     async with quotas.insert("p.d.t"), quotas.insert("p.d.t"), quotas.insert("p.d.t"):
         pass

@@ -7,28 +7,21 @@ from hypothesis import strategies as st
 from ops.rig import eventually
 from schema import lane_name, lane_of_ordering_key
 from tests.support.deliveries import delivery
-from workers.lanes import BatchLimits, Delivery, LaneBatch, LaneQueues
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.fake_clock import FakeClock
+from workers.lane_queues import BatchLimits, Delivery, LaneBatch, LaneQueues
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock(100.0)
 
 
-def queues_of(clock: Clock, **limits: object) -> LaneQueues:
+def queues_of(clock: FakeClock, **limits: object) -> LaneQueues:
     given = {"messages": 3, "bytes": 1000, "max_wait": 10.0, "eager": False, "jobs": 2} | limits
     return LaneQueues(32, BatchLimits(**given), clock)  # type: ignore[arg-type]
 
 
-def arrived(lane: int, clock: Clock, data: bytes = b"x") -> Delivery:
+def arrived(lane: int, clock: FakeClock, data: bytes = b"x") -> Delivery:
     made = delivery(data, id="x", ordering_key=lane_name(lane))
     made.arrived_at = clock.now
     return made
@@ -51,7 +44,9 @@ async def is_empty(queues: LaneQueues) -> bool:
     return not done
 
 
-async def test_a_batch_closes_when_its_first_delivery_is_old_enough(clock: Clock) -> None:
+async def test_a_batch_closes_when_its_first_delivery_is_old_enough(
+    clock: FakeClock,
+) -> None:
     queues = queues_of(clock)
     queues.put([arrived(1, clock)])
     assert await is_empty(queues)
@@ -62,7 +57,9 @@ async def test_a_batch_closes_when_its_first_delivery_is_old_enough(clock: Clock
     assert len((await taken(queues)).deliveries) == 2
 
 
-async def test_a_full_batch_closes_at_once_and_the_rest_stays_in_order(clock: Clock) -> None:
+async def test_a_full_batch_closes_at_once_and_the_rest_stays_in_order(
+    clock: FakeClock,
+) -> None:
     queues = queues_of(clock)
     sent = [arrived(1, clock) for _ in range(7)]
     queues.put(sent)
@@ -74,19 +71,23 @@ async def test_a_full_batch_closes_at_once_and_the_rest_stays_in_order(clock: Cl
     assert await is_empty(queues)
 
 
-async def test_a_batch_closes_before_a_message_that_would_pass_its_bytes(clock: Clock) -> None:
+async def test_a_batch_closes_before_a_message_that_would_pass_its_bytes(
+    clock: FakeClock,
+) -> None:
     queues = queues_of(clock)
     queues.put([arrived(1, clock, b"x" * 600), arrived(1, clock, b"y" * 600)])
     assert [each.data[:1] for each in (await taken(queues)).deliveries] == [b"x"]
 
 
-async def test_a_single_message_may_be_larger_than_a_batch(clock: Clock) -> None:
+async def test_a_single_message_may_be_larger_than_a_batch(clock: FakeClock) -> None:
     queues = queues_of(clock)
     queues.put([arrived(1, clock, b"x" * 5000)])
     assert len((await taken(queues)).deliveries) == 1
 
 
-async def test_a_lane_has_one_batch_in_flight_and_holds_up_no_other(clock: Clock) -> None:
+async def test_a_lane_has_one_batch_in_flight_and_holds_up_no_other(
+    clock: FakeClock,
+) -> None:
     queues = queues_of(clock, max_wait=0)
     queues.put([arrived(1, clock), arrived(2, clock)])
     assert (await taken(queues)).lane == 1
@@ -97,7 +98,7 @@ async def test_a_lane_has_one_batch_in_flight_and_holds_up_no_other(clock: Clock
     assert (await taken(queues)).lane == 1
 
 
-async def test_so_many_jobs_run_side_by_side_and_no_more(clock: Clock) -> None:
+async def test_so_many_jobs_run_side_by_side_and_no_more(clock: FakeClock) -> None:
     queues = queues_of(clock, max_wait=0, jobs=2)
     queues.put([arrived(lane, clock) for lane in range(3)])
     await taken(queues)
@@ -107,7 +108,7 @@ async def test_so_many_jobs_run_side_by_side_and_no_more(clock: Clock) -> None:
     assert (await taken(queues)).lane == 2
 
 
-async def test_the_lane_that_waits_longest_goes_first(clock: Clock) -> None:
+async def test_the_lane_that_waits_longest_goes_first(clock: FakeClock) -> None:
     queues = queues_of(clock)
     queues.put([arrived(9, clock)])
     clock.now += 1
@@ -116,7 +117,9 @@ async def test_the_lane_that_waits_longest_goes_first(clock: Clock) -> None:
     assert (await taken(queues)).lane == 9
 
 
-async def test_where_a_job_costs_nothing_an_idle_worker_does_not_wait(clock: Clock) -> None:
+async def test_where_a_job_costs_nothing_an_idle_worker_does_not_wait(
+    clock: FakeClock,
+) -> None:
     queues = queues_of(clock, eager=True)
     queues.put([arrived(1, clock)])
     clock.now += 0.01
@@ -128,7 +131,7 @@ async def test_where_a_job_costs_nothing_an_idle_worker_does_not_wait(clock: Clo
     assert (await taken(queues)).lane == 2
 
 
-async def test_a_closed_queue_ends_the_wait(clock: Clock) -> None:
+async def test_a_closed_queue_ends_the_wait(clock: FakeClock) -> None:
     queues = queues_of(clock)
     waiting = asyncio.ensure_future(queues.next_batch())
     await asyncio.sleep(0)
@@ -144,7 +147,7 @@ async def test_a_delivery_ends_the_wait_of_real_time() -> None:
     assert (await waiting or LaneBatch(-1, [])).lane == 5
 
 
-async def test_drained_deliveries_are_gone(clock: Clock) -> None:
+async def test_drained_deliveries_are_gone(clock: FakeClock) -> None:
     queues = queues_of(clock, max_wait=0)
     queues.put([arrived(1, clock), arrived(2, clock)])
     assert len(queues) == 2
@@ -157,7 +160,7 @@ async def test_drained_deliveries_are_gone(clock: Clock) -> None:
 def test_every_delivery_is_taken_once_and_each_lane_in_order(
     sent: list[tuple[int, int]],
 ) -> None:
-    clock = Clock()
+    clock = FakeClock(100.0)
     deliveries = [arrived(lane, clock, b"x" * size) for lane, size in sent]
 
     async def take_all() -> list[Delivery]:

@@ -14,7 +14,7 @@ from ops.rig import Service, eventually, free_port
 from tests.support.pubsub import Client, local_server, texts
 
 
-class Server:
+class RestartedPubSub:
     """Our server on one port and one database, through restarts."""
 
     def __init__(self, directory: Path) -> None:
@@ -33,14 +33,14 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "pubsub")
+def server(tmp_path: Path) -> Iterator[RestartedPubSub]:
+    server = RestartedPubSub(tmp_path / "pubsub")
     with server.service:
         server.service.wait_for_port(server.address)
         yield server
 
 
-async def test_every_confirmed_message_survives_kill_9(server: Server) -> None:
+async def test_every_confirmed_message_survives_kill_9(server: RestartedPubSub) -> None:
     async with server.client() as client:
         topic = await client.topic()
         subscription = await client.subscription(topic, enable_message_ordering=True)
@@ -66,7 +66,7 @@ async def test_every_confirmed_message_survives_kill_9(server: Server) -> None:
             assert own == list(range(len(own)))
 
 
-async def test_acked_messages_stay_away_after_kill_9(server: Server) -> None:
+async def test_acked_messages_stay_away_after_kill_9(server: RestartedPubSub) -> None:
     async with server.client() as client:
         topic = await client.topic()
         subscription = await client.subscription(topic)
@@ -81,7 +81,9 @@ async def test_acked_messages_stay_away_after_kill_9(server: Server) -> None:
         assert await client.pull_now(subscription) == []
 
 
-async def test_topics_subscriptions_and_message_ids_survive_a_restart(server: Server) -> None:
+async def test_topics_subscriptions_and_message_ids_survive_a_restart(
+    server: RestartedPubSub,
+) -> None:
     async with server.client() as client:
         topic = await client.topic()
         subscription = await client.subscription(topic, ack_deadline_seconds=33)
@@ -100,7 +102,7 @@ async def test_topics_subscriptions_and_message_ids_survive_a_restart(server: Se
         assert texts(await client.pull(subscription, 1)) == ["y"]
 
 
-async def test_an_ack_id_from_before_a_restart_still_counts(server: Server) -> None:
+async def test_an_ack_id_from_before_a_restart_still_counts(server: RestartedPubSub) -> None:
     async with server.client() as client:
         topic = await client.topic()
         subscription = await client.subscription(topic, enable_message_ordering=True)
@@ -114,7 +116,9 @@ async def test_an_ack_id_from_before_a_restart_still_counts(server: Server) -> N
         assert await client.pull_now(subscription) == []
 
 
-async def test_the_backlog_has_the_number_of_messages_and_the_oldest_age(server: Server) -> None:
+async def test_the_backlog_has_the_number_of_messages_and_the_oldest_age(
+    server: RestartedPubSub,
+) -> None:
     async with server.client() as client:
         topic = await client.topic()
         subscription = await client.subscription(topic)
@@ -134,7 +138,7 @@ async def test_the_backlog_has_the_number_of_messages_and_the_oldest_age(server:
         assert dict(await get(request))["unacked"] == 1
 
 
-async def test_sigterm_ends_it_with_open_streams(server: Server) -> None:
+async def test_sigterm_ends_it_with_open_streams(server: RestartedPubSub) -> None:
     async with server.client() as client:
         topic = await client.topic()
         subscription = await client.subscription(topic)
@@ -147,7 +151,7 @@ async def test_sigterm_ends_it_with_open_streams(server: Server) -> None:
     assert server.service.wait() == 0
 
 
-def test_a_taken_port_is_named_in_one_line(server: Server, tmp_path: Path) -> None:
+def test_a_taken_port_is_named_in_one_line(server: RestartedPubSub, tmp_path: Path) -> None:
     port = server.address.rpartition(":")[2]
     with local_server(tmp_path / "other", int(port)) as second:
         assert second.wait() == 1
@@ -155,7 +159,7 @@ def test_a_taken_port_is_named_in_one_line(server: Server, tmp_path: Path) -> No
     assert port in line
 
 
-def test_a_state_directory_has_one_server(server: Server, tmp_path: Path) -> None:
+def test_a_state_directory_has_one_server(server: RestartedPubSub, tmp_path: Path) -> None:
     del server
     with local_server(tmp_path / "pubsub", free_port()) as second:
         assert second.wait() == 1

@@ -27,7 +27,7 @@ HISTOGRAM = (
 )
 
 
-class Gateway:
+class PushgatewayClient:
     """A running Pushgateway and the few requests that the tests make."""
 
     def __init__(self, address: str) -> None:
@@ -68,11 +68,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def gateway(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushgatewayClient]:
     address = f"127.0.0.1:{free_port()}"
     with service(kind, address, tmp_path_factory.mktemp("state")) as running:
         running.wait_for_port(address)
-        yield Gateway(address)
+        yield PushgatewayClient(address)
 
 
 def registry(value: float) -> CollectorRegistry:
@@ -83,7 +83,7 @@ def registry(value: float) -> CollectorRegistry:
     return metrics
 
 
-def test_a_client_pushes_adds_and_deletes_its_group(gateway: Gateway) -> None:
+def test_a_client_pushes_adds_and_deletes_its_group(gateway: PushgatewayClient) -> None:
     key = {"instance": "server_00"}
     push_to_gateway(gateway.address, job="clients", registry=registry(3), grouping_key=key)
     labels = 'instance="server_00",job="clients"'
@@ -106,7 +106,7 @@ def test_a_client_pushes_adds_and_deletes_its_group(gateway: Gateway) -> None:
     assert f"push_time_seconds{{{labels}}}" not in str(gateway.lines("push_time_seconds"))
 
 
-def test_groups_of_different_keys_are_independent(gateway: Gateway) -> None:
+def test_groups_of_different_keys_are_independent(gateway: PushgatewayClient) -> None:
     for instance, value in (("b", 2), ("a", 1)):
         answer = gateway.request("PUT", f"/metrics/job/side/instance/{instance}", f"side {value}\n")
         assert answer == (200, "")
@@ -120,12 +120,12 @@ def test_groups_of_different_keys_are_independent(gateway: Gateway) -> None:
     assert gateway.lines("side") != []
 
 
-def test_the_grouping_key_overrides_labels_of_the_same_name(gateway: Gateway) -> None:
+def test_the_grouping_key_overrides_labels_of_the_same_name(gateway: PushgatewayClient) -> None:
     gateway.request("PUT", "/metrics/job/own", 'own{job="mine",instance="mine",x="1"} 1\n')
     assert gateway.lines("own{") == ['own{instance="mine",job="own",x="1"} 1']
 
 
-def test_every_type_is_exposed_as_it_came(gateway: Gateway) -> None:
+def test_every_type_is_exposed_as_it_came(gateway: PushgatewayClient) -> None:
     assert gateway.request("PUT", "/metrics/job/types/instance/i", HISTOGRAM)[0] == 200
     labels = 'instance="i",job="types"'
     _, text = gateway.request("GET", "/metrics")
@@ -135,7 +135,7 @@ def test_every_type_is_exposed_as_it_came(gateway: Gateway) -> None:
     assert f"# TYPE bare untyped\nbare{{{labels}}} 5\n" in text
 
 
-def test_the_times_of_success_and_failure_are_the_groups_own(gateway: Gateway) -> None:
+def test_the_times_of_success_and_failure_are_the_groups_own(gateway: PushgatewayClient) -> None:
     path = "/metrics/job/timed/instance/i"
     gateway.request("PUT", path, "# TYPE timed counter\ntimed 1\npush_time_seconds 1\n")
     pushed = dict(line.split() for line in gateway.lines("push_time_seconds{"))
@@ -145,7 +145,9 @@ def test_the_times_of_success_and_failure_are_the_groups_own(gateway: Gateway) -
     assert float(failed["push_failure_time_seconds" + labels]) == 0
 
 
-def test_a_type_that_contradicts_another_group_is_refused_and_remembered(gateway: Gateway) -> None:
+def test_a_type_that_contradicts_another_group_is_refused_and_remembered(
+    gateway: PushgatewayClient,
+) -> None:
     gateway.request("PUT", "/metrics/job/first", "# TYPE clash counter\nclash 1\n")
     status, text = gateway.request("PUT", "/metrics/job/second", "# TYPE clash gauge\nclash 2\n")
     assert status == 400
@@ -169,7 +171,7 @@ def test_a_type_that_contradicts_another_group_is_refused_and_remembered(gateway
         'same{a="1",a="2"} 1\n',
     ],
 )
-def test_an_invalid_body_is_refused(gateway: Gateway, body: str) -> None:
+def test_an_invalid_body_is_refused(gateway: PushgatewayClient, body: str) -> None:
     status, text = gateway.request("PUT", "/metrics/job/nonsense", body)
     assert status == 400
     assert text
@@ -185,7 +187,7 @@ def test_an_invalid_body_is_refused(gateway: Gateway, body: str) -> None:
         ("/metrics/job/outer/job/inner", 'job="outer"'),
     ],
 )
-def test_the_path_is_the_grouping_key(gateway: Gateway, path: str, labels: str) -> None:
+def test_the_path_is_the_grouping_key(gateway: PushgatewayClient, path: str, labels: str) -> None:
     assert gateway.request("PUT", path, "keyed 1\n") == (200, "")
     (line,) = gateway.lines("keyed")
     assert all(pair in line for pair in labels.split(",")), line
@@ -202,18 +204,18 @@ def test_the_path_is_the_grouping_key(gateway: Gateway, path: str, labels: str) 
         "/metrics/job@base64/****",
     ],
 )
-def test_a_path_that_names_no_group_is_refused(gateway: Gateway, path: str) -> None:
+def test_a_path_that_names_no_group_is_refused(gateway: PushgatewayClient, path: str) -> None:
     status, text = gateway.request("PUT", path, "x 1\n")
     assert status == 400
     assert text
 
 
-def test_an_empty_push_makes_an_empty_group(gateway: Gateway) -> None:
+def test_an_empty_push_makes_an_empty_group(gateway: PushgatewayClient) -> None:
     assert gateway.request("PUT", "/metrics/job/hollow", "") == (200, "")
     assert any('job="hollow"' in line for line in gateway.lines("push_time_seconds{"))
 
 
-def test_it_is_healthy_and_ready(gateway: Gateway) -> None:
+def test_it_is_healthy_and_ready(gateway: PushgatewayClient) -> None:
     assert gateway.request("GET", "/-/healthy") == (200, "OK")
     assert gateway.request("GET", "/-/ready") == (200, "OK")
     assert gateway.request("GET", "/nowhere")[0] == 404
@@ -223,7 +225,7 @@ def test_it_is_healthy_and_ready(gateway: Gateway) -> None:
 def test_groups_outlive_a_restart(kind: str, tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     running = service(kind, address, tmp_path)
-    gateway = Gateway(address)
+    gateway = PushgatewayClient(address)
     with running:
         running.wait_for_port(address)
         gateway.request("PUT", "/metrics/job/kept/instance/i", "# HELP kept K.\nkept NaN\n")

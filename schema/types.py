@@ -35,6 +35,13 @@ class ColumnType:
     scale: int | None
     canonicalise: Callable[[Any], str] = field(compare=False, repr=False)
 
+    def takes(self, sent: "ColumnType") -> bool:
+        """Whether every value of the sent type is a value of a column of this type."""
+        if sent.base != self.base or self.bigquery == self.base:
+            return sent.base == self.base
+        own, theirs = self.scale or 0, sent.scale or 0
+        return theirs <= own and (sent.precision or 0) - theirs <= (self.precision or 0) - own
+
 
 def canonical(value: Any, ctype: ColumnType) -> str | None:
     """Return a value's canonical text (see `schema.values`), None for null. Raises BadValue."""

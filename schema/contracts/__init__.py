@@ -4,6 +4,7 @@
 quick to import: no YAML, no pydantic.
 """
 
+from schema.contracts.contract_set import ContractSet, UnknownTables
 from schema.contracts.ddl import (
     column_definition,
     create_contract_table,
@@ -11,6 +12,7 @@ from schema.contracts.ddl import (
     table_options,
 )
 from schema.contracts.pattern import InvalidPattern, pattern_search
+from schema.contracts.suggestion import close_to
 from schema.contracts.table_contract import (
     ContractColumn,
     ContractFault,
@@ -23,10 +25,15 @@ from schema.contracts.table_contract import (
     Transform,
     by_table,
 )
+from schema.contracts.value_rules import CONTRACT_RULES, ContractRule
+from schema.contracts.violation import Violation
 
 __all__ = [
+    "CONTRACT_RULES",
     "ContractColumn",
     "ContractFault",
+    "ContractRule",
+    "ContractSet",
     "Duplicate",
     "Granularity",
     "InvalidContracts",
@@ -35,7 +42,10 @@ __all__ = [
     "Partition",
     "TableContract",
     "Transform",
+    "UnknownTables",
+    "Violation",
     "by_table",
+    "close_to",
     "column_definition",
     "create_contract_table",
     "pattern_search",

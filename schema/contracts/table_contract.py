@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schema.types import ColumnType, parse_type
+
+RETIRED: Final = "retired"
 
 
 class Mode(StrEnum):
@@ -155,13 +157,15 @@ class InvalidContracts(ValueError):
 
 
 def by_table(contracts: Iterable[TableContract]) -> dict[str, TableContract]:
-    """Return the contracts of all files by their tables.
+    """Return the contracts in force by their tables: those whose status is not `retired`.
 
-    Raises InvalidContracts where two are for the same table.
+    Raises InvalidContracts where two in force are for the same table.
     """
     found: dict[str, TableContract] = {}
     faults: list[ContractFault] = []
     for each in contracts:
+        if each.status == RETIRED:
+            continue
         first = found.setdefault(each.table, each)
         if first is not each:
             message = f"{each.table} has a contract already, in {first.file}:{first.line}"

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from open_data_contract_standard.model import DataQuality, SchemaProperty
 
-from schema.contracts import ContractColumn, InvalidPattern, Transform, pattern_search
+from schema.contracts import ContractColumn, InvalidPattern, Transform, close_to, pattern_search
 from schema.odcs.custom_properties import COLUMN_PROPERTIES, CustomProperties
-from schema.odcs.document import ContractFile, FieldPath, close_to
+from schema.odcs.document import ContractFile, FieldPath
 from schema.types import ColumnType, UnknownType, length_of, parse_type
 from schema.validators import RuleViolation, column_name
-from schema.values import BadValue
+from schema.values import WIDE_INTEGERS, BadValue
 
 MAX_DESCRIPTION: Final = 1_024
 """https://cloud.google.com/bigquery/quotas#all_tables: of a column."""
@@ -76,7 +76,7 @@ class ColumnReader:
             declared=declared,
             required=bool(given.required) or bool(given.primaryKey) or self._never_null(),
             description=self._description(),
-            examples=tuple(given.examples or ()),
+            examples=tuple(map(_plain, given.examples or ())),
             classification=given.classification or "",
             transform=transform,
             **rules,
@@ -210,6 +210,19 @@ class ColumnReader:
         return any(
             each.metric == "nullValues" and _means_none(each) for each in self._given.quality or ()
         )
+
+
+def _plain(example: Any) -> Any:
+    """Return an example as plain JSON; YAML also has dates, bytes and numbers of any size."""
+    if isinstance(example, str | bool | float | None) or (
+        isinstance(example, int) and example in WIDE_INTEGERS
+    ):
+        return example
+    if isinstance(example, list):
+        return [_plain(each) for each in example]
+    if isinstance(example, dict):
+        return {str(key): _plain(held) for key, held in example.items()}
+    return str(example)
 
 
 def _means_none(quality: DataQuality) -> bool:

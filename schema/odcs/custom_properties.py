@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from open_data_contract_standard.model import CustomProperty
 
-from schema.odcs.document import ContractFile, FieldPath, close_to
+from schema.contracts import close_to
+from schema.odcs.document import ContractFile, FieldPath
 
 PREFIX: Final = "gatekeeper."
 TABLE_PROPERTIES: Final = (

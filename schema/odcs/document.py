@@ -4,7 +4,6 @@ Only the compiler of contracts imports this: pydantic takes a tenth of a second 
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -12,7 +11,7 @@ import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 from pydantic import BaseModel, ValidationError
 
-from schema.contracts import ContractFault, InvalidContracts
+from schema.contracts import ContractFault, InvalidContracts, close_to
 
 type FieldPath = tuple[Hashable, ...]
 
@@ -101,13 +100,6 @@ class ContractFile:
             self.faults.append(ContractFault(self.name, 1, "", f"this is not YAML: {error}"))
         self.raise_faults()
         return None
-
-
-def close_to(name: str, known: Sequence[str]) -> str:
-    """Return `; did you mean `item`?` where a known name is like this one, else nothing."""
-    by_fold = {each.casefold(): each for each in known}
-    close = get_close_matches(name.casefold(), by_fold, 1)
-    return f"; did you mean `{by_fold[close[0]]}`?" if close else ""
 
 
 def _dotted(path: Sequence[Hashable]) -> str:

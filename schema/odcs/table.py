@@ -19,10 +19,11 @@ from schema.contracts import (
     Partition,
     TableContract,
     Transform,
+    close_to,
 )
 from schema.odcs.column import ColumnReader
 from schema.odcs.custom_properties import TABLE_PROPERTIES, CustomProperties
-from schema.odcs.document import ContractFile, FieldPath, close_to
+from schema.odcs.document import ContractFile, FieldPath
 from schema.validators import RuleViolation, table_name
 
 # https://cloud.google.com/bigquery/docs/primary-foreign-keys#limitations

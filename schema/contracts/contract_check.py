@@ -1,0 +1,171 @@
+"""Checks activities against one table's contract, compiled for each list of columns.
+
+An activity that keeps the contract costs a look-up and the predicates of its values. The reasons
+are looked for only where one does not.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from schema.contracts.suggestion import MAX_SUGGESTIONS, close_to
+from schema.contracts.table_contract import ContractColumn, Mode, TableContract
+from schema.contracts.value_rules import ContractRule, Predicate, ValueRule, value_rules
+from schema.contracts.violation import Violation
+from schema.transaction import Activity
+from schema.types import ColumnType
+
+_MAX_COLUMN_LISTS: Final = 64
+"""Compiled lists kept for a table. Clients use few, but choose them freely."""
+
+
+class _ColumnList(NamedTuple):
+    """What can be known of an activity by its columns alone.
+
+    `is_sound` is false where the list breaks the contract whatever its values are. `not_null` and
+    `checks` have the places of values to look at; `columns` the contract's column at each place.
+    """
+
+    types: tuple[ColumnType, ...]
+    is_sound: bool
+    not_null: tuple[int, ...]
+    checks: tuple[tuple[int, Predicate], ...]
+    columns: tuple[ContractColumn | None, ...]
+
+
+class ContractCheck:
+    """Checks the activities of one table."""
+
+    def __init__(self, contract: TableContract) -> None:
+        self._contract = contract
+        self._refuses = contract.mode is Mode.FREEZE
+        self._required = [column for column in contract.columns if column.required]
+        self._rules: dict[str, tuple[ValueRule, ...]] = {}
+        self._lists: dict[tuple[str, tuple[str, ...]], _ColumnList] = {}
+
+    def keeps(self, activity: Activity) -> bool:
+        """Whether an activity keeps the contract."""
+        columns = self._compiled(activity)
+        if not columns.is_sound:
+            return False
+        values = activity.values
+        for place in columns.not_null:
+            if values[place] is None:
+                return False
+        for place, holds in columns.checks:
+            value = values[place]
+            if value is not None and not holds(value):
+                return False
+        return True
+
+    def violations(self, at: str, activity: Activity, *, suggest: bool) -> Iterator[Violation]:
+        """Yield where an activity at the pointer `at` breaks the contract.
+
+        With `suggest` the messages name similar columns, which takes some milliseconds.
+        """
+        columns = self._compiled(activity).columns
+        lists = at if writes_a_row(activity) else f"{at}/value_to_delete"
+        yield from self._names(lists, activity, columns, suggest=suggest)
+        yield from self._types(lists, activity, columns)
+        if writes_a_row(activity):
+            yield from self._missing(lists, activity)
+            yield from self._values(lists, activity, columns)
+
+    def _compiled(self, activity: Activity) -> _ColumnList:
+        key = activity.operation, activity.names
+        found = self._lists.get(key)
+        if found is None or found.types != activity.types:
+            if len(self._lists) >= _MAX_COLUMN_LISTS:
+                self._lists.clear()
+            found = self._lists[key] = self._compile(activity)
+        return found
+
+    def _compile(self, activity: Activity) -> _ColumnList:
+        columns = tuple([self._contract.column(name) for name in activity.names])
+        fits = all(
+            column is not None and column.type.takes(sent)
+            for column, sent in zip(columns, activity.types, strict=True)
+        )
+        if not writes_a_row(activity):
+            return _ColumnList(activity.types, fits, (), (), columns)
+        known = [(place, column) for place, column in enumerate(columns) if column is not None]
+        return _ColumnList(
+            activity.types,
+            fits and not self._lacking(activity),
+            tuple(place for place, column in known if column.required),
+            tuple((place, rule.holds) for place, column in known for rule in self._of(column)),
+            columns,
+        )
+
+    def _of(self, column: ContractColumn) -> tuple[ValueRule, ...]:
+        if column.name not in self._rules:
+            self._rules[column.name] = value_rules(column)
+        return self._rules[column.name]
+
+    def _lacking(self, activity: Activity) -> list[ContractColumn]:
+        given = {name.casefold() for name in activity.names}
+        return [column for column in self._required if column.name.casefold() not in given]
+
+    def _violation(
+        self, pointer: str, rule: ContractRule, message: str, column: str, value: str | None = None
+    ) -> Violation:
+        contract = self._contract
+        return Violation(
+            pointer, rule, message, contract.table, column, value, contract, self._refuses
+        )
+
+    def _names(
+        self,
+        at: str,
+        activity: Activity,
+        columns: tuple[ContractColumn | None, ...],
+        *,
+        suggest: bool,
+    ) -> Iterator[Violation]:
+        contract = self._contract
+        unknown = [place for place, column in enumerate(columns) if column is None]
+        for number, place in enumerate(unknown):
+            name, close = activity.names[place], ""
+            if suggest and number < MAX_SUGGESTIONS:
+                close = close_to(name, (each.name for each in contract.columns))
+            message = f"no column `{name}` in {contract.table} ({contract.title}){close}"
+            yield self._violation(f"{at}/col_names/{place}", "contract_column", message, name)
+
+    def _types(
+        self, at: str, activity: Activity, columns: tuple[ContractColumn | None, ...]
+    ) -> Iterator[Violation]:
+        for place, (column, sent) in enumerate(zip(columns, activity.types, strict=True)):
+            if column is not None and not column.type.takes(sent):
+                message = f"{self._named(column)} is {column.type.bigquery}, not {sent.bigquery}"
+                pointer = f"{at}/col_types/{place}"
+                yield self._violation(pointer, "contract_type", self._ended(message), column.name)
+
+    def _missing(self, at: str, activity: Activity) -> Iterator[Violation]:
+        for column in self._lacking(activity):
+            message = self._ended(f"{self._named(column)} is required and is missing")
+            yield self._violation(f"{at}/col_names", "contract_required", message, column.name)
+
+    def _values(
+        self, at: str, activity: Activity, columns: tuple[ContractColumn | None, ...]
+    ) -> Iterator[Violation]:
+        for place, (column, sent) in enumerate(zip(columns, activity.types, strict=True)):
+            if column is None or not column.type.takes(sent):
+                continue
+            value, pointer = activity.values[place], f"{at}/col_values/{place}"
+            if value is None and column.required:
+                message = self._ended(f"{self._named(column)} is required and is null")
+                yield self._violation(pointer, "contract_required", message, column.name)
+            for rule in self._of(column) if value is not None else ():
+                if not rule.holds(value or ""):
+                    message = self._ended(f"{self._named(column)} must be {rule.expected}")
+                    yield self._violation(pointer, rule.rule, message, column.name, value)
+
+    def _named(self, column: ContractColumn) -> str:
+        return f"`{column.name}` in {self._contract.table}"
+
+    def _ended(self, message: str) -> str:
+        return f"{message} ({self._contract.title})"
+
+
+def writes_a_row(activity: Activity) -> bool:
+    """Whether the activity's columns are values to store, rather than values to match."""
+    return activity.operation != "delete"

@@ -14,7 +14,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from server.api.responses import MAX_PAYLOAD_BYTES
 from tests.support.hostile_bodies import Hostile, hostile
 from tests.support.hostile_requests import MOST_BYTES, hostile_request, send_request
 from tests.support.normal_client import ClientTimes, normal_client
-from tests.support.server import LIMIT, Server, services, serving
+from tests.support.server import JSON, LIMIT, Server, services, serving
 
 MEMORY_BYTES = 150_000_000
 """How much more memory the server may have than at its start."""
@@ -89,8 +89,14 @@ class Tally:
         self.slowest = 0.0
 
 
-async def send(
-    url: str, seed: int, numbers: Iterable[int], tally: Tally, clients: int = 32
+async def send(  # noqa: PLR0913  # the numbers of a run
+    url: str,
+    seed: int,
+    numbers: Iterable[int],
+    tally: Tally,
+    clients: int = 32,
+    *,
+    headers: Mapping[str, str] = JSON,
 ) -> None:
     """Send bodies of a seed, each to one of the two routes, and check every answer."""
     each = iter(numbers)
@@ -105,9 +111,7 @@ async def send(
                 sys.stderr.write(f"{tally.faults[-1]}\n")
 
     async with (
-        aiohttp.ClientSession(
-            timeout=timeout, headers={"Content-Type": "application/json"}
-        ) as session,
+        aiohttp.ClientSession(timeout=timeout, headers={**JSON, **headers}) as session,
         asyncio.TaskGroup() as group,
     ):
         for _ in range(clients):

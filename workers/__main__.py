@@ -61,7 +61,9 @@ async def main(settings: Settings) -> int:
         clients.warehouse(settings),
         settings.dataset_path,
         labels={"worker": name},
-        limits=JobLimits(maximum_bytes_billed=settings.maximum_bytes_billed),
+        limits=JobLimits(
+            settings.warehouse_jobs, maximum_bytes_billed=settings.maximum_bytes_billed
+        ),
     )
     committer = Committer(
         warehouse,

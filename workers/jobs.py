@@ -12,6 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
 
@@ -38,8 +39,10 @@ type Deadline = Callable[[], float]
 
 
 class JobLimits(NamedTuple):
-    """Bounds of one job."""
+    """Bounds of one job, and of jobs side by side."""
 
+    at_once: int = 16
+    """Each has a thread until its end. asyncio's own threads are too few: 6 on two cores."""
     seconds: float = 120.0
     """BigQuery is asked to stop a job after it (`jobTimeoutMs`), which "might not always succeed":
     https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobConfiguration. Saves work."""
@@ -65,6 +68,10 @@ class Jobs:
     labels: Mapping[str, str]
     limits: JobLimits
     _location: str | None = field(default=None, init=False)
+    _threads: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._threads = ThreadPoolExecutor(self.limits.at_once, "job")
 
     async def run(
         self, text: str, parameters: Mapping[str, str], left: Deadline, lane: int | None = None
@@ -84,7 +91,13 @@ class Jobs:
             first_wait=CONFLICT_FIRST_WAIT,
         )
         config = self._config(parameters, labels)
-        return await retrying(asyncio.to_thread, self._job, text, config, left)
+        return await retrying(self._in_thread, text, config, left)
+
+    async def _in_thread(
+        self, text: str, config: bigquery.QueryJobConfig, left: Deadline
+    ) -> list[Mapping[str, Any]]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._job, text, config, left)
 
     def _config(
         self, parameters: Mapping[str, str], labels: Mapping[str, str]

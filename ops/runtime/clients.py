@@ -25,6 +25,8 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
 ]
+_WAREHOUSE_CONNECTIONS = 256
+"""Kept open, at most: WAREHOUSE_JOBS at its highest."""
 NO_PROXY = ("grpc.enable_http_proxy", 0)
 """For the channel to an emulator: gRPC obeys `grpc_proxy` and the like also for loopback."""
 
@@ -60,11 +62,19 @@ async def close(*opened: PublisherAsyncClient | SubscriberAsyncClient) -> None:
 def warehouse(settings: Settings) -> bigquery.Client:
     """Return a BigQuery client; threads may share it for jobs and look-ups."""
     from google.cloud import bigquery  # noqa: PLC0415
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
 
     if settings.bigquery_emulator_host is None:
-        return bigquery.Client(project=settings.project_id, credentials=credentials.find(settings))
-    token = local_token.read_or_create(settings.state_dir)
-    return emulated_warehouse(settings.project_id, settings.bigquery_emulator_host, token)
+        found = credentials.find(settings)
+        client = bigquery.Client(project=settings.project_id, credentials=found)
+    else:
+        token = local_token.read_or_create(settings.state_dir)
+        address = settings.bigquery_emulator_host
+        client = emulated_warehouse(settings.project_id, address, token)
+    # Otherwise ten are kept: googleapis/google-cloud-python issue 8449.
+    for scheme in ("https://", "http://"):
+        client._http.mount(scheme, HTTPAdapter(pool_maxsize=_WAREHOUSE_CONNECTIONS))  # noqa: SLF001
+    return client
 
 
 def emulated_warehouse(project: str, address: str, token: str | None) -> bigquery.Client:

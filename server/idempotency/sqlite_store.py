@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ops.runtime.batched_commit import BatchedCommit
 from server.idempotency.record import (
     ATTEMPT_SECONDS,
     ATTEMPTS_AT_ONCE,
@@ -44,12 +45,11 @@ CREATE TABLE IF NOT EXISTS keys (
 
 
 class _Ask(NamedTuple):
-    """A claim that waits for its commit; a settlement has no future."""
+    """A claim, or without a record a settlement."""
 
     key: bytes
     wanted: KeyRecord | None
     published: bool
-    claim: asyncio.Future[Claim] | None
 
 
 class SqliteStore:
@@ -58,54 +58,26 @@ class SqliteStore:
     def __init__(self, file: Path, seconds: float, clock: Callable[[], float] = time.time) -> None:
         self._keys = _Keys(file, seconds, clock)
         self._executor = ThreadPoolExecutor(1, "idempotency")
-        self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Ask] = []
-        self._storing: asyncio.Task[None] | None = None
+        self._commits = BatchedCommit(self._keys.apply, self._executor)
 
     async def claim(self, key: bytes, wanted: KeyRecord) -> Claim:
-        future: asyncio.Future[Claim] = self._loop.create_future()
-        self._add(_Ask(key, wanted, published=False, claim=future))
         try:
             async with asyncio.timeout(CLAIM_SECONDS):
-                return await future
+                claim = await self._commits.add(_Ask(key, wanted, published=False))
         except TimeoutError:
             raise RegistryFailed("the disk is too slow") from None
+        except (sqlite3.Error, OSError) as error:
+            raise RegistryFailed(str(error)) from error
+        assert claim is not None  # noqa: S101  # a settlement has none
+        return claim
 
     def settle(self, key: bytes, *, published: bool) -> None:
-        self._add(_Ask(key, None, published=published, claim=None))
+        self._commits.add(_Ask(key, None, published=published))
 
     async def close(self) -> None:
-        if self._storing is not None:
-            await self._storing
-        await self._loop.run_in_executor(self._executor, self._keys.close)
+        await self._commits.close()
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._keys.close)
         self._executor.shutdown()
-
-    def _add(self, ask: _Ask) -> None:
-        self._waiting.append(ask)
-        if self._storing is None:
-            self._storing = self._loop.create_task(self._store_all(), name="idempotency")
-
-    async def _store_all(self) -> None:
-        try:
-            while self._waiting:
-                asks, self._waiting = self._waiting, []
-                await self._commit(asks)
-        finally:
-            self._storing = None
-
-    async def _commit(self, asks: list[_Ask]) -> None:
-        try:
-            claims = await self._loop.run_in_executor(self._executor, self._keys.apply, asks)
-        except (sqlite3.Error, OSError) as error:
-            failure = RegistryFailed(str(error))
-            for ask in asks:
-                if ask.claim is not None and not ask.claim.done():
-                    ask.claim.set_exception(failure)
-                    ask.claim.exception()  # Mark it as retrieved: its request may be gone.
-            return
-        for ask, claim in zip(asks, claims, strict=True):
-            if ask.claim is not None and claim is not None and not ask.claim.done():
-                ask.claim.set_result(claim)
 
 
 class _Keys:

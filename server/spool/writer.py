@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from ops.runtime.batched_commit import BatchedCommit
 from server.publish import SpoolFailed
 from server.spool.state import BLOCKED, DRAINING, EMPTY, SpoolFlag
 from server.spool.store import SpoolStore
@@ -18,13 +19,6 @@ DRAIN_SECONDS: Final = 0.5
 _DRAIN_POLL_SECONDS = 0.005
 _BLOCKED = "the messages in the spool cannot be published"
 _TOO_SLOW = "the disk is too slow"
-
-
-class _Group(NamedTuple):
-    """Messages of one key, in order; `stored` is how many of them are."""
-
-    messages: Sequence[Any]
-    stored: asyncio.Future[int]
 
 
 class SpoolWriter:
@@ -46,8 +40,7 @@ class SpoolWriter:
         self._append_seconds = append_seconds
         self._drain_seconds = drain_seconds
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Group] = []
-        self._storing: asyncio.Task[None] | None = None
+        self._commits = BatchedCommit(self._commit, executor)
 
     @property
     def in_use(self) -> bool:
@@ -79,17 +72,13 @@ class SpoolWriter:
             raise SpoolFailed(self._store)
         if self._flag.state == BLOCKED:
             raise SpoolFailed(_BLOCKED)
-        group = _Group(messages, self._loop.create_future())
-        self._waiting.append(group)
-        if self._storing is None:
-            self._storing = self._loop.create_task(self._store_all(self._store), name="spool")
         try:
             async with asyncio.timeout(self._append_seconds):
-                return await group.stored
+                return await self._commits.add(messages)
         except TimeoutError:
-            if group in self._waiting:
-                self._waiting.remove(group)
             raise SpoolFailed(_TOO_SLOW) from None
+        except Exception as error:
+            raise SpoolFailed(str(error)) from error
 
     async def wait_while_draining(self) -> bool:
         """Wait while the spool is about to be empty; return whether it is still in use."""
@@ -103,30 +92,9 @@ class SpoolWriter:
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
         return self.in_use
 
-    async def _store_all(self, store: SpoolStore) -> None:
-        try:
-            while self._waiting:
-                groups, self._waiting = self._waiting, []
-                await self._commit(store, groups)
-        finally:
-            self._storing = None
-
-    async def _commit(self, store: SpoolStore, groups: list[_Group]) -> None:
-        def append() -> list[int]:
-            return store.append(
-                [
-                    [(each.ordering_key, each.SerializeToString()) for each in group.messages]
-                    for group in groups
-                ]
-            )
-
-        try:
-            counts = await self._loop.run_in_executor(self._executor, append)
-        except Exception as error:  # noqa: BLE001  # whatever it is, these messages fail
-            for group in groups:
-                if not group.stored.done():
-                    group.stored.set_exception(SpoolFailed(str(error)))
-            return
-        for group, count in zip(groups, counts, strict=True):
-            if not group.stored.done():
-                group.stored.set_result(count)
+    def _commit(self, groups: list[Sequence[Any]]) -> list[int]:
+        """Store groups of messages, each of one key; return how many of each."""
+        assert not isinstance(self._store, str)  # noqa: S101  # `append` has seen to it
+        return self._store.append(
+            [[(each.ordering_key, each.SerializeToString()) for each in group] for group in groups]
+        )

@@ -53,7 +53,7 @@ async def test_what_gathers_during_a_commit_is_the_next_commit(
     first = asyncio.create_task(writer.append(messages("1")))
     await eventually(lambda: store.begun)
     rest = [asyncio.create_task(writer.append(messages(str(n), "x"))) for n in range(2, 5)]
-    await eventually(lambda: len(writer._waiting) == 3)
+    await eventually(lambda: len(writer._commits._waiting) == 3)
     store.open.set()
 
     assert await asyncio.gather(first, *rest) == [1, 2, 2, 2]

@@ -1,8 +1,10 @@
 """The common part of the fault proxies: which faults are active, and how often each has hit."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import ClassVar
 
 from ops.rig.tcp_front import TcpFront
@@ -43,6 +45,17 @@ class FaultProxy:
                     await asyncio.sleep(seconds)
         finally:
             self._active[fault] -= 1
+
+    @contextlib.asynccontextmanager
+    async def injected(self, fault: str, seconds: float = 30) -> AsyncIterator[None]:
+        """Have the fault active for the block, or for `seconds` if those are less."""
+        injecting = asyncio.create_task(self.inject(fault, seconds))
+        await asyncio.sleep(0)
+        try:
+            yield
+        finally:
+            injecting.cancel()
+            await asyncio.gather(injecting, return_exceptions=True)
 
     def _begin(self, fault: str) -> None:
         """Do what a proxy does when a fault begins, before it hits any call."""

@@ -101,15 +101,12 @@ async def partition(target: FaultTarget, chance: random.Random) -> str:
 async def orphan_job(target: FaultTarget, chance: random.Random) -> str:
     """Hold a worker's job until its lease has ended, and kill or pause the worker meanwhile."""
     proxy = target.machine.bigquery
-    injecting = asyncio.create_task(proxy.inject("late", target.quiet_seconds))
+    seconds = target.quiet_seconds
     try:
-        async with asyncio.timeout(target.quiet_seconds):
+        async with proxy.injected("late", seconds), asyncio.timeout(seconds):
             name = await proxy.next_late_worker()
     except TimeoutError:
-        raise NothingHit(f"no job to hit in {target.quiet_seconds:.0f} s") from None
-    finally:
-        injecting.cancel()
-        await asyncio.gather(injecting, return_exceptions=True)
+        raise NothingHit(f"no job to hit in {seconds:.0f} s") from None
     for worker in await running_processes(target, "worker"):
         if name.endswith(worker.name):
             return await _remove(target, worker.name, worker.pid, chance)

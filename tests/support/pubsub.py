@@ -107,6 +107,10 @@ class Client:
         await self.subscriber.create_subscription(request=request, timeout=_CALL_SECONDS)
         return name
 
+    async def subscribed_topic(self, **config: Any) -> tuple[str, str]:
+        topic = await self.topic()
+        return topic, await self.subscription(topic, **config)
+
     async def publish(self, topic: str, texts: Iterable[str], key: str = "") -> list[str]:
         """Publish texts in requests of at most 1,000; return the message ids."""
         ids: list[str] = []

@@ -7,8 +7,7 @@ from tests.support.pubsub import Client, texts
 
 
 async def test_thousands_of_one_key_come_in_order_before_any_ack(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     expected = [str(n) for n in range(3_000)]
     await client.publish(topic, expected, key="table32")
     async with client.stream(subscription) as stream:
@@ -17,8 +16,7 @@ async def test_thousands_of_one_key_come_in_order_before_any_ack(client: Client)
 
 
 async def test_a_key_stays_with_its_stream_while_a_message_of_it_is_leased(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     async with client.stream(subscription) as one, client.stream(subscription) as two:
         await client.publish(topic, ["0"], key="a")
         await eventually(lambda: one.received or two.received)
@@ -32,8 +30,7 @@ async def test_a_key_stays_with_its_stream_while_a_message_of_it_is_leased(clien
 
 @pytest.mark.emulator_differs("has no flow control in the server")
 async def test_leased_messages_of_one_key_hold_no_other_key_back(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     async with client.stream(subscription, max_messages=2) as full:
         await client.publish(topic, ["0", "1", "2", "3"], key="a")
         await full.receive(2)
@@ -45,8 +42,7 @@ async def test_leased_messages_of_one_key_hold_no_other_key_back(client: Client)
 
 @pytest.mark.emulator_differs("a nack brings back one message only")
 async def test_after_a_nack_the_later_ones_of_the_key_come_again_in_order(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     await client.publish(topic, ["0", "1", "2", "3"], key="a")
     async with client.stream(subscription) as stream:
         received = await stream.receive(4)
@@ -55,8 +51,7 @@ async def test_after_a_nack_the_later_ones_of_the_key_come_again_in_order(client
 
 
 async def test_messages_nacked_together_come_again_in_order(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     await client.publish(topic, ["0", "1", "2", "3"], key="a")
     async with client.stream(subscription) as stream:
         received = await stream.receive(4)
@@ -68,8 +63,7 @@ async def test_messages_nacked_together_come_again_in_order(client: Client) -> N
 async def test_after_a_deadline_the_later_ones_of_the_key_come_again_in_order(
     client: Client,
 ) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     await client.publish(topic, ["0", "1", "2", "3"], key="a")
     async with client.stream(subscription) as stream:
         received = await stream.receive(4)
@@ -80,8 +74,7 @@ async def test_after_a_deadline_the_later_ones_of_the_key_come_again_in_order(
 
 @pytest.mark.emulator_differs("sends messages to a cut stream for a while")
 async def test_a_cut_streams_key_is_free_when_its_leases_have_ended(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     await client.publish(topic, ["0", "1"], key="a")
     async with client.stream(subscription) as cut:
         received = await cut.receive(2)
@@ -95,8 +88,7 @@ async def test_a_cut_streams_key_is_free_when_its_leases_have_ended(client: Clie
 
 @pytest.mark.emulator_differs("has no flow control in the server")
 async def test_without_ordering_a_key_holds_nothing_back(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["0", "1"], key="a")
     async with client.stream(subscription, max_messages=1) as one:
         await one.receive(1)

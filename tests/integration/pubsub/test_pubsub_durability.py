@@ -42,8 +42,7 @@ def server(tmp_path: Path) -> Iterator[RestartedPubSub]:
 
 async def test_every_confirmed_message_survives_kill_9(server: RestartedPubSub) -> None:
     async with server.client() as client:
-        topic = await client.topic()
-        subscription = await client.subscription(topic, enable_message_ordering=True)
+        topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
         confirmed: list[str] = []
 
         async def publish_on(worker: int) -> None:
@@ -68,8 +67,7 @@ async def test_every_confirmed_message_survives_kill_9(server: RestartedPubSub) 
 
 async def test_acked_messages_stay_away_after_kill_9(server: RestartedPubSub) -> None:
     async with server.client() as client:
-        topic = await client.topic()
-        subscription = await client.subscription(topic)
+        topic, subscription = await client.subscribed_topic()
         await client.publish(topic, [str(n) for n in range(200)])
         received = await client.pull(subscription, 200)
         await client.ack(subscription, received[:120])
@@ -85,8 +83,7 @@ async def test_topics_subscriptions_and_message_ids_survive_a_restart(
     server: RestartedPubSub,
 ) -> None:
     async with server.client() as client:
-        topic = await client.topic()
-        subscription = await client.subscription(topic, ack_deadline_seconds=33)
+        topic, subscription = await client.subscribed_topic(ack_deadline_seconds=33)
         deleted = await client.subscription(topic)
         await client.subscriber.delete_subscription(subscription=deleted)
         before = await client.publish(topic, ["x"])
@@ -104,8 +101,7 @@ async def test_topics_subscriptions_and_message_ids_survive_a_restart(
 
 async def test_an_ack_id_from_before_a_restart_still_counts(server: RestartedPubSub) -> None:
     async with server.client() as client:
-        topic = await client.topic()
-        subscription = await client.subscription(topic, enable_message_ordering=True)
+        topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
         await client.publish(topic, ["keyed"], key="a.b")
         await client.publish(topic, ["plain"])
         received = await client.pull(subscription, 2)
@@ -120,8 +116,7 @@ async def test_the_backlog_has_the_number_of_messages_and_the_oldest_age(
     server: RestartedPubSub,
 ) -> None:
     async with server.client() as client:
-        topic = await client.topic()
-        subscription = await client.subscription(topic)
+        topic, subscription = await client.subscribed_topic()
         get = client.channel.unary_unary(
             "/gatekeeper.local.v1.Backlog/Get",
             request_serializer=wrappers_pb2.StringValue.SerializeToString,
@@ -140,8 +135,7 @@ async def test_the_backlog_has_the_number_of_messages_and_the_oldest_age(
 
 async def test_sigterm_ends_it_with_open_streams(server: RestartedPubSub) -> None:
     async with server.client() as client:
-        topic = await client.topic()
-        subscription = await client.subscription(topic)
+        topic, subscription = await client.subscribed_topic()
         async with client.stream(subscription) as stream:
             await client.publish(topic, ["x"])
             await stream.receive(1)

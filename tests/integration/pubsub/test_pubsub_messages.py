@@ -12,8 +12,7 @@ from tests.support.pubsub import Client, texts
 
 
 async def test_a_published_message_comes_once_and_whole(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     data = bytes(range(256)) * 8
     attributes = {"id": "a-1", "größe": "ä€😀", "empty": ""}
     sent = types.PubsubMessage(data=data, attributes=attributes, ordering_key="table32")
@@ -29,8 +28,7 @@ async def test_a_published_message_comes_once_and_whole(client: Client) -> None:
 
 
 async def test_a_message_may_have_attributes_alone(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish_messages(topic, [types.PubsubMessage(attributes={"only": "this"})])
     (received,) = await client.pull(subscription, 1)
     assert received.message.data == b""
@@ -38,8 +36,7 @@ async def test_a_message_may_have_attributes_alone(client: Client) -> None:
 
 
 async def test_message_ids_are_unique_and_in_the_order_of_the_request(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     ids = await client.publish(topic, [str(n) for n in range(100)])
     received = await client.pull(subscription, 100)
     assert len(set(ids)) == 100
@@ -70,8 +67,7 @@ async def test_a_subscription_gets_nothing_published_before_it(client: Client) -
 
 
 async def test_a_message_comes_again_after_its_deadline(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["again"])
     first = await client.pull(subscription, 1)
     await client.modify(subscription, first, 1)
@@ -81,8 +77,7 @@ async def test_a_message_comes_again_after_its_deadline(client: Client) -> None:
 
 
 async def test_a_nack_brings_the_message_again_immediately(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["again"])
     async with client.stream(subscription) as stream:
         stream.nack(await stream.receive(1))
@@ -96,8 +91,7 @@ async def test_a_nack_brings_the_message_again_immediately(client: Client) -> No
 
 
 async def test_an_extended_deadline_keeps_a_message_from_coming_again(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["extended", "expired"])
     async with client.stream(subscription) as stream:
         received = {x.message.data: x for x in await stream.receive(2)}
@@ -109,8 +103,7 @@ async def test_an_extended_deadline_keeps_a_message_from_coming_again(client: Cl
 
 @pytest.mark.emulator_differs("has no flow control in the server")
 async def test_no_more_messages_are_leased_than_flow_control_allows(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     async with client.stream(subscription, max_messages=3) as stream:
         await client.publish(topic, [str(n) for n in range(10)])
         await stream.receive(3)
@@ -125,8 +118,7 @@ async def test_no_more_messages_are_leased_than_flow_control_allows(client: Clie
 
 @pytest.mark.emulator_differs("has no flow control in the server")
 async def test_an_ack_makes_room_for_the_next_message(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, [str(n) for n in range(10)])
     async with client.stream(subscription, max_messages=3) as stream:
         acked = 0
@@ -140,8 +132,7 @@ async def test_an_ack_makes_room_for_the_next_message(client: Client) -> None:
 
 @pytest.mark.emulator_differs("has no flow control in the server")
 async def test_flow_control_counts_bytes(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["x" * 1000] * 10)
     async with client.stream(subscription, max_bytes=2_500) as stream:
         await stream.receive(2)
@@ -151,8 +142,7 @@ async def test_flow_control_counts_bytes(client: Client) -> None:
 
 
 async def test_two_streams_share_the_messages(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     async with client.stream(subscription) as one, client.stream(subscription) as two:
 
         async def both_have_some() -> bool:
@@ -164,8 +154,7 @@ async def test_two_streams_share_the_messages(client: Client) -> None:
 
 @pytest.mark.emulator_differs("sends messages to a cut stream for a while")
 async def test_a_cut_streams_messages_come_again_after_their_deadline(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["left"])
     async with client.stream(subscription) as cut:
         received = await cut.receive(1)
@@ -212,8 +201,7 @@ async def test_the_retry_policy_delays_the_redelivery(client: Client) -> None:
 
 
 async def test_delivery_attempts_are_not_counted(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["x"])
     async with client.stream(subscription) as stream:
         stream.nack(await stream.receive(1))
@@ -222,8 +210,7 @@ async def test_delivery_attempts_are_not_counted(client: Client) -> None:
 
 @pytest.mark.emulator_differs("stops answering after a request over 10 MB")
 async def test_ten_megabytes_are_too_much_for_a_request(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     with pytest.raises(exceptions.InvalidArgument, match="maximum value is 10000000"):
         await client.publish(topic, ["x" * 10_000_000])
     await client.publish(topic, ["x" * 9_999_000])

@@ -22,8 +22,7 @@ async def test_an_existing_topic_is_not_created_again(client: Client) -> None:
 
 
 async def test_an_existing_subscription_is_not_created_again(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     with pytest.raises(exceptions.AlreadyExists):
         await client.subscriber.create_subscription(name=subscription, topic=topic, **ONCE)
 
@@ -90,8 +89,7 @@ async def test_a_message_over_a_limit_is_refused(
 async def test_a_publish_of_several_ordering_keys_is_refused(
     client: Client, keys: tuple[str, str]
 ) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     messages = [types.PubsubMessage(data=b"x", ordering_key=key) for key in keys]
     with pytest.raises(exceptions.FailedPrecondition, match="the same ordering key"):
         await client.publish_messages(topic, messages)
@@ -159,8 +157,7 @@ async def test_an_update_of_what_cannot_change_is_refused(client: Client, path: 
 
 
 async def test_deleting_a_subscription_ends_its_streams(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     async with client.stream(subscription) as stream:
         await client.publish(topic, ["x"])
         await stream.receive(1)
@@ -183,8 +180,7 @@ async def test_an_invalid_ack_id_is_refused(client: Client) -> None:
 
 
 async def test_an_ack_id_that_was_used_is_ignored(client: Client) -> None:
-    topic = await client.topic()
-    subscription = await client.subscription(topic)
+    topic, subscription = await client.subscribed_topic()
     await client.publish(topic, ["x"])
     received = await client.pull(subscription, 1)
     await client.ack(subscription, received)

@@ -149,8 +149,7 @@ async def test_leases_order_and_messages_survive_clock_jumps_of_the_pubsub_serve
 ) -> None:
     address, offset_file = server
     client = Client(address)
-    topic = await client.topic()
-    subscription = await client.subscription(topic, enable_message_ordering=True)
+    topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
     async with client.stream(subscription) as stream:
         sent: list[str] = []
         for offset in (0.0, 7_200.0, -7_200.0, 0.0):

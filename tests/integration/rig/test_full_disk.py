@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.api_core.retry import Retry, if_exception_type
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from ops.rig import Service, eventually, free_port, full_disk, wait_until
+from tests.support.bigquery_client import connect
 from tests.support.pubsub import Client, local_server, texts
 from workers.errors import (
     OutcomeUnknown,
@@ -59,8 +58,7 @@ async def test_pubsub_confirms_nothing_that_it_cannot_write(tmp_path: Path) -> N
     with local_server(tmp_path / "pubsub", port) as server:
         server.wait_for_port(address)
         client = Client(address)
-        topic = await client.topic()
-        subscription = await client.subscription(topic, enable_message_ordering=True)
+        topic, subscription = await client.subscribed_topic(enable_message_ordering=True)
         await client.publish(topic, ["acked", "kept"], key="k")
         acked, _ = await client.pull(subscription, 2)
         async with full(server.pid):
@@ -88,11 +86,7 @@ async def test_bigquery_reports_that_its_storage_failed_and_commits_again_afterw
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
     variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": str(tmp_path), "PROJECT_ID": ""}
-    client = bigquery.Client(
-        project="gatekeeper-local",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": f"http://{address}"},
-    )
+    client = connect(address)
 
     def run(sql: str, job_id: str = "") -> Any:
         job_id = job_id or uuid.uuid4().hex

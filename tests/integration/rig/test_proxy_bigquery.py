@@ -3,8 +3,8 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,11 @@ import pytest
 import requests
 from google.api_core import exceptions
 from google.api_core.retry import Retry, if_exception_type
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from ops.rig import Service, eventually, free_port
+from ops.rig import eventually, free_port
 from ops.rig.bigquery_proxy import BigQueryProxy
+from tests.support.bigquery_client import connect
 from workers.errors import (
     Conflicted,
     OutcomeUnknown,
@@ -29,24 +29,11 @@ ONCE = Retry(predicate=if_exception_type())
 LOST = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
 
-def connect(address: str) -> bigquery.Client:
-    return bigquery.Client(
-        project="gatekeeper-local",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": f"http://{address}"},
-    )
-
-
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    address = f"127.0.0.1:{free_port()}"
-    state = str(tmp_path_factory.mktemp("bigquery"))
-    variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": state, "PROJECT_ID": ""}
-    with Service.module("ops.local.bigquery", **variables) as service:
-        service.wait_for_port(address, 60)
-        with connect(address) as client:
-            client.create_table(bigquery.Table(TABLE, [bigquery.SchemaField("n", "STRING")]))
-        yield address
+def upstream(local_bigquery: str) -> str:
+    with connect(local_bigquery) as client:
+        client.create_table(bigquery.Table(TABLE, [bigquery.SchemaField("n", "STRING")]))
+    return local_bigquery
 
 
 @dataclass
@@ -56,17 +43,6 @@ class ProxiedBigQuery:
     proxy: BigQueryProxy
     client: bigquery.Client
     direct: bigquery.Client
-
-    @asynccontextmanager
-    async def fault(self, name: str) -> AsyncIterator[None]:
-        """Have the fault active for the block."""
-        injecting = asyncio.create_task(self.proxy.inject(name, 30))
-        await asyncio.sleep(0)
-        try:
-            yield
-        finally:
-            injecting.cancel()
-            await asyncio.gather(injecting, return_exceptions=True)
 
     async def insert(self, value: str, job_id: str | None = None) -> bigquery.QueryJob:
         """Commit a row in one script, sent once."""
@@ -167,7 +143,7 @@ async def test_a_compressed_answer_stays_so(scene: ProxiedBigQuery) -> None:
 async def test_a_status_has_bigquerys_form(
     scene: ProxiedBigQuery, name: str, code: int, reason: str
 ) -> None:
-    async with scene.fault(name):
+    async with scene.proxy.injected(name):
         error = await scene.fails(uuid.uuid4().hex, "status")
     assert isinstance(error, exceptions.GoogleAPICallError)
     assert (error.code, error.errors[0]["reason"]) == (code, reason)
@@ -178,7 +154,7 @@ async def test_a_status_has_bigquerys_form(
 
 async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: ProxiedBigQuery) -> None:
     value, job_id = uuid.uuid4().hex, uuid.uuid4().hex
-    async with scene.fault("conflict"):
+    async with scene.proxy.injected("conflict"):
         error = await scene.fails(job_id, value)
     assert isinstance(error, exceptions.BadRequest)
     assert classify(error) is Conflicted
@@ -202,7 +178,7 @@ async def test_a_conflict_is_a_failed_job_that_stays_failed(scene: ProxiedBigQue
 
 
 async def test_only_transactions_conflict(scene: ProxiedBigQuery) -> None:
-    async with scene.fault("conflict"):
+    async with scene.proxy.injected("conflict"):
         for _ in range(4):
             await asyncio.to_thread(lambda: list(scene.client.query("SELECT 1").result()))
     assert not scene.proxy.hits
@@ -210,7 +186,7 @@ async def test_only_transactions_conflict(scene: ProxiedBigQuery) -> None:
 
 async def test_a_commit_whose_answer_is_lost_has_happened_once(scene: ProxiedBigQuery) -> None:
     value, job_id = uuid.uuid4().hex, uuid.uuid4().hex
-    async with scene.fault("lose_commit"):
+    async with scene.proxy.injected("lose_commit"):
         error = await scene.fails(job_id, value)
         assert isinstance(error, LOST)
         assert classify(error) is OutcomeUnknown
@@ -247,7 +223,7 @@ async def test_a_late_job_runs_although_its_client_is_gone(upstream: str) -> Non
         )
         waiting = asyncio.create_task(proxy.next_late_worker())
         sent = 0
-        async with scene.fault("late"):
+        async with scene.proxy.injected("late"):
             while not waiting.done():
                 sent += 1
                 with suppress(requests.exceptions.Timeout):
@@ -278,7 +254,7 @@ def _passed(scene: ProxiedBigQuery, value: str, job_id: str) -> int:
 
 async def test_a_delay_only_delays(scene: ProxiedBigQuery) -> None:
     value = uuid.uuid4().hex
-    async with scene.fault("delay"):
+    async with scene.proxy.injected("delay"):
         await scene.insert(value)
     assert await scene.count(value) == 1
     assert scene.proxy.hits["delay"] >= 1
@@ -286,7 +262,7 @@ async def test_a_delay_only_delays(scene: ProxiedBigQuery) -> None:
 
 async def test_a_refused_connection_is_accepted_again_afterwards(scene: ProxiedBigQuery) -> None:
     await scene.insert("refuse")
-    async with scene.fault("refuse"):
+    async with scene.proxy.injected("refuse"):
         for _ in range(2):  # the first may be the cut of a connection kept open
             error = await scene.fails(uuid.uuid4().hex, "refuse")
             assert isinstance(error, requests.exceptions.ConnectionError)
@@ -296,7 +272,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: ProxiedB
 
 
 async def test_a_reset_ends_a_request_in_flight(scene: ProxiedBigQuery) -> None:
-    async with scene.fault("reset"):
+    async with scene.proxy.injected("reset"):
         error = await scene.fails(uuid.uuid4().hex, "reset")
         assert isinstance(error, LOST)
     await scene.insert("reset")

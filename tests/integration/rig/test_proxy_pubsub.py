@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -39,17 +38,6 @@ class ProxiedPubSub:
     direct: Client
     topic: str
     subscription: str
-
-    @asynccontextmanager
-    async def fault(self, name: str, seconds: float = 30) -> AsyncIterator[None]:
-        """Have the fault active for the block."""
-        injecting = asyncio.create_task(self.proxy.inject(name, seconds))
-        await asyncio.sleep(0)
-        try:
-            yield
-        finally:
-            injecting.cancel()
-            await asyncio.gather(injecting, return_exceptions=True)
 
     async def passes(self) -> None:
         """Fail unless a publish and a pull go through, as soon as the channel has connected."""
@@ -136,7 +124,7 @@ async def test_a_status_fails_some_calls_and_ends_the_stream(
     async with scene.client.stream(scene.subscription) as stream:
         await scene.client.publish(scene.topic, ["first"])
         stream.ack(await stream.receive(1))
-        async with scene.fault(name):
+        async with scene.proxy.injected(name):
             assert isinstance(await ended(stream), STATUSES[name])
             await scene.fails(STATUSES[name])
     assert scene.proxy.hits[name] >= 2
@@ -146,7 +134,7 @@ async def test_a_status_fails_some_calls_and_ends_the_stream(
 async def test_a_refused_connection_is_accepted_again_afterwards(scene: ProxiedPubSub) -> None:
     await scene.passes()
     address = scene.proxy.front.address
-    async with scene.fault("refuse"):
+    async with scene.proxy.injected("refuse"):
         await scene.fails(exceptions.ServiceUnavailable)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*address)
@@ -155,7 +143,7 @@ async def test_a_refused_connection_is_accepted_again_afterwards(scene: ProxiedP
 
 
 async def test_connections_are_reset_repeatedly(scene: ProxiedPubSub) -> None:
-    async with scene.fault("reset"):
+    async with scene.proxy.injected("reset"):
         for cut in (1, 2):
             async with scene.client.stream(scene.subscription) as stream:
                 assert isinstance(await ended(stream), exceptions.ServiceUnavailable)
@@ -165,7 +153,7 @@ async def test_connections_are_reset_repeatedly(scene: ProxiedPubSub) -> None:
 
 async def test_a_lost_answer_leaves_its_call_done(scene: ProxiedPubSub) -> None:
     sent = 0
-    async with scene.fault("lose_answer"):
+    async with scene.proxy.injected("lose_answer"):
         while scene.proxy.hits["lose_answer"] == 0:
             sent += 1
             try:
@@ -176,7 +164,7 @@ async def test_a_lost_answer_leaves_its_call_done(scene: ProxiedPubSub) -> None:
 
 
 async def test_a_delay_only_delays(scene: ProxiedPubSub) -> None:
-    async with scene.fault("delay"), scene.client.stream(scene.subscription) as stream:
+    async with scene.proxy.injected("delay"), scene.client.stream(scene.subscription) as stream:
         started = asyncio.get_running_loop().time()
         for n in range(5):
             await scene.client.publish(scene.topic, [str(n)], key="k")
@@ -187,7 +175,7 @@ async def test_a_delay_only_delays(scene: ProxiedPubSub) -> None:
 
 
 async def test_a_duplicate_is_a_redelivery_in_order(scene: ProxiedPubSub) -> None:
-    async with scene.fault("duplicate"), scene.client.stream(scene.subscription) as stream:
+    async with scene.proxy.injected("duplicate"), scene.client.stream(scene.subscription) as stream:
         sent = 0
         while scene.proxy.hits["duplicate"] == 0:
             await scene.client.publish(scene.topic, [f"{sent}", f"{sent + 1}"], key="k")
@@ -225,7 +213,7 @@ async def test_a_message_is_delivered_to_two_machines_in_the_order_of_its_key(
         await near.receive(2)
         async with other.stream(scene.subscription) as far:
             await eventually(lambda: len(held._streams) == 2)
-            async with scene.fault("deliver_to_two"):
+            async with scene.proxy.injected("deliver_to_two"):
                 await scene.client.publish(scene.topic, ["2", "3"], key="k")
                 assert texts(await near.receive(4)) == list("0123")
                 copies = await far.receive(4)
@@ -251,7 +239,7 @@ async def test_only_messages_without_a_common_key_are_reordered(scene: ProxiedPu
     await scene.direct.publish_messages(scene.topic, plain)
     for key in "abc":
         await scene.direct.publish(scene.topic, [f"{key} {n}" for n in range(300)], key=key)
-    async with scene.fault("reorder"), scene.client.stream(scene.subscription) as stream:
+    async with scene.proxy.injected("reorder"), scene.client.stream(scene.subscription) as stream:
         received = texts(await stream.receive(1_200))
         stream.ack(stream.received)
     assert len(set(received)) == 1_200

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.api_core.retry import Retry, if_exception_type
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from ops.rig import Service, free_port
+from tests.support.bigquery_client import connect
 
 DATASET = "gatekeeper-local.gatekeeper"
 ONCE = Retry(predicate=if_exception_type())
@@ -70,31 +70,13 @@ class Strict:
 type Start = Callable[..., Strict]
 
 
-def connect(address: str) -> bigquery.Client:
-    return bigquery.Client(
-        project="gatekeeper-local",
-        credentials=AnonymousCredentials(),
-        client_options={"api_endpoint": f"http://{address}"},
-    )
-
-
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    address = f"127.0.0.1:{free_port()}"
-    state = str(tmp_path_factory.mktemp("bigquery"))
-    variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": state, "PROJECT_ID": ""}
-    with Service.module("ops.local.bigquery", **variables) as service:
-        service.wait_for_port(address, 60)
-        yield address
-
-
-@pytest.fixture(scope="module")
-def start(upstream: str) -> Iterator[Start]:
+def start(local_bigquery: str) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(*options: str) -> Strict:
             address = f"127.0.0.1:{free_port()}"
-            words = (address, "--upstream", upstream, *options)
+            words = (address, "--upstream", local_bigquery, *options)
             service = stack.enter_context(Service.module("ops.rig.strict_bigquery", *words))
             service.wait_for_port(address, 30)
             return Strict(address, stack.enter_context(connect(address)))
@@ -115,10 +97,10 @@ def slow(start: Start) -> Strict:
 
 
 @pytest.fixture
-def table(upstream: str) -> str:
+def table(local_bigquery: str) -> str:
     """A table of this test alone, made past the strict BigQuery."""
     name = f"t{uuid.uuid4().hex[:10]}"
-    with connect(upstream) as client:
+    with connect(local_bigquery) as client:
         client.query(
             f"CREATE TABLE `{DATASET}.{name}` (n INT64, x NUMERIC, s STRING, at TIMESTAMP)"
         ).result()
@@ -224,11 +206,11 @@ def test_values_that_lose_something_are_refused(strict: Strict, table: str) -> N
 
 
 def test_a_table_replaced_under_a_client_refuses_what_no_longer_fits(
-    strict: Strict, table: str, upstream: str
+    strict: Strict, table: str, local_bigquery: str
 ) -> None:
     sql = f"INSERT INTO `{table}` (x) SELECT CAST(@x AS NUMERIC)"
     strict.run(sql, x="1.25")
-    with connect(upstream) as client:
+    with connect(local_bigquery) as client:
         client.query(f"CREATE OR REPLACE TABLE `{DATASET}.{table}` (x INT64)").result()
     with pytest.raises(exceptions.BadRequest, match="column x, which has type INT64"):
         strict.run(sql, x="1.25")
@@ -307,9 +289,9 @@ def test_a_cancelled_job_changes_nothing(slow: Strict, table: str) -> None:
     assert slow.run(f"SELECT COUNT(*) FROM `{table}`") == [(0,)]
 
 
-def test_the_report_sums_bytes_and_dollars(start: Start, table: str, upstream: str) -> None:
+def test_the_report_sums_bytes_and_dollars(start: Start, table: str, local_bigquery: str) -> None:
     parted = f"{table}_parted"
-    with connect(upstream) as client:
+    with connect(local_bigquery) as client:
         client.query(
             f"CREATE TABLE `{DATASET}.{parted}` (n INT64, day TIMESTAMP) PARTITION BY DATE(day)"
         ).result()

@@ -35,11 +35,6 @@ class SchemaSource(Protocol):
         """Return a table's schema as it is now; None when there is no such table."""
 
 
-class _Entry(NamedTuple):
-    schema: TableSchema
-    read_at: float
-
-
 @dataclass(eq=False)
 class CatalogCache:
     """Schemas by table. That a table is missing is never remembered."""
@@ -48,7 +43,8 @@ class CatalogCache:
     _: KW_ONLY
     max_age: float = MAX_AGE_SECONDS
     clock: Callable[[], float] = time.monotonic
-    _entries: dict[str, _Entry] = field(default_factory=dict, init=False)
+    _schemas: dict[str, TableSchema] = field(default_factory=dict, init=False)
+    _read_at: dict[str, float] = field(default_factory=dict, init=False)
     _slots: asyncio.Semaphore = field(
         default_factory=partial(asyncio.Semaphore, CONCURRENT_LOOK_UPS), init=False
     )
@@ -57,39 +53,30 @@ class CatalogCache:
         """Plan a batch; every rejection in it rests on what the warehouse answers now."""
         oldest = self.clock() - self.max_age
         tables = tables_of(messages)
-        fresh = {
-            table
-            for table in tables & self._entries.keys()
-            if self._entries[table].read_at >= oldest
+        doubtful = {
+            table for table in tables if table not in self._schemas or self._read_at[table] < oldest
         }
-        doubtful = tables - fresh
         asked: set[str] = set()
         while True:
             await self._look_up(doubtful)
             asked |= doubtful
-            found = plan(messages, {each: self._columns(each) for each in tables})
+            found = plan(messages, {table: self._columns(table) for table in tables})
             doubtful = _doubtful(found) - asked
             if not doubtful:
                 return found
 
     def layouts(self, tables: Iterable[str]) -> dict[str, TableLayout]:
         """Return what the statements on some tables need of their schemas."""
-        known = {table: self._schema(table) for table in tables}
-        return {table: schema.layout for table, schema in known.items() if schema}
+        return {table: self._schemas[table].layout for table in tables if table in self._schemas}
 
     async def refresh(self, tables: Iterable[str]) -> bool:
         """Look tables up again; return whether anything had changed."""
-        before = {table: self._schema(table) for table in tables}
+        before = {table: self._schemas.get(table) for table in tables}
         await self._look_up(before)
-        return before != {table: self._schema(table) for table in before}
-
-    def _schema(self, table: str) -> TableSchema | None:
-        entry = self._entries.get(table)
-        return entry.schema if entry else None
+        return before != {table: self._schemas.get(table) for table in before}
 
     def _columns(self, table: str) -> Columns | None:
-        schema = self._schema(table)
-        return schema.columns if schema else None
+        return self._schemas[table].columns if table in self._schemas else None
 
     async def _look_up(self, tables: Iterable[str]) -> None:
         await asyncio.gather(*(self._look_up_one(table) for table in tables))
@@ -99,9 +86,9 @@ class CatalogCache:
             asked_at = self.clock()
             schema = await self.source.schema(table)
         if schema is None:
-            self._entries.pop(table, None)
+            self._schemas.pop(table, None)
         else:
-            self._entries[table] = _Entry(schema, asked_at)
+            self._schemas[table], self._read_at[table] = schema, asked_at
 
 
 def tables_of(messages: Iterable[DecodedMessage]) -> set[str]:

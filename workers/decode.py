@@ -43,7 +43,7 @@ class DecodedMessage:
 
     @property
     def activities(self) -> Sequence[Activity]:
-        """None when it is rejected."""
+        """Empty when it is rejected."""
         return () if self.rejection or not self.transaction else self.transaction.activities
 
 

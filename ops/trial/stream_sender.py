@@ -7,6 +7,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Self
 
@@ -31,20 +32,21 @@ class _Retry(Exception):
     """An answer that does not settle the request; the text names it."""
 
 
+@dataclass
 class LoadCounts:
     """What the clients received. Times are in seconds."""
 
-    def __init__(self) -> None:
-        self.accepted: set[SentKey] = set()
-        self.refused = 0
-        self.repeated = 0
-        self.errors: Counter[str] = Counter()
-        self.slowest_seconds = 0.0
-        self.slowest_step_seconds = 0.0
-        self.surprises: list[str] = []
-        """Answers that no fault excuses: another id, a wrong verdict."""
+    accepted: set[SentKey] = field(default_factory=set)
+    refused: int = 0
+    repeated: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    slowest_seconds: float = 0.0
+    slowest_step_seconds: float = 0.0
+    surprises: list[str] = field(default_factory=list)
+    """Answers that no fault excuses: another id, a wrong verdict."""
 
 
+@dataclass(eq=False)
 class StreamSender:
     """The clients of some servers; `keys` are the API keys of the sources.
 
@@ -52,24 +54,19 @@ class StreamSender:
     transactions in its spool, and another one does not wait for them.
     """
 
-    def __init__(
-        self,
-        addresses: Sequence[str],
-        keys: Mapping[str, str],
-        journal: Journal,
-        counts: LoadCounts,
-    ) -> None:
-        self._addresses = addresses
-        self._keys = keys
-        self._journal = journal
-        self._counts = counts
-        self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
+    addresses: Sequence[str]
+    keys: Mapping[str, str]
+    journal: Journal
+    counts: LoadCounts
+    _sessions: dict[tuple[str, str], aiohttp.ClientSession] = field(
+        default_factory=dict, init=False
+    )
 
     async def __aenter__(self) -> Self:
-        for address, source in itertools.product(self._addresses, self._keys):
+        for address, source in itertools.product(self.addresses, self.keys):
             self._sessions[address, source] = aiohttp.ClientSession(
                 f"http://{address}",
-                headers={"Authorization": f"Bearer {self._keys[source]}"},
+                headers={"Authorization": f"Bearer {self.keys[source]}"},
                 timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
                 connector=aiohttp.TCPConnector(limit=0),
             )
@@ -103,7 +100,7 @@ class StreamSender:
 
     async def send(self, step: Step) -> None:
         """Send one request until it is answered; raises TimeoutError after STEP_SECONDS."""
-        self._journal.sent(step)
+        self.journal.sent(step)
         started = time.monotonic()
         pause = _FIRST_PAUSE
         async with asyncio.timeout(STEP_SECONDS):
@@ -113,15 +110,15 @@ class StreamSender:
                     statuses = await self._post(step)
                     break
                 except _Retry as error:
-                    self._counts.errors[str(error)] += 1
+                    self.counts.errors[str(error)] += 1
                 except _NO_ANSWER as error:
-                    self._counts.errors[type(error).__name__] += 1
+                    self.counts.errors[type(error).__name__] += 1
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
         now = time.monotonic()
-        self._journal.answered(step, statuses)
+        self.journal.answered(step, statuses)
         self._count(step, statuses)
-        counts = self._counts
+        counts = self.counts
         counts.slowest_seconds = max(counts.slowest_seconds, now - tried)
         counts.slowest_step_seconds = max(counts.slowest_step_seconds, now - started)
 
@@ -134,7 +131,7 @@ class StreamSender:
         if step.batch:
             headers["Content-Type"] = "application/x-ndjson"
             path += "/batch"
-        address = self._addresses[zlib.crc32(step.stream.encode()) % len(self._addresses)]
+        address = self.addresses[zlib.crc32(step.stream.encode()) % len(self.addresses)]
         session = self._sessions[address, step.source]
         async with session.post(path, data=b"\n".join(step.bodies), headers=headers) as answer:
             text = await answer.read()
@@ -165,14 +162,14 @@ class StreamSender:
             self._surprise(step, f"{found}, not {expected}")
 
     def _surprise(self, step: Step, text: str) -> None:
-        self._counts.surprises.append(f"{step.stream} {step.number} ({step.kind}): {text}")
+        self.counts.surprises.append(f"{step.stream} {step.number} ({step.kind}): {text}")
 
     def _count(self, step: Step, statuses: list[int]) -> None:
         for place, status in enumerate(statuses):
             if status != ACCEPTED:
-                self._counts.refused += 1
+                self.counts.refused += 1
             elif step.repeats:
-                self._counts.repeated += 1
+                self.counts.repeated += 1
             else:
                 digest = sha256(step.bodies[place]).hexdigest()
-                self._counts.accepted.add((id_of(step, place), digest))
+                self.counts.accepted.add((id_of(step, place), digest))

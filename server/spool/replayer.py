@@ -9,9 +9,12 @@ servers wait for a moment: the spool becomes empty, and messages go directly to 
 
 import asyncio
 import contextlib
+import functools
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import KW_ONLY, dataclass, field
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -60,28 +63,23 @@ class _Round:
             self.error = error
 
 
+@dataclass(eq=False)
 class Replayer:
     """Empties the spool. `executor` has one thread, the store's."""
 
-    def __init__(  # noqa: PLR0913  # the parts of the spool
-        self,
-        store: SpoolStore,
-        flag: SpoolFlag,
-        lock: ReplayLock,
-        destination: Destination,
-        executor: Executor,
-        *,
-        longest_wait: float = _LONGEST_WAIT,
-    ) -> None:
-        self._store = store
-        self._flag = flag
-        self._lock = lock
-        self._destination = destination
-        self._executor = executor
-        self._longest_wait = longest_wait
-        self._slots = asyncio.Semaphore(SLOTS)
-        self._unsettled = _Round()  # published, and the row not yet deleted
-        self._drained_at = float("-inf")
+    store: SpoolStore
+    flag: SpoolFlag
+    lock: ReplayLock
+    destination: Destination
+    executor: Executor
+    _: KW_ONLY
+    longest_wait: float = _LONGEST_WAIT
+    _slots: asyncio.Semaphore = field(
+        default_factory=functools.partial(asyncio.Semaphore, SLOTS), init=False
+    )
+    _unsettled: _Round = field(default_factory=_Round, init=False)
+    """Published, and the row not yet deleted."""
+    _drained_at: float = field(default=-math.inf, init=False)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -98,14 +96,14 @@ class Replayer:
     async def _run(self) -> None:
         while True:
             try:
-                if self._flag.state != EMPTY and self._lock.try_acquire():
+                if self.flag.state != EMPTY and self.lock.try_acquire():
                     await self._replay()
             except Exception:  # the loop's edge: the next try may succeed
                 logger.exception("spool_replay_failed")
                 with contextlib.suppress(SpoolFailed):
                     # No client gets a 200 for what could not be published later.
-                    await self._thread(self._store.mark, BLOCKED)
-                await asyncio.sleep(self._longest_wait)
+                    await self._thread(self.store.mark, BLOCKED)
+                await asyncio.sleep(self.longest_wait)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _replay(self) -> None:
@@ -113,9 +111,9 @@ class Replayer:
         began, wait, replayed = time.monotonic(), _FIRST_WAIT, 0
         try:
             while True:
-                self._flag.heartbeat()
+                self.flag.heartbeat()
                 await self._settle()
-                if await self._thread(self._store.clear_if_empty):
+                if await self._thread(self.store.clear_if_empty):
                     break
                 await self._measure()
                 round_ = await self._round()
@@ -125,15 +123,15 @@ class Replayer:
                     wait = _FIRST_WAIT
                 if round_.error is not None:
                     await self._wait_for_recovery(round_.error, wait)
-                    wait = min(wait * 2, self._longest_wait)
+                    wait = min(wait * 2, self.longest_wait)
             if replayed:
                 seconds = round(time.monotonic() - began, 1)
                 logger.info("spool_replayed", transactions=replayed, seconds=seconds)
-                await self._thread(self._store.shrink)
+                await self._thread(self.store.shrink)
         finally:
             for gauge in (metrics.SPOOL_MESSAGES, metrics.SPOOL_BYTES, metrics.SPOOL_OLDEST):
                 gauge.set(0)
-            self._lock.release()
+            self.lock.release()
 
     async def _round(self) -> _Round:
         """Publish the first messages; if they seem to be all, make the servers wait."""
@@ -155,11 +153,11 @@ class Replayer:
                 self._drained_at = time.monotonic()
         else:
             wanted = SPOOLING
-        if self._flag.state != wanted:
-            await self._thread(self._store.mark, wanted)
+        if self.flag.state != wanted:
+            await self._thread(self.store.mark, wanted)
 
     def _read(self) -> list[ReplayMessage]:
-        return [_replay_message(row) for row in self._store.read(ROUND_MESSAGES, ROUND_BYTES)]
+        return [_replay_message(row) for row in self.store.read(ROUND_MESSAGES, ROUND_BYTES)]
 
     async def _publish(self, messages: list[ReplayMessage], round_: _Round) -> None:
         """Publish one key's messages, a call at a time; stop at the first failure."""
@@ -172,7 +170,7 @@ class Replayer:
     async def _call(self, call: list[ReplayMessage], round_: _Round) -> None:
         try:
             async with self._slots:
-                await self._destination.publish([each.message for each in call], CALL_SECONDS)
+                await self.destination.publish([each.message for each in call], CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
             if classify(error) is not CallOutcome.REFUSED:
                 raise
@@ -182,7 +180,7 @@ class Replayer:
                 return
             round_.refused.append((call[0].sequence, f"{error.code().name}: {error.details()}"))
             return
-        self._flag.heartbeat()
+        self.flag.heartbeat()
         round_.confirmed += [each.sequence for each in call]
         metrics.PUBLISHED.inc(len(call))
         metrics.SPOOL_REPLAYED.inc(len(call))
@@ -192,7 +190,7 @@ class Replayer:
         done = self._unsettled
         if not done.confirmed and not done.refused:
             return
-        await self._thread(self._store.settle, done.confirmed, done.refused)
+        await self._thread(self.store.settle, done.confirmed, done.refused)
         self._unsettled = _Round()
         for sequence, error in done.refused:
             logger.error("spool_message_refused", sequence=sequence, error=error)
@@ -203,24 +201,24 @@ class Replayer:
         transient = classify(error).transient
         write = logger.warning if transient else logger.error
         write("spool_waits", error=str(error), permanent=not transient)
-        await self._thread(self._store.mark, SPOOLING if transient else BLOCKED)
+        await self._thread(self.store.mark, SPOOLING if transient else BLOCKED)
         await asyncio.sleep(wait)
         while transient and not await self._is_reachable():
-            self._flag.heartbeat()
+            self.flag.heartbeat()
             await self._measure()
-            wait = min(wait * 2, self._longest_wait)
+            wait = min(wait * 2, self.longest_wait)
             await asyncio.sleep(wait)
 
     async def _is_reachable(self) -> bool:
         """Check first: a publish without an answer may publish its messages once more."""
         try:
-            await self._destination.check(CHECK_SECONDS)
+            await self.destination.check(CHECK_SECONDS)
         except grpc.aio.AioRpcError as error:
             return not classify(error).transient  # the next publish reports it
         return True
 
     async def _measure(self) -> None:
-        totals = await self._thread(self._store.totals)
+        totals = await self._thread(self.store.totals)
         metrics.SPOOL_MESSAGES.set(totals.messages)
         metrics.SPOOL_BYTES.set(totals.bytes)
         age = 0.0 if totals.oldest_at is None else max(0.0, time.time() - totals.oldest_at)
@@ -228,7 +226,7 @@ class Replayer:
 
     async def _thread[T, *Ts](self, call: Callable[[*Ts], T], *values: *Ts) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, call, *values)
+        return await loop.run_in_executor(self.executor, call, *values)
 
 
 def _replay_message(row: StoredMessage) -> ReplayMessage:

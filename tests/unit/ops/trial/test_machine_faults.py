@@ -8,20 +8,22 @@ from typing import Any
 import psutil
 import pytest
 
-from ops.rig import Service
+from ops.rig import Service, eventually
+from ops.rig.fault_proxy import FaultProxy
 from ops.runtime.supervisord import ProcessState
 from ops.trial.fault_kinds import KINDS
 
 
-class FakeProxy:
+class FakeProxy(FaultProxy):
     """Notes the faults, and holds a job of `worker` when `late` is injected."""
 
     def __init__(self, worker: str = "") -> None:
-        self.injected: list[tuple[str, float]] = []
+        super().__init__("127.0.0.1:1", "")
+        self.noted: list[tuple[str, float]] = []
         self._worker = worker
 
     async def inject(self, fault: str, seconds: float) -> None:
-        self.injected.append((fault, seconds))
+        self.noted.append((fault, seconds))
 
     async def next_late_worker(self) -> str:
         await asyncio.sleep(0)
@@ -49,17 +51,17 @@ async def test_a_partition_refuses_both_services_for_the_same_time() -> None:
     cut_off = target()
     await KINDS["partition"](cut_off, random.Random(1))
     machine = cut_off.machine
-    assert machine.pubsub.injected == machine.bigquery.injected
-    assert [fault for fault, _ in machine.pubsub.injected] == ["refuse"]
+    assert machine.pubsub.noted == machine.bigquery.noted
+    assert [fault for fault, _ in machine.pubsub.noted] == ["refuse"]
 
 
 async def test_an_orphan_job_is_one_whose_worker_is_killed_or_paused(sleeper: Service) -> None:
     hit = target(sleeper)
     kill, pause = (random.Random(seed) for seed in (2, 1))
     paused = asyncio.ensure_future(KINDS["orphan_job"](hit, pause))
-    await asyncio.sleep(0.5)
-    assert psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED
+    stopped = psutil.STATUS_STOPPED
+    await eventually(lambda: psutil.Process(sleeper.pid).status() == stopped)
     assert "paused worker_01" in await paused
     assert "killed worker_01" in await KINDS["orphan_job"](hit, kill)
     assert sleeper.wait() == -signal.SIGKILL
-    assert {fault for fault, _ in hit.machine.bigquery.injected} == {"late"}
+    assert {fault for fault, _ in hit.machine.bigquery.noted} == {"late"}

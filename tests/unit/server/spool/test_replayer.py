@@ -97,9 +97,9 @@ async def test_what_was_published_is_deleted_before_anything_else_is_tried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A disk too full to delete on does not make every round publish the same again."""
-    replayer._longest_wait = 0.01
+    replayer.longest_wait = 0.01
     store.append([[waiting("a", "a0")]])
-    settle = replayer._store.settle
+    settle = replayer.store.settle
     failures = iter([SpoolFailed("database or disk is full")] * 3)
 
     def failing(*values: object) -> None:
@@ -107,7 +107,7 @@ async def test_what_was_published_is_deleted_before_anything_else_is_tried(
             raise failure
         settle(*values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(replayer._store, "settle", failing)
+    monkeypatch.setattr(replayer.store, "settle", failing)
     async with replayer.running():
         await eventually(lambda: flag.state == EMPTY)
     assert names(topic, "a") == ["a0"]
@@ -168,7 +168,7 @@ async def test_a_spool_that_cannot_be_read_is_blocked(
     replayer: Replayer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    replayer._longest_wait = 0.01
+    replayer.longest_wait = 0.01
     store.append([[waiting("a", "a0")]])
 
     def unreadable(*_: object) -> None:
@@ -176,7 +176,7 @@ async def test_a_spool_that_cannot_be_read_is_blocked(
 
     async with replayer.running():
         with monkeypatch.context() as patch:
-            patch.setattr(replayer._store, "read", unreadable)
+            patch.setattr(replayer.store, "read", unreadable)
             await eventually(lambda: flag.state == BLOCKED)
         await eventually(lambda: flag.state == EMPTY)
     assert names(topic, "a") == ["a0"]

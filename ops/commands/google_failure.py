@@ -2,12 +2,12 @@
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
-from requests.exceptions import ConnectionError as BigQueryUnreachable
 
 from ops.commands.failure import CommandFailed
+from ops.runtime.bigquery import UNREACHABLE
 from ops.runtime.settings import Settings
 
-CALL_ERRORS = (GoogleAPICallError, BigQueryUnreachable, TimeoutError)
+CALL_ERRORS = (GoogleAPICallError, *UNREACHABLE, TimeoutError)
 
 
 def google_failure(error: Exception, settings: Settings) -> CommandFailed:
@@ -18,7 +18,7 @@ def google_failure(error: Exception, settings: Settings) -> CommandFailed:
 
 def unreachable_service(error: Exception, settings: Settings) -> str:
     """Return which service does not answer and where; "" if the error is another one."""
-    if isinstance(error, BigQueryUnreachable):
+    if isinstance(error, UNREACHABLE):
         where = settings.bigquery_emulator_host or "bigquery.googleapis.com"
         return f"BigQuery does not answer at {where}"
     # Only Pub/Sub is called over gRPC.

@@ -8,6 +8,10 @@ from typing import Any
 
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
+from requests import exceptions
+
+UNREACHABLE = (exceptions.ConnectionError, exceptions.Timeout)
+"""What the client raises where no answer comes: no connection, or none in time."""
 
 
 def query(
@@ -23,7 +27,7 @@ def query(
     `timeout` limits each request and the wait for the result, in seconds. `options` are properties
     of a QueryJobConfig: `default_dataset`, `maximum_bytes_billed`, `dry_run`.
 
-    Raises GoogleAPICallError, TimeoutError, and what requests raises.
+    Raises GoogleAPICallError, TimeoutError, and those of UNREACHABLE.
     """
     texts = [
         bigquery.ScalarQueryParameter(name, "STRING", value)

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud import bigquery
-from requests.exceptions import ConnectionError as HttpUnreachable
 
 from ops.runtime import clients
-from ops.runtime.bigquery import query
+from ops.runtime.bigquery import UNREACHABLE, query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 
@@ -59,7 +58,7 @@ class RecentRejections:
             raise LookupError(why) from error
         except GoogleAPICallError as error:
             raise LookupError(f"BigQuery: {error.message}") from error
-        except HttpUnreachable as error:
+        except UNREACHABLE as error:
             raise ConnectionError("BigQuery does not answer") from error
 
     def close(self) -> None:

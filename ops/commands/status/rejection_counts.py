@@ -3,10 +3,9 @@
 import contextlib
 
 from google.api_core.exceptions import NotFound
-from requests.exceptions import ConnectionError as BigQueryUnreachable
 
 from ops.runtime import clients
-from ops.runtime.bigquery import query
+from ops.runtime.bigquery import UNREACHABLE, query
 from ops.runtime.settings import Settings
 from schema import LEDGER_TABLE
 
@@ -28,7 +27,7 @@ def count(settings: Settings, timeout: float) -> str:
         raise LookupError(
             "the ledger does not exist: create it with `gatekeeper provision`"
         ) from error
-    except BigQueryUnreachable as error:
+    except UNREACHABLE as error:
         raise ConnectionError("BigQuery does not answer") from error
     if not rows:
         return f"none in the last {settings.ledger_days} days"

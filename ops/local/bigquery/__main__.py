@@ -12,7 +12,7 @@ from ops.runtime import addresses, local_token
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
 
-NICENESS = 10
+NICENESS = 5
 """BigQuery runs on Google's machines. The one here must not take the gate's processor."""
 
 

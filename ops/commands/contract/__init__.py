@@ -1,0 +1,1 @@
+"""`gatekeeper contract`: compares, plans, applies, infers and documents contracts of tables."""

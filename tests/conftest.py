@@ -13,7 +13,7 @@ pytest_plugins = ["tests.support.judge.plugin"]
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-# Files that share a service which is dear to start; any other file is a piece of its own.
+# Files that share a service which is dear to start; any other file is its own piece.
 _PIECES = (
     "tests/integration/bigquery/",
     "tests/integration/commands/",
@@ -51,5 +51,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest piece first: nothing is left to run beside it at the end."""
+    """Put the longest piece first: nothing is left to run next to it at the end."""
     items.sort(key=lambda item: piece(item.nodeid) != _ONE_FLEET)

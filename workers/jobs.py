@@ -41,7 +41,7 @@ type Deadline = Callable[[], float]
 class JobLimits(NamedTuple):
     """Bounds of one job, and of jobs side by side."""
 
-    at_once: int = 16
+    parallel: int = 16
     """Each has a thread until its end. asyncio's own threads are too few: 6 on two cores."""
     seconds: float = 120.0
     """BigQuery is asked to stop a job after it (`jobTimeoutMs`), which "might not always succeed":
@@ -71,7 +71,7 @@ class Jobs:
     _threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._threads = ThreadPoolExecutor(self.limits.at_once, "job")
+        self._threads = ThreadPoolExecutor(self.limits.parallel, "job")
 
     async def run(
         self, text: str, parameters: Mapping[str, str], left: Deadline, lane: int | None = None

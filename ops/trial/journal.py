@@ -10,7 +10,7 @@ the order of sending.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -56,17 +56,17 @@ class Sent(NamedTuple):
 
 def id_of(step: Step, place: int) -> str:
     """Return the id of one body of a request; in a batch each line has its own."""
-    key = f"{step.key}/{place + 1}" if step.batch else step.key
-    return _id(step.source, step.ordering_key, key, step.bodies[place])
+    return _id(step._asdict(), place, step.bodies[place])
 
 
-def _id(source: str, ordering_key: str | None, key: str, body: bytes) -> str:
+def _id(fields: Mapping[str, Any], place: int, body: bytes) -> str:
     """Return the id; by default the ordering key is the first table. An invalid body has no id."""
     try:
         default = check_body(body).default_ordering_key
     except (InvalidJSON, InvalidSchema):
         default = ""
-    return derive_id(source, ordering_key or default, key)
+    key = f"{fields['key']}/{place + 1}" if fields["batch"] else fields["key"]
+    return derive_id(fields["source"], fields["ordering_key"] or default, key)
 
 
 class Journal(AbstractContextManager["Journal"]):
@@ -167,12 +167,7 @@ def _sent(fields: dict[str, Any], verdicts: list[list[Any]] | None) -> Iterator[
             stream=fields["stream"],
             number=fields["number"],
             kind=fields["kind"],
-            id=_id(
-                fields["source"],
-                fields["ordering_key"],
-                f"{fields['key']}/{place + 1}" if fields["batch"] else fields["key"],
-                data,
-            ),
+            id=_id(fields, place, data),
             sha256=sha256(data).hexdigest(),
             data=data,
             status=verdicts[place][0] if verdicts else None,

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-ATTEMPTS_AT_ONCE: Final = 2
+PARALLEL_ATTEMPTS: Final = 2
 """A repeat publishes next to the first request, which may have died; further ones wait."""
 
 ATTEMPT_SECONDS: Final = 20.0

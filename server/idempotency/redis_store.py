@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from ops.runtime import log
 from server.idempotency.record import (
     ATTEMPT_SECONDS,
-    ATTEMPTS_AT_ONCE,
+    PARALLEL_ATTEMPTS,
     Claim,
     Claimed,
     KeyRecord,
@@ -38,11 +38,11 @@ end
 local claimed = 'again'
 if found[4] == '1' then
   claimed = 'published'
-elseif found[1] ~= ARGV[1] or (tonumber(found[5]) >= {ATTEMPTS_AT_ONCE}
+elseif found[1] ~= ARGV[1] or (tonumber(found[5]) >= {PARALLEL_ATTEMPTS}
     and math.abs(now - tonumber(found[6])) < {ATTEMPT_SECONDS}) then
   claimed = 'wait'
 else
-  redis.call('HSET', KEYS[1], 'attempts', math.min(found[5] + 1, {ATTEMPTS_AT_ONCE}),
+  redis.call('HSET', KEYS[1], 'attempts', math.min(found[5] + 1, {PARALLEL_ATTEMPTS}),
     'attempted_at', tostring(now))
 end
 return {{found[1], found[2], found[3], claimed}}

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from ops.runtime.batched_commit import BatchedCommit
 from server.idempotency.record import (
     ATTEMPT_SECONDS,
-    ATTEMPTS_AT_ONCE,
+    PARALLEL_ATTEMPTS,
     Claim,
     Claimed,
     KeyRecord,
@@ -154,12 +154,12 @@ class _Keys:
         if published:
             return Claim(record, Claimed.PUBLISHED)
         if record.sha256 != wanted.sha256 or (
-            attempts >= ATTEMPTS_AT_ONCE and abs(now - attempted_at) < ATTEMPT_SECONDS
+            attempts >= PARALLEL_ATTEMPTS and abs(now - attempted_at) < ATTEMPT_SECONDS
         ):
             return Claim(record, Claimed.WAIT)
         db.execute(
             "UPDATE keys SET attempts = MIN(attempts + 1, ?), attempted_at = ? WHERE key = ?",
-            (ATTEMPTS_AT_ONCE, now, key),
+            (PARALLEL_ATTEMPTS, now, key),
         )
         return Claim(record, Claimed.AGAIN)
 

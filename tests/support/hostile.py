@@ -168,7 +168,7 @@ async def send_requests(
 
 
 class Cost(NamedTuple):
-    """What hostile clients cost: memory, and the times of a normal client alone and beside them."""
+    """The cost of hostile clients: memory, and a normal client's times alone and next to them."""
 
     memory: int
     alone: ClientTimes

@@ -1,4 +1,4 @@
-"""A normal client in a process of its own: posts a transaction, asks /healthz, and times both.
+"""A normal client in its own process: posts a transaction, asks /healthz, and times both.
 
 `python -m tests.support.normal_client URL` prints its times as JSON when its standard input ends.
 """

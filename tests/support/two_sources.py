@@ -3,7 +3,7 @@
 `python -m tests.support.two_sources --seconds 60` prints the steady source's answers and what was
 applied of it before, during and after the attack. It fails if the steady source is refused, is
 slower than SLOWER times itself (and than FLOOR_SECONDS), or is not applied whole. The steady source
-has a process of its own: `--steady FIRST` is what it runs.
+has its own process: `--steady FIRST` is what it runs.
 """
 
 import argparse

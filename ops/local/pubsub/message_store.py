@@ -6,7 +6,6 @@ Python's lock for most of a commit.
 """
 
 import asyncio
-import fcntl
 import itertools
 import json
 import sqlite3
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.local.pubsub.group_commit import GroupCommit
+from ops.runtime.file_lock import FileLock
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -75,12 +75,10 @@ class MessageStore:
     def __init__(self, directory: Path) -> None:
         """Open or create it; raise `InUse`, or `OSError` if the directory cannot be used."""
         directory.mkdir(parents=True, exist_ok=True)
-        self._lock = (directory / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        self._lock = FileLock(directory / "lock")
+        if not self._lock.try_exclusive():
             self._lock.close()
-            raise InUse(f"{directory} is in use by another process") from None
+            raise InUse(f"{directory} is in use by another process")
         self._path = directory / "pubsub.sqlite3"
         writer = _connect(self._path)
         writer.executescript(_SCHEMA)

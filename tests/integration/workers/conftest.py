@@ -1,4 +1,4 @@
-"""One embedded warehouse for all tests here; every test has tables of its own."""
+"""One embedded warehouse for all tests here; every test has its own tables."""
 
 import math
 import uuid

@@ -29,6 +29,6 @@ class Rendezvous:
 
 async def test_as_many_jobs_run_side_by_side_as_are_allowed_whatever_the_cores() -> None:
     client = cast("bigquery.Client", Rendezvous())
-    jobs = Jobs(client, "p.d", {}, JobLimits(at_once=LANES))
+    jobs = Jobs(client, "p.d", {}, JobLimits(parallel=LANES))
     found = await asyncio.gather(*(jobs.run("SELECT 1", {}, lambda: 60) for _ in range(LANES)))
     assert found == [[{"n": 1}]] * LANES

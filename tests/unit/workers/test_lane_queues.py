@@ -57,7 +57,7 @@ async def test_a_batch_closes_when_its_first_delivery_is_old_enough(
     assert len((await taken(queues)).deliveries) == 2
 
 
-async def test_a_full_batch_closes_at_once_and_the_rest_stays_in_order(
+async def test_a_full_batch_closes_immediately_and_the_rest_stays_in_order(
     clock: FakeClock,
 ) -> None:
     queues = queues_of(clock)

@@ -60,7 +60,7 @@ def taken_from(subscription: Subscription) -> Delivery:
 
 
 def _refusing(subscription: Subscription, client: FakeSubscriber, times: int) -> Any:
-    """Return `_call` as it is while the service is away so many times."""
+    """Return a `_call` that fails this number of times, as while the service is away."""
     plain, left = subscription._call, [times]
 
     async def call(*what: Any, **how: Any) -> bool:

@@ -1,6 +1,6 @@
 """Python runs this at the start of every process of a test run: it is on the run's PYTHONPATH.
 
-Each process appends to a file of its own, in SQL_TEXTS_DIR, what the judge needs: the SQL texts
+Each process appends to its own file, in SQL_TEXTS_DIR, what the judge needs: the SQL texts
 that it sends to BigQuery, with their parameters' types, and the tables' columns that it sends or
 gets, in order. A line that was there before is left out until a table has changed.
 """
@@ -84,7 +84,7 @@ def _record(module: Any, recorder: _Recorder) -> None:
 
 
 class _AfterImport:
-    """A finder that finds nothing of its own: it has the module patched once it is imported."""
+    """A finder that finds nothing itself: it has the module patched once it is imported."""
 
     def __init__(self, recorder: _Recorder) -> None:
         self._recorder = recorder

@@ -1,4 +1,4 @@
-"""Load for Gatekeeper: inserts, deletes and mixed transactions over several tables.
+"""Load for Gatekeeper: every operation, and mixed transactions, over several tables.
 
 `locust` opens its page at http://127.0.0.1:8089.
 `locust --headless -u 100 -r 50 -t 20s` prints its numbers in the terminal.
@@ -22,7 +22,7 @@ class Team(FastHttpUser):
     mix = TransactionMix()
 
     def on_start(self) -> None:
-        """Insert a row into every table, so that no delete misses its table."""
+        """Insert a row into every table, so that no delete or update misses its table."""
         for table in TABLES:
             self._send("insert", {"activities": [self.mix.insert(table)]})
 
@@ -33,6 +33,14 @@ class Team(FastHttpUser):
     @task(WEIGHTS["deleted"])
     def delete(self) -> None:
         self._send("delete", self.mix.deleted())
+
+    @task(WEIGHTS["updated"])
+    def update(self) -> None:
+        self._send("update", self.mix.updated())
+
+    @task(WEIGHTS["upserted"])
+    def upsert(self) -> None:
+        self._send("upsert", self.mix.upserted())
 
     @task(WEIGHTS["mixed"])
     def mixed(self) -> None:

@@ -42,7 +42,7 @@ from schema.message import (
 from schema.payload import MAX_FAULTS, check, check_body
 from schema.signature import is_signed, sign
 from schema.strict_json import InvalidJSON, loads
-from schema.transaction import Activity, Transaction
+from schema.transaction import Activity, ColumnValues, Transaction
 from schema.types import ColumnType, UnknownType, canonical, parse_type
 from schema.validators import COLUMN_NAME, RULES, TABLE_NAME, Rule
 from schema.values import BadValue
@@ -65,6 +65,7 @@ __all__ = [
     "Activity",
     "BadValue",
     "ColumnType",
+    "ColumnValues",
     "Fault",
     "InvalidJSON",
     "InvalidMessage",

@@ -11,14 +11,14 @@ from typing import Any, Final, NamedTuple
 import voluptuous as vol
 
 from schema import validators
-from schema.transaction import Activity, Transaction
+from schema.transaction import Activity, ColumnValues, Transaction
 from schema.types import ColumnType
 
 _CACHED_LENGTH: Final = 100
 _CACHED_COLUMNS: Final = 512
 """Column lists kept in the cache: clients use few. One takes at most about 40 kB."""
-_INSERT_KEYS: Final = 5
-_DELETE_KEYS: Final = 3
+_KEYS: Final = {"insert": 5, "delete": 3, "update": 6, "upsert": 6}
+"""Keys of an activity, by its operation."""
 _COLUMN_KEYS: Final = 3
 
 
@@ -55,14 +55,56 @@ _DOUBTS: Final = (vol.Invalid, ValueError, KeyError, TypeError)
 
 def _activity(value: Any) -> Activity:
     operation, table = value["operation"], validators.table_name(value["table"])
-    if operation == "insert" and len(value) == _INSERT_KEYS:
-        lists = value
-    elif operation == "delete" and len(value) == _DELETE_KEYS:
-        lists = value["value_to_delete"]
-        if len(lists) != _COLUMN_KEYS:
-            raise ValueError
-    else:
+    if len(value) != _KEYS[operation]:
         raise ValueError
+    match operation:
+        case "insert":
+            return Activity(operation, table, *_column_values(value))
+        case "delete":
+            return Activity(operation, table, *_nested(value["value_to_delete"]))
+        case "update":
+            match, columns = _nested(value["value_to_match"]), _column_values(value)
+            _check_types_agree(match, columns)
+            return Activity(operation, table, *columns, match)
+    columns = _column_values(value)
+    return Activity(operation, table, *columns, _key(value["key"], columns))
+
+
+def _nested(lists: Any) -> ColumnValues:
+    if len(lists) != _COLUMN_KEYS:
+        raise ValueError
+    return _column_values(lists)
+
+
+def _check_types_agree(match: ColumnValues, columns: ColumnValues) -> None:
+    for _ in validators.type_faults(
+        zip(match.names, match.types, strict=True), zip(columns.names, columns.types, strict=True)
+    ):
+        raise ValueError
+
+
+def _key(key: Any, columns: ColumnValues) -> ColumnValues:
+    if type(key) is not list:
+        raise TypeError
+    validators.column_names(key)
+    found = key_values(key, columns)
+    if None in found.values:
+        raise ValueError
+    return found
+
+
+def key_values(key: list[str], columns: ColumnValues) -> ColumnValues:
+    """Return the columns of an upsert's key. Raises KeyError for one that is not there."""
+    places = {name.lower(): place for place, name in enumerate(columns.names)}
+    chosen = [places[name.lower()] for name in key]
+    return ColumnValues(
+        tuple([columns.names[place] for place in chosen]),
+        tuple([columns.types[place] for place in chosen]),
+        tuple([columns.values[place] for place in chosen]),
+    )
+
+
+def _column_values(lists: Any) -> ColumnValues:
     names, types, values = lists["col_names"], lists["col_types"], lists["col_values"]
     if not (type(names) is type(types) is type(values) is list):
         raise TypeError
@@ -72,7 +114,7 @@ def _activity(value: Any) -> Activity:
         None if each is None else canonicalise(each)
         for each, canonicalise in zip(values, columns.canonicalise, strict=True)
     ]
-    return Activity(operation, table, columns.names, columns.types, tuple(texts))
+    return ColumnValues(columns.names, columns.types, tuple(texts))
 
 
 def _columns(names: tuple[Any, ...], types: tuple[Any, ...]) -> _Columns:

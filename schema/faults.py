@@ -18,6 +18,8 @@ KEY_ORDER = (
     "activities",
     "operation",
     "table",
+    "key",
+    "value_to_match",
     "col_names",
     "col_types",
     "col_values",

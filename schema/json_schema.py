@@ -49,18 +49,40 @@ def json_schemas(ref: str) -> dict[str, Any]:
             "Its activities are applied in order, all or none.",
             activities={"type": "array", "items": {"$ref": f"{ref}Activity"}, "minItems": 1},
         ),
-        "Activity": {"oneOf": [{"$ref": f"{ref}Insert"}, {"$ref": f"{ref}Delete"}]},
+        "Activity": {
+            "oneOf": [{"$ref": f"{ref}{each.capitalize()}"} for each in validators.OPERATIONS]
+        },
         "Insert": _object(
             "Adds a row. Creates a missing table and adds missing columns.",
-            operation={"const": validators.OPERATIONS[0]},
+            operation={"const": "insert"},
             **head,
             **lists,
         ),
         "Delete": _object(
             "Removes every row that matches all the given columns. null matches NULL.",
-            operation={"const": validators.OPERATIONS[1]},
+            operation={"const": "delete"},
             **head,
             value_to_delete={"$ref": f"{ref}Columns"},
+        ),
+        "Update": _object(
+            "Sets columns of every row that matches all the columns of value_to_match. null matches"
+            " NULL. Adds missing columns that it sets.",
+            operation={"const": "update"},
+            **head,
+            value_to_match={"$ref": f"{ref}Columns"},
+            **lists,
+        ),
+        "Upsert": _object(
+            "Sets the columns of every row with this key, or adds a row if there is none. Creates a"
+            " missing table and adds missing columns.",
+            operation={"const": "upsert"},
+            **head,
+            key=_list(
+                "One or more of col_names. Their values are not null.",
+                items={"$ref": f"{ref}ColumnName"},
+                uniqueItems=True,
+            ),
+            **lists,
         ),
         "Columns": _object("Columns and the values to match.", **lists),
         **_single_values(),

@@ -7,18 +7,18 @@ The check stops once it has seen `max_faults`: what an invalid payload costs doe
 number of its faults. No list or object contributes more than that many.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import voluptuous as vol
 
 from schema import validators
-from schema.fast_path import check_activity_fast, check_fast
+from schema.fast_path import check_activity_fast, check_fast, key_values
 from schema.faults import InvalidSchema, to_faults
 from schema.strict_json import loads
-from schema.transaction import Activity, Transaction
+from schema.transaction import Activity, ColumnValues, Transaction
 from schema.types import ColumnType
 from schema.validators import RuleViolation
 from schema.values import BadValue, json_type
@@ -81,8 +81,13 @@ def _mapping(structure: vol.Schema, max_faults: int) -> _Check:
     return validate
 
 
-def _with_column_lists(structure: _Check, max_faults: int) -> Callable[[Any], dict[str, Any]]:
-    """Return a validator for `structure` that also compares the column lists it finds."""
+def _with_column_lists(
+    structure: _Check, max_faults: int, *others: Callable[[Any], Iterable[RuleViolation]]
+) -> Callable[[Any], dict[str, Any]]:
+    """Return a validator for `structure` that also compares the column lists it finds.
+
+    `others` compare more: each gets the object and yields faults.
+    """
 
     def validate(mapping: Any) -> dict[str, Any]:
         faults: list[vol.Invalid] = []
@@ -95,6 +100,7 @@ def _with_column_lists(structure: _Check, max_faults: int) -> Callable[[Any], di
                 raise
         types = accepted.get("col_types") or _known_types(mapping.get("col_types"), max_faults)
         faults += _unequal_lengths(mapping)
+        faults += islice(chain.from_iterable(each(mapping) for each in others), max_faults)
         texts, unfit = _canonical_values(mapping.get("col_values"), types, max_faults)
         accepted["col_values"] = texts
         if faults or unfit:
@@ -162,6 +168,20 @@ def _canonical_values(
     return texts, faults
 
 
+def _match_faults(mapping: dict[str, Any]) -> Iterable[RuleViolation]:
+    """Compare the types in an update's `value_to_match` with those that it sets."""
+    matched = mapping.get("value_to_match")
+    return validators.type_faults(_typed(matched), _typed(mapping))
+
+
+def _typed(mapping: Any) -> Iterable[tuple[Any, ColumnType | None]]:
+    """Return names with their types, as far as the lists of an object have both."""
+    names = mapping.get("col_names") if type(mapping) is dict else None
+    if type(names) is not list:
+        return ()
+    return zip(names, _known_types(mapping.get("col_types"), len(names)), strict=False)
+
+
 class _Activities:
     """The validators of an activity, by its operation."""
 
@@ -182,29 +202,46 @@ class _Activities:
         columns = _with_column_lists(mapping(lists), max_faults)
         self._insert = _with_column_lists(mapping({**head, **lists}), max_faults)
         self._delete = mapping({**head, "value_to_delete": columns})
+        key: dict[Any, Any] = {"key": validators.column_names_of(max_faults)}
+        self._upsert = _with_column_lists(
+            mapping({**head, **key, **lists}), max_faults, validators.key_faults
+        )
+        match: dict[Any, Any] = {"value_to_match": columns}
+        self._update = _with_column_lists(
+            mapping({**head, **match, **lists}), max_faults, _match_faults
+        )
         # A missing or unknown operation: every list is allowed and none is required.
         required_head = {vol.Required(key): validator for key, validator in head.items()}
+        every = {**required_head, **key, **match, **lists, "value_to_delete": columns}
         self._unknown_operation = _with_column_lists(
-            mapping({**required_head, **lists, "value_to_delete": columns}, required=False),
-            max_faults,
+            mapping(every, required=False), max_faults, validators.key_faults, _match_faults
         )
 
     def check(self, value: Any) -> Activity:
         if type(value) is not dict:
             raise RuleViolation("type", f"an activity is an object, not {json_type(value)}")
-        operation = value.get("operation")
-        if operation == "insert":
-            accepted = columns = self._insert(value)
-        elif operation == "delete":
-            accepted = self._delete(value)
-            columns = accepted["value_to_delete"]
-        else:
-            # It always raises, as the operation itself is a fault.
-            accepted = columns = self._unknown_operation(value)
-        return Activity(
-            accepted["operation"],
-            accepted["table"],
-            tuple(columns["col_names"]),
-            tuple(columns["col_types"]),
-            tuple(columns["col_values"]),
-        )
+        match value.get("operation"):
+            case "insert":
+                accepted = self._insert(value)
+                columns, match = _columns(accepted), None
+            case "delete":
+                accepted = self._delete(value)
+                columns, match = _columns(accepted["value_to_delete"]), None
+            case "update":
+                accepted = self._update(value)
+                columns, match = _columns(accepted), _columns(accepted["value_to_match"])
+            case "upsert":
+                accepted = self._upsert(value)
+                columns = _columns(accepted)
+                match = key_values(accepted["key"], columns)
+            case _:
+                # It always raises, as the operation itself is a fault.
+                accepted = self._unknown_operation(value)
+                columns, match = _columns(accepted), None
+        return Activity(accepted["operation"], accepted["table"], *columns, match)
+
+
+def _columns(accepted: dict[str, Any]) -> ColumnValues:
+    return ColumnValues(
+        tuple(accepted["col_names"]), tuple(accepted["col_types"]), tuple(accepted["col_values"])
+    )

@@ -5,10 +5,23 @@ from typing import NamedTuple
 from schema.types import ColumnType
 
 
-class Activity(NamedTuple):
-    """One insert or delete. `names`, `types` and `values` are not empty and have the same length.
+class ColumnValues(NamedTuple):
+    """Columns and a value for each. The three are not empty and have the same length.
 
     `values` holds canonical texts (see `schema.values`), None for null.
+    """
+
+    names: tuple[str, ...]
+    types: tuple[ColumnType, ...]
+    values: tuple[str | None, ...]
+
+
+class Activity(NamedTuple):
+    """One operation on a table. `names`, `types` and `values` are as in `ColumnValues`.
+
+    An insert and an upsert write these columns, an update sets them, a delete matches on them.
+    `match` has the columns that an update matches on, and the key of an upsert, whose values are
+    not None; it is None for the others.
     """
 
     operation: str
@@ -16,6 +29,7 @@ class Activity(NamedTuple):
     names: tuple[str, ...]
     types: tuple[ColumnType, ...]
     values: tuple[str | None, ...]
+    match: ColumnValues | None = None
 
 
 class Transaction(NamedTuple):

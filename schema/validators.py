@@ -24,11 +24,12 @@ Rule = Literal[
     "column_name",
     "duplicate_column",
     "column_type",
+    "key",  # a key that is not one of the row's columns, or is null
     "value",  # a value that does not fit its column's type
 ]
 RULES: Final[tuple[Rule, ...]] = get_args(Rule)
 
-OPERATIONS = ("insert", "delete")
+OPERATIONS = ("insert", "delete", "update", "upsert")
 RESERVED_TABLE_PREFIX = "gatekeeper_"
 RESERVED_COLUMN_PREFIXES = (
     # https://cloud.google.com/bigquery/docs/schemas#column_names
@@ -58,7 +59,8 @@ class RuleViolation(vol.Invalid):
 def operation(value: Any) -> str:
     if type(value) is str and value in OPERATIONS:
         return value
-    raise RuleViolation("operation", 'an operation is "insert" or "delete"')
+    known = ", ".join(f'"{each}"' for each in OPERATIONS)
+    raise RuleViolation("operation", f"the operations are {known}")
 
 
 def table_name(value: Any) -> str:
@@ -162,6 +164,59 @@ def column_names_of(max_faults: int) -> Callable[[Any], list[str]]:
 
 
 column_names = column_names_of(max_faults=1)
+
+
+def key_faults(mapping: dict[str, Any]) -> Iterator[RuleViolation]:
+    """Compare an upsert's key with its columns, as far as both are lists of names.
+
+    What is wrong with a name itself, or repeated, is a fault of the list already.
+    """
+    key, names, values = (mapping.get(each) for each in ("key", "col_names", "col_values"))
+    if type(key) is not list or type(names) is not list:
+        return
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        if type(name) is str:
+            places.setdefault(name.lower(), place)
+    seen = set[str]()
+    for index, name in enumerate(key):
+        if not _is_column_name(name) or name.lower() in seen:
+            continue
+        seen.add(name.lower())
+        found = places.get(name.lower())
+        if found is None:
+            message = f"the key `{name}` is not one of col_names: add the column"
+            yield RuleViolation("key", message, ["key", index])
+        elif type(values) is list and found < len(values) and values[found] is None:
+            message = f"`{name}` is in the key: send a value that is not null"
+            yield RuleViolation("key", message, ["col_values", found])
+
+
+def _is_column_name(value: Any) -> bool:
+    try:
+        column_name(value)
+    except RuleViolation:
+        return False
+    return True
+
+
+def type_faults(
+    matched: Iterable[tuple[Any, ColumnType | None]], given: Iterable[tuple[Any, ColumnType | None]]
+) -> Iterator[RuleViolation]:
+    """Compare the types of the columns that an update both matches on and sets."""
+    types = {
+        name.lower(): declared.base for name, declared in matched if type(name) is str and declared
+    }
+    for index, (name, declared) in enumerate(given):
+        if type(name) is not str or declared is None:
+            continue
+        other = types.get(name.lower(), declared.base)
+        if other != declared.base:
+            message = (
+                f"a column has one type: this one is {declared.base} here"
+                f" and {other} in value_to_match"
+            )
+            yield RuleViolation("column_type", message, ["col_types", index])
 
 
 def _duplicates(names: list[Any], broken: set[Hashable]) -> Iterator[RuleViolation]:

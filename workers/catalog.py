@@ -13,9 +13,9 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from schema import Reason
+from workers.change_sql import TableLayout
 from workers.decode import DecodedMessage
 from workers.plan import Columns, Plan, plan
-from workers.sql import TableLayout
 
 MAX_AGE_SECONDS = 1.0
 CONCURRENT_LOOK_UPS = 8

@@ -28,13 +28,14 @@ from workers.errors import (
     WarehouseRejected,
     WarehouseUnavailable,
 )
-from workers.fold import TableChange, fold
+from workers.fold import fold
 from workers.jobs import Deadline
 from workers.lane_head import LaneHead
 from workers.outcomes import Outcome, count_in_metrics, counted
 from workers.part_size import PartSize
 from workers.plan import MAX_TABLES, Plan
 from workers.rejection_limit import RejectionLimit
+from workers.table_change import TableChange
 from workers.warehouse import Warehouse
 
 logger = log.get(__name__)
@@ -43,12 +44,14 @@ CATALOG_ROUNDS = 5
 """How often a batch is planned again because others change its tables at the same time."""
 FENCED_ROUNDS = 20
 """How often a lane is read again because others commit in it at the same time."""
+MAX_STATEMENTS = 100
+"""Data statements of a script with several transactions: each takes about a second."""
 LONE_ATTEMPTS = 3
 """Attempts at a transaction that does not finish even alone, counted across workers in the head."""
 
 
 class TableLocks:
-    """Inside a process one job at a time deletes from a table: BigQuery would cancel one of two."""
+    """Inside a process one job at a time mutates a table: BigQuery would cancel one of two."""
 
     def __init__(self) -> None:
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
@@ -200,7 +203,9 @@ class _LaneCommit:
                 await self._make(plan)
                 part = _with_rejections(part, plan)
                 continue
-            changes = fold(each for message in plan.accepted for each in message.activities)
+            activities = [each for message in plan.accepted for each in message.activities]
+            layouts = self.committer.catalog.layouts({each.table for each in activities})
+            changes = fold(activities, {table: each.defaults for table, each in layouts.items()})
             try:
                 await self._run(plan, changes)
             except WarehouseRejected:
@@ -223,25 +228,29 @@ class _LaneCommit:
 
     async def _run(self, plan: Plan, changes: list[TableChange]) -> None:
         script = self._script(plan, changes)
-        deleted_from = [change.table for change in changes if change.deletes]
-        async with self.committer.locks.held(deleted_from):
+        mutated = {change.table for change in changes if change.mutates}
+        async with self.committer.locks.held(mutated):
             await self.committer.warehouse.commit(script, self.left)
         self.head.moved()
 
     def _script(self, plan: Plan, changes: list[TableChange]) -> sql.Script:
-        if len(changes) > MAX_TABLES:
+        tables = {change.table for change in changes}
+        if len(tables) > MAX_TABLES:
             raise TooLarge(
-                f"{len(changes)} tables in one transaction, {MAX_TABLES} at the most",
-                len(changes) / MAX_TABLES,
+                f"{len(tables)} tables in one transaction, {MAX_TABLES} at the most",
+                len(tables) / MAX_TABLES,
             )
         script = sql.script(
             self.committer.warehouse.dataset,
             changes,
             self._settlement(plan),
-            self.committer.catalog.layouts(change.table for change in changes),
+            self.committer.catalog.layouts(tables),
         )
         if script.excess > 1:
             raise TooLarge("the transaction is larger than a BigQuery request", script.excess)
+        if script.statements > MAX_STATEMENTS and len(plan.settled) > 1:
+            excess = script.statements / MAX_STATEMENTS
+            raise TooLarge(f"{script.statements} statements in one transaction", excess)
         return script
 
     def _settlement(self, plan: Plan) -> sql.LaneSettlement:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from ops.runtime import metrics
 from schema import Rejection
 from workers.decode import DecodedMessage
-from workers.fold import TableChange
 from workers.plan import Plan
 from workers.rejection_limit import CountedOutcome
+from workers.table_change import TableChange
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,3 +47,5 @@ def count_in_metrics(plan: Plan, changes: Iterable[TableChange]) -> None:
         for operation, row_sets in (("delete", change.deletes), ("insert", change.inserts)):
             rows = sum(len(row_set.rows) for row_set in row_sets)
             metrics.ROWS_OUT.labels(operation=operation).inc(rows)
+        if change.update:
+            metrics.ROWS_OUT.labels(operation="update").inc(len(change.update.rows))

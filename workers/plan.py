@@ -69,6 +69,9 @@ class Plan:
         return bool(self.creates or self.adds)
 
 
+_AN = {"delete": "a delete", "update": "an update"}
+
+
 class _Refused(Exception):
     """The transaction being checked is rejected."""
 
@@ -108,29 +111,46 @@ class _Overlay:
 
 
 def _check(activity: Activity, overlay: _Overlay) -> None:
-    columns_named = (activity.table, activity.names)
-    if overlay.fitting.get(columns_named) == activity.types:
-        return
     columns = overlay.columns(activity.table)
-    inserting = activity.operation == "insert"
-    if columns is None and not inserting:
-        raise _Refused(Reason.TABLE_MISSING, f"there is no table {activity.table} for a delete")
-    for name, declared in zip(activity.names, activity.types, strict=True):
+    if columns is None and activity.operation in {"delete", "update"}:
+        raise _Refused(
+            Reason.TABLE_MISSING,
+            f"there is no table {activity.table} for {_AN[activity.operation]}",
+        )
+    if activity.operation == "update" and activity.match:
+        _check_columns(activity, activity.match.names, activity.match.types, overlay, adds=False)
+    adds = activity.operation != "delete"
+    _check_columns(activity, activity.names, activity.types, overlay, adds=adds)
+
+
+def _check_columns(
+    activity: Activity,
+    names: tuple[str, ...],
+    types: tuple[ColumnType, ...],
+    overlay: _Overlay,
+    *,
+    adds: bool,
+) -> None:
+    """Compare columns with the table's; those that it lacks are refused, or added if `adds`."""
+    table = activity.table
+    if overlay.fitting.get((table, names)) == types:
+        return
+    columns = overlay.columns(table)
+    for name, declared in zip(names, types, strict=True):
         column = columns.get(name.casefold()) if columns else None
-        if column is None and not inserting:
-            raise _Refused(
-                Reason.COLUMN_MISSING, f"{activity.table} has no column {name} for a delete"
-            )
+        if column is None and not adds:
+            an = _AN[activity.operation]
+            raise _Refused(Reason.COLUMN_MISSING, f"{table} has no column {name} for {an}")
         if column is None:
-            overlay.add(activity.table, name, declared)
+            overlay.add(table, name, declared)
         elif not column.takes(declared):
             own = f"({column.precision},{column.scale or 0})" if column.precision else ""
             raise _Refused(
                 Reason.TYPE_CONFLICT,
-                f"{activity.table}.{column.name} is {column.base}{own}, not {declared.bigquery}",
+                f"{table}.{column.name} is {column.base}{own}, not {declared.bigquery}",
             )
     if not overlay.added:  # what only this transaction brings may go with it
-        overlay.fitting[columns_named] = activity.types
+        overlay.fitting[table, names] = types
 
 
 def _check_whole(transaction: Transaction, overlay: _Overlay) -> None:

@@ -11,6 +11,7 @@ from ops.runtime import metrics
 from schema import ColumnType
 from workers import sql
 from workers.catalog import TableSchema
+from workers.change_sql import TableLayout
 from workers.errors import WarehouseRejected, WarehouseUnavailable, classify
 from workers.jobs import ONCE, REQUEST_SECONDS, Deadline, JobLimits, Jobs, text_of
 from workers.plan import Column
@@ -90,7 +91,7 @@ class Warehouse:
             for field in found.schema
             if field.default_value_expression
         }
-        return TableSchema(columns, sql.TableLayout(defaults, _partitioned_by(found)))
+        return TableSchema(columns, TableLayout(defaults, _pruned_by(found)))
 
 
 def _column(field: bigquery.SchemaField) -> Column:
@@ -98,7 +99,9 @@ def _column(field: bigquery.SchemaField) -> Column:
     return Column(field.name, base, field.precision, field.scale)
 
 
-def _partitioned_by(table: bigquery.Table) -> str:
+def _pruned_by(table: bigquery.Table) -> tuple[str, ...]:
+    """Return the columns by which BigQuery leaves parts of a table out, without case."""
     by_time, by_range = table.time_partitioning, table.range_partitioning
-    column = (by_time and by_time.field) or (by_range and by_range.field) or ""
-    return str(column).casefold()
+    partition = (by_time and by_time.field) or (by_range and by_range.field)
+    columns = [*([partition] if partition else []), *(table.clustering_fields or [])]
+    return tuple(str(column).casefold() for column in columns)

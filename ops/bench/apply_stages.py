@@ -16,6 +16,7 @@ from ops.bench.sample_batches import (
     commit_script,
     sample_catalog,
     sample_deliveries,
+    sample_keyed,
     transactions,
 )
 from ops.bench.samples import Samples, by_field
@@ -30,13 +31,13 @@ from workers.warehouse import Warehouse
 
 _METHOD: Final = """\
 Every transaction deletes the rows of one id and inserts one row (two activities, five columns),
-over four tables. *Stages*: one thread calls the worker's functions on batches of 1,000 and reads
-its processor time before and after each; the BigQuery client is the real one, against a fake
-BigQuery that answers immediately. *Whole worker*: a worker process applies a full backlog of the
-embedded Pub/Sub in batches of the same size, and its processor time is read from outside. The
-difference is pulling, leases, acks and the event loop. *Our own* is the whole worker without the
-BigQuery client. Other load on the machine changes the processor time little, but it changes
-transactions/s."""
+over four tables. The keyed fold has upserts, updates and deletes by id on one table. *Stages*: one
+thread calls the worker's functions on batches of 1,000 and reads its processor time before and
+after each; the BigQuery client is the real one, against a fake BigQuery that answers immediately.
+*Whole worker*: a worker process applies a full backlog of the embedded Pub/Sub in batches of the
+same size, and its processor time is read from outside. The difference is pulling, leases, acks and
+the event loop. *Our own* is the whole worker without the BigQuery client. Other load on the machine
+changes the processor time little, but it changes transactions/s."""
 SHAPES: Final = ((1, 1), (4, 1), (16, 1), (4, 2), (4, 3))
 """(tables, column sets) of the batches whose statements are counted."""
 _COUNTS: Final = (10, 100, 1_000, 10_000)
@@ -63,12 +64,13 @@ _QUICK: Final = ApplySize(200, 2, 30_000, 1, 0)
 
 
 class StageTimes(NamedTuple):
-    """Processor time of each stage, in µs a transaction."""
+    """Processor time of each stage, in µs a transaction; `keyed` in µs an activity."""
 
     check: float
     decode: float
     plan: float
     fold: float
+    keyed: float
     sql: float
     client: float
 
@@ -121,6 +123,8 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
         raise RunFailed(f"{len(planned.rejected)} transactions of the benchmark were rejected")
     activities = activities_of(planned.accepted)
     changes, folding = _timed(lambda: fold(activities), count)
+    keyed_activities = sample_keyed(2 * count)
+    _, keyed = _timed(lambda: fold(keyed_activities), 2 * count)
     client = clients.warehouse(services.settings)
     warehouse = Warehouse(client, dataset)
     (head,) = asyncio.run(warehouse.read_lane(0, [], SINCE, lambda: _NO_DEADLINE_SECONDS))
@@ -130,7 +134,7 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
     committing = warehouse.commit(script, lambda: _NO_DEADLINE_SECONDS)
     _, sending = _timed(lambda: asyncio.run(committing), count)
     client.close()
-    return StageTimes(check, max(decoded - check, 0), planning, folding, writing, sending)
+    return StageTimes(check, max(decoded - check, 0), planning, folding, keyed, writing, sending)
 
 
 def _run_worker(services: Environment, count: int, batch: int, cores: Collection[int]) -> WorkerRun:
@@ -180,6 +184,7 @@ def _result(
         statement_count(1_000, *shape) / statement_count(100, *shape) for shape in SHAPES
     )
     pairs = Samples.of(1e6 / each.fold for each in stages)
+    keyed = Samples.of(1e6 / each.keyed for each in stages)
     bars = {name: times[name].median for name in _NAMES}
     bars |= {"rest": rest, "client": times["client"].median}
     return BenchResult(
@@ -189,6 +194,7 @@ def _result(
             TargetCheck("apply_cpu", own),
             TargetCheck("apply_statements", Samples.of([statements])),
             TargetCheck("apply_fold", pairs),
+            TargetCheck("apply_keyed", keyed),
         ),
         tables=(
             _time_table(times, whole["cpu"], own, rest),

@@ -1,18 +1,20 @@
 """Batches as a worker holds them, made without Pub/Sub. Pure except for the clock and new ids."""
 
+import itertools
+import json
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import schema
 from ops.bench.pubsub_load import bodies, table_names
-from ops.rig.transaction_mix import COLUMNS, TYPES
+from ops.rig.transaction_mix import COLUMNS, TYPES, TransactionMix
 from workers import sql
 from workers.decode import DecodedMessage
 from workers.dedupe import ledger_row
-from workers.fold import TableChange
 from workers.lane_queues import Delivery
 from workers.plan import CatalogSnapshot, Column
+from workers.table_change import TableChange
 
 SINCE = "2026-01-01 00:00:00+00:00"
 """Before every sample's publish time."""
@@ -62,6 +64,14 @@ def commit_script(
     rows = [ledger_row(message, None, "lane-00", "bench") for message in kept]
     ids = [message.message.id for message in kept]
     return sql.script(dataset, changes, sql.LaneSettlement(0, epoch, SINCE, ids, rows))
+
+
+def sample_keyed(count: int) -> list[schema.Activity]:
+    """Return upserts, updates and deletes by id, in turn, on one table."""
+    mix = TransactionMix(seed=1)
+    makers = itertools.cycle((mix.upsert, mix.update, mix.upsert, mix.delete))
+    made = [make(table_names(1)[0]) for make in itertools.islice(makers, count)]
+    return list(schema.check_body(json.dumps({"activities": made}).encode()).activities)
 
 
 def transactions(count: int, tables: int, column_sets: int) -> list[schema.Transaction]:

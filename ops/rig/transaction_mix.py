@@ -1,7 +1,8 @@
-"""The load of locustfile.py and the benchmarks: inserts, deletes, mixed transactions; four tables.
+"""The load of locustfile.py and the benchmarks: every operation, mixed transactions; four tables.
 
-Of ten transactions six insert a row, two delete the rows of one id, and two are mixed: one to five
-pairs of an insert and a delete, each pair on a random table.
+Of ten transactions four insert a row, one deletes the rows of one id, one updates them, two upsert
+a row by its id, and two are mixed: one to five pairs of an insert and a delete, each pair on a
+random table.
 """
 
 import random
@@ -16,8 +17,9 @@ IDS: Final = 10_000
 """Few enough that deletes find rows of earlier inserts."""
 PAIRS: Final = 5
 """The most in a mixed transaction."""
-WEIGHTS: Final = {"inserted": 6, "deleted": 2, "mixed": 2}
+WEIGHTS: Final = {"inserted": 4, "deleted": 1, "updated": 1, "upserted": 2, "mixed": 2}
 """The methods that make a transaction, and how often each is chosen."""
+_ID, _REST = slice(0, 1), slice(1, None)
 
 
 class TransactionMix:
@@ -39,6 +41,12 @@ class TransactionMix:
     def deleted(self) -> dict[str, Any]:
         return {"activities": [self.delete(self._table())]}
 
+    def updated(self) -> dict[str, Any]:
+        return {"activities": [self.update(self._table())]}
+
+    def upserted(self) -> dict[str, Any]:
+        return {"activities": [self.upsert(self._table())]}
+
     def mixed(self) -> dict[str, Any]:
         """Insert into and delete from several tables in one transaction.
 
@@ -54,6 +62,25 @@ class TransactionMix:
         return {"activities": [self.delete(table), self.insert(table)]}
 
     def insert(self, table: str) -> dict[str, Any]:
+        return {"operation": "insert", "table": table, **self._row()}
+
+    def upsert(self, table: str) -> dict[str, Any]:
+        """Return an activity that writes a row by its id."""
+        return {"operation": "upsert", "table": table, "key": COLUMNS[:1], **self._row()}
+
+    def update(self, table: str) -> dict[str, Any]:
+        """Return an activity that sets all columns but the id of every row of one id."""
+        row = self._row()
+        match, sets = ({key: values[part] for key, values in row.items()} for part in (_ID, _REST))
+        return {"operation": "update", "table": table, "value_to_match": match, **sets}
+
+    def delete(self, table: str) -> dict[str, Any]:
+        """Return an activity that deletes every row of one id."""
+        value = {"col_names": COLUMNS[:1], "col_types": TYPES[:1]}
+        value_to_delete = {**value, "col_values": [self._random.randrange(IDS)]}
+        return {"operation": "delete", "table": table, "value_to_delete": value_to_delete}
+
+    def _row(self) -> dict[str, list[Any]]:
         number = self._random.randrange(IDS)
         cents = self._random.randrange(10**9)
         values = [
@@ -63,14 +90,7 @@ class TransactionMix:
             self._random.choice((True, False, None)),
             datetime.now(UTC).isoformat(),
         ]
-        columns = {"col_names": COLUMNS, "col_types": TYPES, "col_values": values}
-        return {"operation": "insert", "table": table, **columns}
-
-    def delete(self, table: str) -> dict[str, Any]:
-        """Return an activity that deletes every row of one id."""
-        value = {"col_names": COLUMNS[:1], "col_types": TYPES[:1]}
-        value_to_delete = {**value, "col_values": [self._random.randrange(IDS)]}
-        return {"operation": "delete", "table": table, "value_to_delete": value_to_delete}
+        return {"col_names": COLUMNS, "col_types": TYPES, "col_values": values}
 
     def _table(self) -> str:
         return self._random.choice(self.tables)

@@ -76,7 +76,9 @@ BATCH_TRANSACTIONS = Histogram(
 )
 ACTIVITIES_IN = Counter("gatekeeper_activities", "Activities that entered a fold.")
 ROWS_OUT = Counter(
-    "gatekeeper_folded_rows", "Rows and delete keys sent after the fold.", ["operation"]
+    "gatekeeper_folded_rows",
+    "Rows and keys sent after the fold.",
+    ["operation"],
 )
 STATEMENTS = Counter("gatekeeper_statements", "Data statements sent (the ledger's not counted).")
 TRANSACTION_SECONDS = Histogram(

@@ -28,6 +28,8 @@ COLUMNS = {
 }
 KEYS = 40
 """Values of `k` in a table and stream: few, so that deletes find rows and tables stay small."""
+SETTABLE = ("k", "v", "amount", "at", "flag")
+"""Columns that an update may set: a row keeps its stream and number."""
 # The columns that rows name: few sets, since a statement of the warehouse has the rows of one set.
 _SHAPES = (tuple(COLUMNS), tuple(COLUMNS), ("stream", "n", "k", "v"))
 _LONGEST_TEXT = 3_000
@@ -57,15 +59,19 @@ class Step(NamedTuple):
     repeats: bool = False
 
 
-def activity(operation: str, table: str, values: Values) -> ActivityBody:
-    columns = {
+def columns(values: Values) -> dict[str, list[Any]]:
+    return {
         "col_names": list(values),
         "col_types": [declared for declared, _ in values.values()],
         "col_values": [value for _, value in values.values()],
     }
+
+
+def activity(operation: str, table: str, values: Values) -> ActivityBody:
+    """Return an insert or a delete."""
     if operation == "insert":
-        return {"operation": operation, "table": table, **columns}
-    return {"operation": operation, "table": table, "value_to_delete": columns}
+        return {"operation": operation, "table": table, **columns(values)}
+    return {"operation": operation, "table": table, "value_to_delete": columns(values)}
 
 
 def body(*activities: ActivityBody) -> bytes:
@@ -173,13 +179,40 @@ class ClientStream:
         key = self.chance.randrange(KEYS) if k is None else k
         return activity("delete", table, own | {"k": (COLUMNS["k"], key)})
 
+    def update(self, table: str) -> ActivityBody:
+        """Change rows that the stream may have inserted; now and then the `k` that it matches."""
+        own: Values = {"stream": (COLUMNS["stream"], self.name)}
+        rows = [row for where, row in self._recent if where == table]
+        if rows and self.chance.random() < 0.5:  # noqa: PLR2004
+            match = own | {"n": self.chance.choice(rows)["n"]}
+        else:
+            match = own | {"k": (COLUMNS["k"], self.chance.randrange(KEYS))}
+        names = self.chance.sample(SETTABLE, self.chance.randint(1, len(SETTABLE)))
+        row = self.row(all_columns=True)
+        sets = {name: row[name] for name in names}
+        matched = {"value_to_match": columns(match)}
+        return {"operation": "update", "table": table, **matched, **columns(sets)}
+
+    def upsert(self, table: str) -> ActivityBody:
+        """Write a row by its number: a new one, or one that it may have inserted."""
+        row = self.row()
+        rows = [row for where, row in self._recent if where == table]
+        if rows and self.chance.random() < 0.7:  # noqa: PLR2004
+            row["n"] = self.chance.choice(rows)["n"]
+        self._recent = [*self._recent[-60:], (table, row)]
+        return {"operation": "upsert", "table": table, "key": ["stream", "n"], **columns(row)}
+
     def any(self, table: str) -> list[ActivityBody]:
         """Return the activities of a usual transaction on one table."""
         way = self.chance.random()
-        if way < 0.5:  # noqa: PLR2004
+        if way < 0.4:  # noqa: PLR2004
             return [self.insert(table) for _ in range(self.chance.choice((1, 1, 1, 2, 5)))]
-        if way < 0.65:  # noqa: PLR2004
+        if way < 0.5:  # noqa: PLR2004
             return [self.delete(table)]
+        if way < 0.65:  # noqa: PLR2004
+            return [self.update(table) for _ in range(self.chance.choice((1, 1, 3)))]
+        if way < 0.8:  # noqa: PLR2004
+            return [self.upsert(table) for _ in range(self.chance.choice((1, 1, 3)))]
         k = self.chance.randrange(KEYS)
         return [self.delete(table, k), self.insert(table, k=k)]
 

@@ -38,8 +38,8 @@ def _check_effects(case: Comparison, key: SentKey, names: list[RowName]) -> None
     else:
         due = [name for name in names if name in present]
         changed = [each for each in case.existing(due) if not _is_whole(case, each)]
-        if changed:
-            case.find("partial", key, f"{named(changed)} has other values")
+        for name in changed:
+            _find_changed(case, key, name)
         for name in case.existing(names):
             if name not in present:
                 _left_over(case, key, name)
@@ -47,10 +47,23 @@ def _check_effects(case: Comparison, key: SentKey, names: list[RowName]) -> None
 
 
 def _is_whole(case: Comparison, name: RowName) -> bool:
-    """Return whether a row has its values, and NULL in the columns that it does not name."""
-    due = case.expected.present[name]
+    return _is_row(case, name, case.expected.present[name])
+
+
+def _is_row(case: Comparison, name: RowName, due: ModelRow) -> bool:
+    """Return whether a row has these values, and NULL in the columns that they do not name."""
     found = case.evidence.rows[name][0]
     return all(due.get(column) == value for column, value in found.items())
+
+
+def _find_changed(case: Comparison, key: SentKey, name: RowName) -> None:
+    """Report a row with other values: those before an update that was applied, or any."""
+    for version in case.expected.versions.get(name, ()):
+        if _is_row(case, name, version.row):
+            text = f"applied, but {named([name])} has its earlier values"
+            case.find("lost", version.changed_by, text)
+            return
+    case.find("partial", key, f"{named([name])} has other values")
 
 
 def _check_missing(case: Comparison, key: SentKey, due: list[RowName]) -> None:

@@ -42,6 +42,13 @@ class Delete(NamedTuple):
     values: ModelRow
 
 
+class Version(NamedTuple):
+    """A row before the transaction that changed it."""
+
+    row: ModelRow
+    changed_by: SentKey
+
+
 @dataclass
 class Expected:
     """The right state. `inserted` has the rows of everything that was sent, applied or not."""
@@ -52,6 +59,8 @@ class Expected:
     inserted: dict[RowName, SentKey] = field(default_factory=dict)
     present: dict[RowName, ModelRow] = field(default_factory=dict)
     deleted_by: dict[RowName, SentKey] = field(default_factory=dict)
+    versions: dict[RowName, list[Version]] = field(default_factory=dict)
+    """The earlier values of the rows that are present, in order."""
     deletes: dict[str, list[Delete]] = field(default_factory=dict)
     """By stream, in order."""
     columns: dict[str, dict[str, ColumnType]] = field(default_factory=dict)
@@ -127,7 +136,7 @@ def _replay_stream(
                 expected.adopted += 1
         expected.decided[each.key] = decision.reason
         if decision.reason is None and outcomes.get(each.key, "") is None:
-            _add_deletes(each, activities, model, decision, expected)
+            _add_effects(each, activities, model, decision, expected)
         elif decision.reason is None:
             # Not applied, although it should have been: the replay goes on without it.
             decision = ModelDecision(outcomes.get(each.key, "lost"), {})
@@ -143,7 +152,7 @@ def _asked(
         if outcomes.get(each.key) in REJECTED_BY_PLAN:
             continue
         for activity in activities:
-            if activity.operation == "insert":
+            if activity.operation != "delete":
                 columns = asked.setdefault(activity.table, {})
                 for name, declared in zip(activity.names, activity.types, strict=True):
                     columns.setdefault(name.lower(), declared)
@@ -157,7 +166,8 @@ def _named(
     named: dict[str, dict[str, ColumnType]] = {}
     for activity in activities:
         columns = asked.get(activity.table, {})
-        found = {name.lower() for name in activity.names} & columns.keys()
+        names = (*activity.names, *(activity.match.names if activity.match else ()))
+        found = {name.lower() for name in names} & columns.keys()
         if columns:
             named.setdefault(activity.table, {}).update({name: columns[name] for name in found})
     return named
@@ -172,28 +182,42 @@ def _activities(data: bytes) -> tuple[Activity, ...]:
 
 def _inserted(activities: tuple[Activity, ...]) -> Iterator[RowName]:
     for activity in activities:
-        if activity.operation == "insert":
+        if activity.operation in {"insert", "upsert"}:
             yield _name(activity.table, _values(activity))
 
 
-def _add_deletes(
+def _add_effects(
     sent: Sent,
     activities: tuple[Activity, ...],
     model: Model,
     decision: ModelDecision,
     expected: Expected,
 ) -> None:
+    """Note the deletes of an applied transaction, and the rows that it changes."""
     place = expected.place[sent.key]
-    deletes = [activity for activity in activities if activity.operation == "delete"]
-    for activity in deletes:
-        delete = Delete(place, sent.key, activity.table, _values(activity))
-        expected.deletes.setdefault(sent.stream, []).append(delete)
-    changed = {each.table for each in deletes} & decision.tables.keys() & model.tables.keys()
-    for table in changed:
-        left = {_name(table, row) for row in decision.tables[table].rows}
-        for row in model.tables[table].rows:
-            if (name := _name(table, row)) not in left:
-                expected.deleted_by[name] = sent.key
+    for activity in activities:
+        if activity.operation == "delete":
+            delete = Delete(place, sent.key, activity.table, _values(activity))
+            expected.deletes.setdefault(sent.stream, []).append(delete)
+    changing = {each.table for each in activities if each.operation != "insert"}
+    for table in changing & decision.tables.keys():
+        before = model.tables[table].rows if table in model.tables else []
+        _add_row_changes(sent.key, table, before, decision.tables[table].rows, expected)
+
+
+def _add_row_changes(
+    key: SentKey, table: str, before: list[ModelRow], after: list[ModelRow], expected: Expected
+) -> None:
+    rows = {_name(table, row): row for row in before}
+    left = {_name(table, row): row for row in after}
+    for name in rows.keys() - left.keys():
+        expected.deleted_by[name] = key
+        expected.versions.pop(name, None)
+    for name, row in left.items():
+        if name not in rows:  # an upsert may bring back a row that an earlier one inserted
+            expected.inserted[name] = key
+        elif rows[name] != row:
+            expected.versions.setdefault(name, []).append(Version(rows[name], key))
 
 
 def _name(table: str, row: ModelRow) -> RowName:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
-from schema import Activity, ColumnType, InvalidJSON, InvalidSchema, check_body
+from schema import Activity, ColumnType, ColumnValues, InvalidJSON, InvalidSchema, check_body
 
 MAX_TABLES = 98
 """Of one transaction; BigQuery has 100, two of which are the lane's head and its ledger."""
@@ -25,7 +25,7 @@ class _Rejected(Exception):
 
 
 class Table:
-    """Columns by lower-case name, and rows. A row is never changed, only added or removed."""
+    """Columns by lower-case name, and rows. A row is never changed, only replaced."""
 
     def __init__(self) -> None:
         self.columns: dict[str, ColumnType] = {}
@@ -57,31 +57,46 @@ def _fits(declared: ColumnType, column: ColumnType) -> bool:
     return scale <= column_scale and declared.precision - scale <= column.precision - column_scale
 
 
-def _apply(activity: Activity, tables: dict[str, Table]) -> None:
-    if activity.table not in tables:
-        if activity.operation == "delete":
-            raise _Rejected("table_missing")
-        tables[activity.table] = Table()
-    table = tables[activity.table]
+def _given(columns: ColumnValues, table: Table, *, adds: bool) -> ModelRow:
+    """Return the values by lower-case name, and add columns that the table lacks, if it `adds`."""
     given: ModelRow = {}
-    for name, declared, value in zip(activity.names, activity.types, activity.values, strict=True):
+    for name, declared, value in zip(*columns, strict=True):
         key = name.lower()
         if key not in table.columns:
-            if activity.operation == "delete":
+            if not adds:
                 raise _Rejected("column_missing")
             table.columns[key] = declared
         elif not _fits(declared, table.columns[key]):
             raise _Rejected("type_conflict")
         given[key] = value
-    if activity.operation == "insert":
+    return given
+
+
+def _matches(row: ModelRow, key: ModelRow) -> bool:
+    if None in key.values():
+        return all(row.get(name) == value for name, value in key.items())
+    # A row without the column has NULL there, which is no value; so in one step.
+    return key.items() <= row.items()
+
+
+def _apply(activity: Activity, tables: dict[str, Table]) -> None:
+    operation = activity.operation
+    if activity.table not in tables:
+        if operation in {"delete", "update"}:
+            raise _Rejected("table_missing")
+        tables[activity.table] = Table()
+    table = tables[activity.table]
+    key = _given(activity.match, table, adds=operation == "upsert") if activity.match else {}
+    columns = ColumnValues(activity.names, activity.types, activity.values)
+    given = _given(columns, table, adds=operation != "delete")
+    if operation == "delete":
+        table.rows = [row for row in table.rows if not _matches(row, given)]
+    elif operation == "insert":
         table.rows.append(given)
-    elif None in given.values():
-        matches = given.items()
-        table.rows = [
-            row for row in table.rows if any(row.get(name) != value for name, value in matches)
-        ]
-    else:  # a row without the column has NULL there, which is no value; so in one step
-        table.rows = [row for row in table.rows if not given.items() <= row.items()]
+    elif operation == "update" or any(_matches(row, key) for row in table.rows):
+        table.rows = [row | given if _matches(row, key) else row for row in table.rows]
+    else:
+        table.rows.append(given)
 
 
 class ModelDecision(NamedTuple):

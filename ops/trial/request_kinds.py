@@ -33,7 +33,7 @@ def _one(kind: str, activities: Callable[[ClientStream], list[ActivityBody]]) ->
     return lambda stream, _: [stream.step(kind, activities(stream))]
 
 
-def _update(stream: ClientStream) -> list[ActivityBody]:
+def _replace(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
     k = stream.chance.randrange(KEYS)
     return [stream.delete(table, k), stream.insert(table, k=k)]
@@ -58,13 +58,14 @@ def _wide(stream: ClientStream) -> list[ActivityBody]:
 
 def _table_missing(stream: ClientStream) -> list[ActivityBody]:
     table = stream.new_name("ghost")
-    return [*stream.any(stream.chance.choice(stream.tables)), stream.delete(table)]
+    bad = stream.chance.choice((stream.delete, stream.update))(table)
+    return [*stream.any(stream.chance.choice(stream.tables)), bad]
 
 
 def _column_missing(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
-    bad = stream.delete(table)
-    columns = bad["value_to_delete"]
+    bad = stream.chance.choice((stream.delete, stream.update))(table)
+    columns = bad.get("value_to_delete") or bad["value_to_match"]
     columns["col_names"].append("ghost")
     columns["col_types"].append("TEXT")
     columns["col_values"].append("?")
@@ -187,7 +188,9 @@ def _batch(stream: ClientStream, left: int) -> Iterator[Step]:
 KINDS: dict[str, tuple[float, Kind]] = {
     "insert": (30, _one("insert", lambda stream: [stream.insert(stream.table())])),
     "delete": (12, _one("delete", lambda stream: [stream.delete(stream.table())])),
-    "update": (20, _one("update", _update)),
+    "replace": (10, _one("replace", _replace)),
+    "update": (10, _one("update", lambda stream: [stream.update(stream.table())])),
+    "upsert": (10, _one("upsert", lambda stream: [stream.upsert(stream.table())])),
     "many_rows": (2, _one("many_rows", _many_rows)),
     "several_tables": (12, _one("several_tables", _several_tables)),
     "wide": (0.5, _one("wide", _wide)),

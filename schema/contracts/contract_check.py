@@ -102,6 +102,8 @@ class ContractCheck:
         return self._rules[column.name]
 
     def _lacking(self, activity: Activity) -> list[ContractColumn]:
+        if activity.operation == "update":  # the others stay as they are
+            return []
         given = {name.casefold() for name in activity.names}
         return [column for column in self._required if column.name.casefold() not in given]
 

@@ -32,6 +32,23 @@ def delete(table: str, **values: tuple[str, Any]) -> dict[str, Any]:
     return {"operation": "delete", "table": table, "value_to_delete": columns(values)}
 
 
+def update(
+    table: str, match: Mapping[str, tuple[str, Any]], **values: tuple[str, Any]
+) -> dict[str, Any]:
+    """Return an update of the rows that match."""
+    return {
+        "operation": "update",
+        "table": table,
+        "value_to_match": columns(match),
+        **columns(values),
+    }
+
+
+def upsert(table: str, *key: str, **values: tuple[str, Any]) -> dict[str, Any]:
+    """Return an upsert: `upsert("t", "a", a=("INTEGER", 1), b=("TEXT", "x"))`."""
+    return {"operation": "upsert", "table": table, "key": list(key), **columns(values)}
+
+
 def number(value: int | None) -> tuple[str, int | None]:
     """Return an INTEGER."""
     return "INTEGER", value

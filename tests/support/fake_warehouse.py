@@ -10,15 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schema import ColumnType
+from tests.support.plain_rows import Row, apply_change, mappings
 from workers import sql
 from workers.catalog import TableSchema
+from workers.change_sql import TableLayout
 from workers.errors import Fenced, OutcomeUnknown, WarehouseRejected
-from workers.fold import TableChange
 from workers.jobs import Deadline
 from workers.plan import Column
+from workers.table_change import TableChange
 
-type Row = dict[str, str | None]
 type Changes = list[tuple[str, Row]]
+
+
+def rows_of(change: TableChange) -> Changes:
+    """Return a change's keys, the values that it sets, and its rows, each with the table."""
+    rows = [row for row_set in (*change.deletes, *change.inserts) for row in mappings(row_set)]
+    if change.update:
+        keyed = (dict(zip(change.update.key, e.key, strict=True)) for e in change.update.rows)
+        rows += [*keyed, *(dict(each.sets) for each in change.update.rows)]
+    return [(change.table, row) for row in rows]
 
 
 class Lost:
@@ -37,15 +47,15 @@ class FakeWarehouse:
     """Tables of text rows, heads and ledger rows by lane.
 
     `failures` are used up one a commit: an exception raised before anything happens, Lost, or None
-    for none. `refuses` gets the delete keys and rows of each commit; `commits` holds each attempt's
-    ledger ids, `ddl` what was made, `looked_at` the tables whose schema was asked for.
+    for none. `refuses` gets the keys, set values and rows of each commit; `commits` holds each
+    attempt's ledger ids, `ddl` what was made, `looked_at` the tables whose schema was asked for.
     """
 
     lanes: int = 32
     dataset: str = "p.d"
     catalog: dict[str, dict[str, Column]] = field(default_factory=dict)
     defaults: dict[str, dict[str, str]] = field(default_factory=dict)
-    partitions: dict[str, str] = field(default_factory=dict)
+    pruned_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
     heads: dict[int, Head] = field(default_factory=dict)
     ledger: list[dict[str, str | None]] = field(default_factory=list)
@@ -89,28 +99,14 @@ class FakeWarehouse:
         return [row for row in self.ledger if row["lane"] == f"lane-{lane:02}"]
 
     def _apply(self, changes: Iterable[TableChange]) -> None:
-        deletes: Changes = []
-        inserts: Changes = []
-        for change in changes:
-            for into, row_sets in ((deletes, change.deletes), (inserts, change.inserts)):
-                for row_set in row_sets:
-                    names = [name.casefold() for name in row_set.names]
-                    into += [
-                        (change.table, dict(zip(names, row, strict=True))) for row in row_set.rows
-                    ]
-        for table, row in deletes + inserts:
+        named = [row for change in changes for row in rows_of(change)]
+        for table, row in named:
             if table not in self.catalog or row.keys() - self.catalog[table].keys():
                 raise WarehouseRejected(f"Not found: {table}")
-        if self.refuses(deletes + inserts):
+        if self.refuses(named):
             raise WarehouseRejected("the warehouse refuses a row")
-        for table, key in deletes:
-            self.rows[table] = [
-                row
-                for row in self.rows[table]
-                if not all(row.get(name) == value for name, value in key.items())
-            ]
-        for table, row in inserts:
-            self.rows[table].append(row)
+        for change in changes:
+            apply_change(self.rows[change.table], change)
 
     async def read_lane(
         self, lane: int, ids: list[str], since: str, left: Deadline
@@ -175,7 +171,7 @@ class FakeWarehouse:
         own = self.catalog.get(table)
         if own is None:
             return None
-        layout = sql.TableLayout(self.defaults.get(table, {}), self.partitions.get(table, ""))
+        layout = TableLayout(self.defaults.get(table, {}), self.pruned_by.get(table, ()))
         return TableSchema(dict(own), layout)
 
     def counted(self, table: str) -> Counter[tuple[str | None, ...]]:

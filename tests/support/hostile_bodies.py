@@ -28,11 +28,13 @@ def hostile(seed: int, number: int) -> Hostile:
     return Hostile(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
 
 
-def _columns(rng: random.Random) -> str:
+def _columns(rng: random.Random, prefix: str = "c", *, keyed: bool = False) -> str:
     count = rng.choice((1, 1, 2, 3, 8))
-    names = [f"c{index}" for index in range(count)]
+    names = [f"{prefix}{index}" for index in range(count)]
     types = rng.choices(list(TYPES), k=count)
     values = [rng.choice(TYPES[each]) for each in types]
+    if keyed:
+        names, types, values = ["id", *names], ["INTEGER", *types], ["7", *values]
     return (
         f'"col_names": {json.dumps(names)}, "col_types": {json.dumps(types)},'
         f' "col_values": [{", ".join(values)}]'
@@ -43,12 +45,16 @@ def _valid(rng: random.Random) -> str:
     activities = []
     for _ in range(rng.choice((1, 1, 2, 5))):
         table = rng.choice(("t1", "t2", "Orders_3"))
-        if rng.random() < 0.5:
-            text = f'{{"operation": "insert", "table": "{table}", {_columns(rng)}}}'
-        else:
-            columns = f"{{{_columns(rng)}}}"
-            text = f'{{"operation": "delete", "table": "{table}", "value_to_delete": {columns}}}'
-        activities.append(text)
+        operation = rng.choice(("insert", "insert", "delete", "update", "upsert"))
+        match = f"{{{_columns(rng, 'm')}}}"
+        more = {
+            "insert": _columns(rng),
+            "delete": f'"value_to_delete": {match}',
+            "update": f'"value_to_match": {match}, {_columns(rng)}',
+            "upsert": f'"key": ["id"], {_columns(rng, keyed=True)}',
+        }
+        head = f'"operation": "{operation}", "table": "{table}"'
+        activities.append(f"{{{head}, {more[operation]}}}")
     return f'{{"activities": [{", ".join(activities)}]}}'
 
 

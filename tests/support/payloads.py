@@ -23,6 +23,16 @@ def delete(**changes: Any) -> dict[str, Any]:
     return {"operation": "delete", "table": "t1", "value_to_delete": lists(), **changes}
 
 
+def update(**changes: Any) -> dict[str, Any]:
+    match = {"value_to_match": lists()}
+    return {"operation": "update", "table": "t1", **match, **lists(("b", "TEXT", "x")), **changes}
+
+
+def upsert(**changes: Any) -> dict[str, Any]:
+    columns = lists(("a", "INTEGER", 1), ("b", "TEXT", "x"))
+    return {"operation": "upsert", "table": "t1", "key": ["a"], **columns, **changes}
+
+
 def without(held: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in held.items() if key not in keys}
 
@@ -46,9 +56,19 @@ def places(*activities: Any) -> list[tuple[str, str]]:
 _ODD = st.sampled_from(
     [
         *[None, True, 0, 1, 2**63, Decimal("1.5"), "", "a", "A", "b", "x\n", "_table_x"],
-        *["gatekeeper_x", "insert", "delete", "INTEGER", "TEXT", "DECIMAL(3,1)", "NOPE"],
+        *[
+            "gatekeeper_x",
+            "insert",
+            "delete",
+            "update",
+            "upsert",
+            "INTEGER",
+            "TEXT",
+            "DECIMAL(3,1)",
+            "NOPE",
+        ],
         *["2018-03-27", [], {}, [1], ["a"], ["INT"], ["a", "b"], ["INT", "TEXT"], {"a": 1}],
-        *[lists(), insert(), delete()],
+        *[lists(), insert(), delete(), update(), upsert()],
     ]
 )
 _KEYS = st.sampled_from([*KEY_ORDER, "x"])
@@ -64,6 +84,12 @@ _columns = st.lists(_column, min_size=1, max_size=3, unique_by=lambda held: held
 _activity = st.one_of(
     _columns.map(lambda held: insert(**lists(*held))),
     _columns.map(lambda held: delete(value_to_delete=lists(*held))),
+    st.tuples(_columns, _columns).map(
+        lambda held: update(value_to_match=lists(*held[0]), **lists(*held[1]))
+    ),
+    _columns.filter(lambda held: held[0][2] is not None).map(
+        lambda held: upsert(key=[held[0][0].upper()], **lists(*held))
+    ),
 )
 valid_payload = st.lists(_activity, min_size=1, max_size=3).map(lambda held: transaction(*held))
 

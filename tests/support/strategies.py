@@ -45,10 +45,41 @@ def _columns(draw: st.DrawFn, most: int) -> dict[str, list[Any]]:
 @st.composite
 def activities(draw: st.DrawFn, tables: tuple[str, ...]) -> dict[str, Any]:
     """Draw one valid activity."""
-    table = draw(st.sampled_from(tables))
-    if draw(st.integers(0, 2)):
-        return {"operation": "insert", "table": table, **draw(_columns(4))}
-    return {"operation": "delete", "table": table, "value_to_delete": draw(_columns(2))}
+    head = {"table": draw(st.sampled_from(tables))}
+    match draw(st.integers(0, 6)):
+        case 0 | 1:
+            return {"operation": "delete", **head, "value_to_delete": draw(_columns(2))}
+        case 2:
+            return {"operation": "update", **head, **draw(_update())}
+        case 3:
+            return {"operation": "upsert", **head, **draw(_upsert())}
+    return {"operation": "insert", **head, **draw(_columns(4))}
+
+
+@st.composite
+def _update(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw what an update matches on and sets; a column in both has its usual type."""
+    match, sets = draw(_columns(2)), draw(_columns(3))
+    both = {name.lower() for name in match["col_names"]} & {n.lower() for n in sets["col_names"]}
+    for columns in (match, sets):
+        for place, name in enumerate(columns["col_names"]):
+            if name.lower() in both:
+                kinds, range_ = COLUMNS[name.lower()]
+                columns["col_types"][place] = kinds[0]
+                columns["col_values"][place] = draw(st.sampled_from(range_))
+    return {"value_to_match": match, **sets}
+
+
+@st.composite
+def _upsert(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a row and its key, whose values are not null."""
+    row = draw(_columns(4))
+    key = row["col_names"][: draw(st.integers(1, 2))]
+    for place, name in enumerate(key):
+        if row["col_values"][place] is None:
+            kinds, range_ = COLUMNS[name.lower()]
+            row["col_types"][place], row["col_values"][place] = kinds[0], range_[0]
+    return {"key": key, **row}
 
 
 @st.composite

@@ -21,20 +21,31 @@ def apply() -> None:
 
 
 def keep_bignumeric_digits() -> None:
-    """Remove casts from text to BIGNUMERIC in INSERT and DELETE: the column converts the text.
+    """Remove casts from text to BIGNUMERIC in INSERT, DELETE and MERGE: the column converts it.
 
     The cast went through DECIMAL(38,18). That rounds after 18 decimals and refuses more than 20
     digits before the point, whatever the column's type.
     """
 
     def rule(tree: exp.Expr, _context: Any) -> exp.Expr:
-        if isinstance(tree, exp.Insert | exp.Delete):
+        if isinstance(tree, exp.Insert | exp.Delete | exp.Merge):
+            texts = set[str]()
             for cast in list(tree.find_all(exp.Cast)):
                 if cast.to.this == exp.DataType.Type.BIGDECIMAL and not cast.to.expressions:
+                    texts.add(cast.parent.alias if isinstance(cast.parent, exp.Alias) else "")
                     cast.replace(cast.this)
+            _choose_between_texts(tree, texts)
         return tree
 
     translate.STATEMENT_RULES.insert(0, rule)
+
+
+def _choose_between_texts(tree: exp.Expr, texts: set[str]) -> None:
+    """Make text of the other value in `IF(…, s.text, t.decimal)`: DuckDB does not mix the two."""
+    for choice in tree.find_all(exp.If):
+        chosen, other = choice.args["true"], choice.args.get("false")
+        if isinstance(other, exp.Column) and chosen.name in texts:
+            other.replace(exp.cast(other.copy(), exp.DataType.Type.TEXT))
 
 
 def join_lists() -> None:

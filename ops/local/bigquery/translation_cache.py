@@ -25,7 +25,8 @@ from ops.local.bigquery import table_names
 MAX_TRANSLATIONS = 1_000
 MAX_CHANGED_TABLES = 10_000
 """How many tables' last changes are stored, before the cache is cleared."""
-_SOURCE = "gatekeeper_source"
+SOURCE_TEXT = "gatekeeper_source"
+"""The key in a tree's `meta` of the text that it comes from; without it nothing is cached."""
 # They do not change the catalog.
 _NO_DDL = (
     exp.Insert,
@@ -90,7 +91,7 @@ class TranslationCache:
 
     def translate(self, tree: Any, context: Any) -> tuple[str, dict[str, Any]]:
         """Replace `local_bigquery.sql.translate.translate`."""
-        source = tree.meta.get(_SOURCE)
+        source = tree.meta.get(SOURCE_TEXT)
         own = context.variables or context.temporary or context.functions
         if source is None or own or self._disabled:
             return self._translator(tree, context)
@@ -143,19 +144,19 @@ def _attach_sources() -> None:
     def parsed(text: str) -> Any:
         trees = parse(text)
         if len(trees) == 1 and isinstance(trees[0], _CACHED) and "@@" not in text:
-            trees[0].meta[_SOURCE] = text
+            trees[0].meta[SOURCE_TEXT] = text
         return trees
 
     def expressed(interpreter: Any, text: str) -> Any:
         tree = expression(interpreter, text)
         if "@@" not in text:
-            tree.meta[_SOURCE] = text
+            tree.meta[SOURCE_TEXT] = text
         return tree
 
     def selected(value: Any) -> Any:
         tree = select(value)
-        if source := value.meta.pop(_SOURCE, None):
-            tree.meta[_SOURCE] = f"SELECT {source}"
+        if source := value.meta.pop(SOURCE_TEXT, None):
+            tree.meta[SOURCE_TEXT] = f"SELECT {source}"
         return tree
 
     script.parse, script.Interpreter.expression = parsed, expressed

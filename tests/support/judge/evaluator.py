@@ -33,7 +33,7 @@ _WHEN = re.compile(
 _FUNCTION = re.compile(
     r"FN_(AND|CASE_.*|COALESCE|COUNT.*|CURRENT_TIMESTAMP|EQUAL|ERROR|FROM_BASE64|GREATER.*|IF|IFNULL"
     r"|IN|IN_ARRAY|IS_NULL|IS_TRUE|IS_FALSE|JSON_(QUERY|VALUE)(_ARRAY)?|LESS.*|NOT|NOT_EQUAL|OR"
-    r"|PARSE_JSON|TO_JSON_STRING|(ADD|SUBTRACT)_INT64|(SAFE_)?ARRAY_AT_OFFSET)"
+    r"|PARSE_JSON|SUBSTR_STRING|TO_JSON_STRING|(ADD|SUBTRACT)_INT64|(SAFE_)?ARRAY_AT_OFFSET)"
 )
 _FUNCTIONS = [name for name, _ in FunctionSignatureId.items() if _FUNCTION.fullmatch(name)]
 """The functions of the product's statements: a catalog of all takes 50 ms for each statement."""
@@ -104,13 +104,7 @@ class EvaluatedDataset:
         clauses = list(_WHEN.finditer(whens))
         assert "".join(clause[0] for clause in clauses) == whens, whens
         matched = [clause for clause in clauses if not clause["negated"]]
-        assert len(matched) <= 1, "the first clause that holds counts: not built"
-        twice = (
-            f"SELECT 1 FROM {table} AS t JOIN {source} AS s ON {on}{_where(matched, 'AND')} "
-            f"GROUP BY t.{_ROW} HAVING COUNT(*) > 1"
-        )
-        if matched and self.query(twice, parameters):
-            raise SqlRefused("MERGE must match at most one source row for each target row")
+        self._refuse_ambiguous(f"{table} AS t JOIN {source} AS s ON {on}", matched, parameters)
         name = table.strip("`")
         joined = f"FROM {source} AS s LEFT JOIN {table} AS t ON {on} WHERE t.{_ROW} IS NULL"
         changes: list[Any] = []
@@ -123,6 +117,19 @@ class EvaluatedDataset:
             else:
                 changes += self._changes(_as_statement(clause, table, source, on), parameters)
         return self._apply(name, changes) + sum(self._add(name, row) for row in come)
+
+    def _refuse_ambiguous(
+        self, joined: str, matched: Sequence[re.Match[str]], parameters: Mapping[str, str]
+    ) -> None:
+        """Refuse two source rows, or two clauses, for one target row.
+
+        For two clauses the first one would count in BigQuery: ours exclude one another.
+        """
+        pairs = [f"SELECT t.{_ROW} AS target FROM {joined}{_where([e], 'AND')}" for e in matched]
+        union = " UNION ALL ".join(pairs)
+        twice = f"SELECT 1 FROM ({union}) GROUP BY target HAVING COUNT(*) > 1"
+        if pairs and self.query(twice, parameters):
+            raise SqlRefused("MERGE must match at most one source row for each target row")
 
     def _whole(self, table: str, names: str, row: Row) -> Row:
         """Return a row of some columns as one of all; the others are NULL."""

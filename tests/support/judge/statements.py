@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from workers import sql
-from workers.fold import TableChange
+from workers.table_change import TableChange
 
 _NOTHING = sql.LaneSettlement(0, 0, "2024-01-01 00:00:00+00:00", [], [])
 

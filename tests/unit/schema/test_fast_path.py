@@ -11,7 +11,14 @@ from schema import InvalidJSON, InvalidSchema, loads
 from schema.fast_path import _CACHED_COLUMNS, _cached_columns, check_fast
 from schema.payload import check_with_voluptuous
 from tests.support.hostile_bodies import hostile
-from tests.support.payloads import delete, insert, mutated_payload, transaction
+from tests.support.payloads import (
+    delete,
+    insert,
+    mutated_payload,
+    transaction,
+    update,
+    upsert,
+)
 from tests.support.strategies import bodies
 
 
@@ -71,7 +78,9 @@ def places(held: Any) -> list[tuple[Any, Any]]:
 
 
 def test_every_single_replacement_removal_and_addition_gets_the_same_verdict() -> None:
-    original = transaction(insert(col_types=["TEXT"], col_values=["x"]), delete())
+    original = transaction(
+        insert(col_types=["TEXT"], col_values=["x"]), delete(), update(), upsert()
+    )
     verdicts = []
     for index in range(len(places(original))):
         for change in (*_REPLACEMENTS, "remove", "add"):

@@ -10,6 +10,7 @@ from schema import (
     RULES,
     Activity,
     BadValue,
+    ColumnValues,
     InvalidJSON,
     InvalidSchema,
     Transaction,
@@ -27,6 +28,8 @@ from tests.support.payloads import (
     mutated_payload,
     places,
     transaction,
+    update,
+    upsert,
     valid_payload,
     without,
 )
@@ -40,7 +43,13 @@ def test_an_accepted_transaction_holds_its_activities_in_canonical_form() -> Non
       {"col_values": [1.50, "2018-03-27T11:58:28+02:00"], "col_names": ["d", "at"],
        "col_types": ["decimal (5, 2)", "timestamp"], "table": "t1", "operation": "insert"},
       {"operation": "insert", "table": "t2", "col_names": ["j"], "col_types": ["JSON"],
-       "col_values": [{"b": 1, "a": null}]}
+       "col_values": [{"b": 1, "a": null}]},
+      {"operation": "update", "table": "t2",
+       "value_to_match": {"col_names": ["n"], "col_types": ["text"], "col_values": [null]},
+       "col_names": ["a"], "col_types": ["int"], "col_values": [2]},
+      {"operation": "upsert", "table": "t2", "key": ["N", "A"],
+       "col_names": ["a", "j", "n"], "col_types": ["int", "json", "text"],
+       "col_values": [3, null, "x"]}
     ]}"""
     int64, string = parse_type("INT"), parse_type("TEXT")
     decimal, timestamp = parse_type("DECIMAL(5,2)"), parse_type("TIMESTAMP")
@@ -52,6 +61,13 @@ def test_an_accepted_transaction_holds_its_activities_in_canonical_form() -> Non
                 ("1.5", "2018-03-27 09:58:28+00:00"),
             ),
             Activity("insert", "t2", ("j",), (parse_type("JSON"),), ('{"a":null,"b":1}',)),
+            Activity(
+                "update", "t2", ("a",), (int64,), ("2",), ColumnValues(("n",), (string,), (None,)),
+            ),
+            Activity(
+                "upsert", "t2", ("a", "j", "n"), (int64, parse_type("JSON"), string),
+                ("3", None, "x"), ColumnValues(("n", "a"), (string, int64), ("x", "3")),
+            ),
         )
     )  # fmt: skip
     assert check_body(body) == expected
@@ -140,6 +156,33 @@ UNKNOWN_OPERATIONS: tuple[Any, ...] = (
             ("0/operation", "operation"), ("0/value_to_delete/col_names/0", "column_name"),
             ("0/value_to_delete/col_values/0", "value"),
         ]),
+        # update
+        ({"operation": "update"}, [
+            ("0/table", "required"), ("0/value_to_match", "required"), ("0/col_names", "required"),
+            ("0/col_types", "required"), ("0/col_values", "required"),
+        ]),
+        (update(value_to_match=lists(("a", "INT", "x"))),
+         [("0/value_to_match/col_values/0", "value")]),
+        (update(value_to_match=lists(("B", "INT", 1))), [("0/col_types/0", "column_type")]),
+        (update(value_to_match=lists(("b", "INT", 1), ("c", "NOPE", 1)), col_types=["NOPE"]), [
+            ("0/value_to_match/col_types/1", "column_type"), ("0/col_types/0", "column_type"),
+        ]),
+        (update(key=["b"]), [("0/key", "unknown_key")]),
+        # upsert
+        (without(upsert(), "key"), [("0/key", "required")]),
+        (upsert(key=[]), [("0/key", "not_empty")]),
+        (upsert(key="a"), [("0/key", "type")]),
+        (upsert(key=["b", 1, "B", "c", "c", "1", {}]), [
+            ("0/key/1", "type"), ("0/key/2", "duplicate_column"), ("0/key/3", "key"),
+            ("0/key/4", "duplicate_column"), ("0/key/5", "column_name"), ("0/key/6", "type"),
+        ]),
+        (upsert(key=["A", "b"], col_values=[None, None]),
+         [("0/col_values/0", "key"), ("0/col_values/1", "key")]),
+        (upsert(key=["a"], col_values=["x", "y"]), [("0/col_values/0", "value")]),
+        (without(upsert(key=["c"]), "col_names"), [("0/col_names", "required")]),
+        (upsert(operation="x", key=["c"], value_to_match=lists(("b", "INT", 1))), [
+            ("0/operation", "operation"), ("0/key/0", "key"), ("0/col_types/1", "column_type"),
+        ]),
         # lists
         (insert(col_names=[]), [("0/col_names", "not_empty")]),
         (insert(col_names=[], col_types=[], col_values=[]), [
@@ -218,6 +261,20 @@ def test_an_invalid_column_name_is_rejected(name: str) -> None:
     assert places(insert(col_names=[name])) == [("0/col_names/0", "column_name")]
 
 
+def check_columns(held: dict[str, Any]) -> None:
+    columns = ("col_names", "col_types", "col_values")
+    assert all(isinstance(held[key], list) for key in columns)
+    sizes = {len(held[key]) for key in columns}
+    assert len(sizes) == 1
+    assert sizes != {0}
+    for name in held["col_names"]:
+        assert re.match(r"^[A-Za-z_][A-Za-z0-9_]{0,299}\Z", name)
+        assert not re.match("_table_|_file_|_partition|__root__", name.lower())
+    assert len({name.lower() for name in held["col_names"]}) in sizes
+    for source, value in zip(held["col_types"], held["col_values"], strict=True):
+        canonical(value, parse_type(source))
+
+
 def is_valid(payload: Any) -> bool:
     """Check the schema rule again, in the simplest way."""
     try:
@@ -226,26 +283,32 @@ def is_valid(payload: Any) -> bool:
         assert payload["activities"]
         for activity in payload["activities"]:
             columns = {"col_names", "col_types", "col_values"}
-            if activity["operation"] == "insert":
-                assert set(activity) == {"operation", "table", *columns}
-                held = activity
-            else:
-                assert activity["operation"] == "delete"
-                assert set(activity) == {"operation", "table", "value_to_delete"}
-                held = activity["value_to_delete"]
-                assert set(held) == columns
+            more = {
+                "insert": columns,
+                "delete": {"value_to_delete"},
+                "update": {"value_to_match", *columns},
+                "upsert": {"key", *columns},
+            }
+            assert set(activity) == {"operation", "table", *more[activity["operation"]]}
+            nested = activity.get("value_to_delete", activity.get("value_to_match"))
+            assert nested is None or set(nested) == columns
+            every = [held for held in (nested, activity) if held and "col_names" in held]
             assert re.match(r"^[A-Za-z][A-Za-z0-9_]{0,1023}\Z", activity["table"])
             assert not activity["table"].lower().startswith("gatekeeper_")
-            assert all(isinstance(held[key], list) for key in columns)
-            sizes = {len(held[key]) for key in columns}
-            assert len(sizes) == 1
-            assert sizes != {0}
-            for name in held["col_names"]:
-                assert re.match(r"^[A-Za-z_][A-Za-z0-9_]{0,299}\Z", name)
-                assert not re.match("_table_|_file_|_partition|__root__", name.lower())
-            assert len({name.lower() for name in held["col_names"]}) in sizes
-            for source, value in zip(held["col_types"], held["col_values"], strict=True):
-                canonical(value, parse_type(source))
+            for held in every:
+                check_columns(held)
+            if "key" in more[activity["operation"]]:
+                names = [name.lower() for name in activity["col_names"]]
+                assert isinstance(activity["key"], list)
+                keys = [name.lower() for name in activity["key"]]
+                assert 0 < len(keys) == len(set(keys))
+                values = dict(zip(names, activity["col_values"], strict=True))
+                assert all(values[name] is not None for name in keys)
+            types = [
+                {name.lower(): parse_type(kind).base for name, kind in zip(*pair, strict=True)}
+                for pair in ((held["col_names"], held["col_types"]) for held in every)
+            ]
+            assert all(types[0][name] == types[-1][name] for name in types[0].keys() & types[-1])
     except (AssertionError, TypeError, KeyError, AttributeError, BadValue, UnknownType):
         return False
     return True

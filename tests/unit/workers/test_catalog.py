@@ -5,8 +5,8 @@ from tests.support.deliveries import decoded, delete, insert, number, text
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_warehouse import FakeWarehouse
 from workers.catalog import CatalogCache
+from workers.change_sql import TableLayout
 from workers.plan import Column
-from workers.sql import TableLayout
 
 
 @pytest.fixture

@@ -6,11 +6,20 @@ from collections.abc import Callable
 import pytest
 
 from schema import Reason
-from tests.support.deliveries import body, decoded, delete, delivery, insert, number, text
+from tests.support.deliveries import (
+    body,
+    decoded,
+    delete,
+    delivery,
+    insert,
+    number,
+    text,
+    update,
+)
 from tests.support.fake_warehouse import Changes, FakeWarehouse, Lost
 from workers import commit
 from workers.catalog import CatalogCache
-from workers.commit import CommitSettings, Committer
+from workers.commit import MAX_STATEMENTS, CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
 from workers.errors import (
     Conflicted,
@@ -460,5 +469,26 @@ async def test_a_column_with_a_default_gets_it_where_a_row_leaves_the_column_out
     ]
     await committer.settle(LANE, batch, always)
     script = warehouse.scripts[-1]
-    assert "IF(v[SAFE_OFFSET(2)] IS NULL, v[SAFE_OFFSET(1)], 'none')" in script.sql
-    assert json.loads(script.parameters["rows_0"]) == [["2", None, "1"], ["3", None, None]]
+    assert "IF(SUBSTR(s.m, 1, 1) IN ('2', '3'), s.c1, 'none')" in script.sql
+    assert json.loads(script.parameters["rows_0"]) == [["2", None, "0"], ["3", None, "2"]]
+
+
+async def test_a_batch_that_needs_many_statements_is_cut_and_a_lone_transaction_is_not(
+    committer: Committer, warehouse: FakeWarehouse
+) -> None:
+    await committer.settle(LANE, [decoded(insert("t", a=number(0), b=number(0)), id="0")], always)
+    # Each matches on what the one before it has set: a phase each.
+    updates = [
+        update("t", {"a": number(i)}, b=number(i + 1))
+        if i % 2 == 0
+        else update("t", {"b": number(i)}, a=number(i + 1))
+        for i in range(MAX_STATEMENTS + 20)
+    ]
+    several = [decoded(each, id=f"u{i}") for i, each in enumerate(updates)]
+    assert set(reasons(await committer.settle(LANE, several, always))) == {None}
+    assert all(script.statements <= MAX_STATEMENTS for script in warehouse.scripts)
+    parts = len(warehouse.scripts)
+    assert warehouse.rows["t"] == [{"a": "120", "b": "119"}]
+
+    assert reasons(await committer.settle(LANE, [decoded(*updates, id="lone")], always)) == [None]
+    assert len(warehouse.scripts) == parts + 1

@@ -1,7 +1,16 @@
 import pytest
 
 from schema import Reason, parse_type
-from tests.support.deliveries import decoded, delete, delivery, insert, number, text
+from tests.support.deliveries import (
+    decoded,
+    delete,
+    delivery,
+    insert,
+    number,
+    text,
+    update,
+    upsert,
+)
 from workers.decode import decode
 from workers.plan import MAX_TABLES, CatalogSnapshot, Column, Plan, plan
 
@@ -19,6 +28,13 @@ def _reasons(planned: Plan) -> list[Reason]:
         (delete("t", c=number(1)), Reason.COLUMN_MISSING),
         (delete("t", a=text("1")), Reason.TYPE_CONFLICT),
         (insert("t", a=text("1")), Reason.TYPE_CONFLICT),
+        (update("u", {"a": number(1)}, b=text("")), Reason.TABLE_MISSING),
+        (update("t", {"c": number(1)}, b=text("")), Reason.COLUMN_MISSING),
+        (update("t", {"c": number(1)}, c=number(2)), Reason.COLUMN_MISSING),
+        (update("t", {"a": text("1")}, b=text("")), Reason.TYPE_CONFLICT),
+        (update("t", {"a": number(1)}, c=number(1), b=number(1)), Reason.TYPE_CONFLICT),
+        (upsert("t", "a", a=text("1")), Reason.TYPE_CONFLICT),
+        (upsert("t", "c", c=text("1"), b=number(1)), Reason.TYPE_CONFLICT),
         (insert("t", c=number(1), b=number(1)), Reason.TYPE_CONFLICT),
     ],
 )
@@ -94,6 +110,21 @@ def test_a_column_of_a_new_table_that_comes_later_is_part_of_its_creation() -> N
 
     assert [name for name, _ in planned.creates["u"]] == ["a", "b"]
     assert not planned.adds
+
+
+def test_an_update_adds_what_it_sets_and_an_upsert_makes_its_table() -> None:
+    planned = plan(
+        [
+            decoded(update("t", {"a": number(1)}, c=text(""))),
+            decoded(upsert("u", "a", b=text(""), a=number(1))),
+            decoded(update("u", {"b": text("")}, c=number(1))),
+        ],
+        {"t": T, "u": None},
+    )
+
+    assert len(planned.accepted) == 3
+    assert planned.adds == {"t": [("c", parse_type("TEXT"))]}
+    assert [name for name, _ in planned.creates["u"]] == ["b", "a", "c"]
 
 
 def test_names_are_compared_without_case() -> None:

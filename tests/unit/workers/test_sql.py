@@ -18,49 +18,6 @@ def script_of(*activities: dict[str, object], settlement: LaneSettlement = NOTHI
     return sql.script("p.d", fold(check_body(body(*activities)).activities), settlement)
 
 
-def rows_of(script: Script) -> list[str]:
-    """Return what is sent for the deletes and inserts, in the script's order."""
-    return [rows for name, rows in script.parameters.items() if name.startswith("rows_")]
-
-
-def test_deletes_and_inserts_on_a_table_are_one_statement_however_many() -> None:
-    pairs = [
-        activity
-        for i in range(1000)
-        for activity in (delete("t", a=number(i)), insert("t", a=number(i), b=text("x")))
-    ]
-    script = script_of(*pairs)
-    assert script.statements == 1
-    assert script.sql.count("MERGE INTO") == 1
-    deleted, inserted = (json.loads(rows) for rows in rows_of(script))
-    assert len(deleted) == len(inserted) == 1000
-
-
-def test_rows_of_several_column_sets_are_one_insert() -> None:
-    script = script_of(*(insert("t", **{f"c{i}": number(i)}) for i in range(4)))
-    assert script.statements == 1
-    (rows,) = rows_of(script)
-    assert json.loads(rows) == [
-        ["0", None, None, None],
-        [None, "1", None, None],
-        [None, None, "2", None],
-        [None, None, None, "3"],
-    ]
-
-
-def test_each_further_delete_key_is_a_statement_more() -> None:
-    script = script_of(delete("t", a=number(1)), delete("t", b=number(1)), insert("t", a=number(2)))
-    assert [line.split()[0] for line in script.sql.splitlines()] == [
-        "BEGIN",
-        "UPDATE",
-        "ASSERT",
-        "DELETE",
-        "MERGE",
-        "INSERT",
-        "COMMIT",
-    ]
-
-
 def test_the_script_is_one_transaction_with_the_fence_first_and_the_ledger_last() -> None:
     settlement = NOTHING._replace(ids=["an id"], rows=[["an id", "applied"]])
     script = script_of(insert("t", a=number(1)), delete("u", a=number(1)), settlement=settlement)
@@ -99,22 +56,6 @@ def test_no_value_reaches_the_sql_text(values: list[tuple[str, object]], id_: st
     assert first == second
 
 
-def test_null_keys_match_null_by_an_equality_of_both_sides() -> None:
-    script = script_of(delete("t", a=number(None), j=("JSON", None)))
-    assert "(t.`a` IS NULL) = (s.k0 IS NULL) AND IFNULL(t.`a`, 0) = IFNULL(s.k0, 0)" in script.sql
-    assert "TO_JSON_STRING(t.`j`)" in script.sql
-
-
-def test_every_type_has_a_replacement_for_null_and_a_way_to_be_read() -> None:
-    kinds = ["TEXT", "INTEGER", "DOUBLE", "BOOLEAN", "DECIMAL", "DECIMAL(38,20)"]
-    kinds += ["DATE", "TIME", "DATETIME", "TIMESTAMP", "JSON", "BYTES"]
-    script = script_of(*(delete("t", **{f"c{i}": (kind, None)}) for i, kind in enumerate(kinds)))
-    assert script.statements == len(kinds)
-    assert "CAST(v[SAFE_OFFSET(0)] AS BIGNUMERIC)" in script.sql
-    assert "wide_number_mode=>'round'" in script.sql
-    assert "AS NUMERIC(" not in script.sql  # no parameters in a CAST
-
-
 @pytest.mark.parametrize(
     ("activities", "fits"),
     [
@@ -146,28 +87,3 @@ def test_a_lane_is_read_with_parameters() -> None:
     query, parameters = sql.read_lane("p.d", 7, ["a'b", "c"], NOTHING.since)
     assert "a'b" not in query
     assert json.loads(parameters["ids"]) == ["a'b", "c"]
-
-
-def test_keys_that_name_the_partition_column_bound_it_by_constants() -> None:
-    activities = [
-        delete("t", day=("DATE", f"2026-03-{day:02}"), a=number(day)) for day in (9, 3, 27)
-    ]
-    layouts = {"t": sql.TableLayout(partitioned_by="day")}
-    for also in ([], [insert("t", a=number(1))]):
-        changes = fold(check_body(body(*activities, *also)).activities)
-        script = sql.script("p.d", changes, NOTHING, layouts)
-        found = re.search(
-            r"t\.`day` BETWEEN CAST\(@(\w+) AS DATE\) AND CAST\(@(\w+) AS", script.sql
-        )
-        assert found
-        bounds = [script.parameters[name] for name in found.groups()]
-        assert bounds == ["2026-03-03", "2026-03-27"]
-
-
-@pytest.mark.parametrize(
-    "keys", [{"a": number(1)}, {"day": ("DATE", None), "a": number(1)}, {"day": text("x")}]
-)
-def test_keys_without_a_partition_read_the_whole_table(keys: dict[str, tuple[str, object]]) -> None:
-    changes = fold(check_body(body(delete("t", **keys))).activities)
-    script = sql.script("p.d", changes, NOTHING, {"t": sql.TableLayout(partitioned_by="day")})
-    assert "BETWEEN" not in script.sql

@@ -14,6 +14,7 @@ from tests.support.judge.analysis import Columns
 from tests.support.judge.cells import cell_meaning, text_meaning
 from tests.support.judge.evaluator import AssertionFailed, EvaluatedDataset
 from tests.support.judge.statements import change_statements
+from tests.support.plain_rows import Row, apply_activities
 from tests.support.strategies import COLUMNS, activities
 from workers import sql
 from workers.fold import fold
@@ -30,23 +31,13 @@ LANE: dict[str, Columns] = {
 }
 SINCE = "2024-01-01 00:00:00+00:00"
 
-type Row = dict[str, str | None]
-
 
 def _fits(activity: Activity) -> bool:
     """Whether the columns have their usual types: the plan has rejected the others."""
-    pairs = zip(activity.names, activity.types, strict=True)
+    pairs = [*zip(activity.names, activity.types, strict=True)]
+    if activity.match:
+        pairs += zip(activity.match.names, activity.match.types, strict=True)
     return all(BASES[name.casefold()] == declared.base for name, declared in pairs)
-
-
-def _one_by_one(rows: list[Row], drawn: list[Activity]) -> None:
-    for activity in drawn:
-        names = [name.casefold() for name in activity.names]
-        values = dict(zip(names, activity.values, strict=True))
-        if activity.operation == "insert":
-            rows.append(dict.fromkeys(COLUMNS) | values)
-        else:
-            rows[:] = [row for row in rows if any(row[name] != values[name] for name in values)]
 
 
 def _counted(rows: list[list[Any]]) -> Counter[str]:
@@ -64,12 +55,13 @@ def test_the_statements_leave_what_the_activities_leave(
         drawn = [activity for activity in checked if _fits(activity)]
         if not drawn:
             continue
-        dataset.run(*change_statements("p.d", fold(drawn)))
-        _one_by_one(rows, drawn)
+        if changes := fold(drawn):
+            dataset.run(*change_statements("p.d", changes))
+        apply_activities(rows, drawn)
 
         evaluated = dataset.tables["p.d.t"].rows.values()
         assert _counted([[cell_meaning(cell) for cell in row] for row in evaluated]) == _counted(
-            [[text_meaning(row[name], base) for name, base in BASES.items()] for row in rows]
+            [[text_meaning(row.get(name), base) for name, base in BASES.items()] for row in rows]
         )
 
 

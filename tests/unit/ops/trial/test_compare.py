@@ -353,3 +353,37 @@ def test_a_list_of_ids_finds_missing_dead_letters() -> None:
     ledger = {("a", "1"): [LedgerRow("rejected", "table_missing", "1")]}
     assert compare_ids(["a"], Evidence(ledger, letters={("a", "1"): {"table_missing"}})).clean
     assert compare_ids(["a"], Evidence(ledger, letters={})).count("lost") == 1
+
+
+def update(table: str, match: dict[str, Any], **values: Any) -> dict[str, Any]:
+    sets = {"col_names": list(values), "col_types": ["INTEGER"] * len(values)}
+    matched = {"value_to_match": _columns(**match), **sets, "col_values": list(values.values())}
+    return {"operation": "update", "table": table, **matched}
+
+
+def upsert(table: str, **values: Any) -> dict[str, Any]:
+    return {"operation": "upsert", "table": table, "key": ["stream", "n"], **_columns(**values)}
+
+
+def test_rows_that_are_updated_and_upserted_have_no_defect(state: State) -> None:
+    state.sent(update("t", {"n": 3}, k=9), upsert("t", n=5, k=7), upsert("t", n=8, k=8))
+    state.row("t", 3, 9)
+    state.row("t", 5, 7)
+    state.row("t", 8, 8)
+    del state.rows["t", STREAM, "3"][0], state.rows["t", STREAM, "5"][0]
+    assert state.counts() == {}
+
+
+@pytest.mark.parametrize("change", [update("t", {"n": 3}, k=9), upsert("t", n=3, k=9)])
+def test_a_row_as_before_an_update_is_a_lost_update(state: State, change: dict[str, Any]) -> None:
+    state.sent(change)
+    assert state.counts() == {"lost": 1}
+
+
+def test_a_row_that_an_upsert_brings_back_is_its_own(state: State) -> None:
+    state.sent(upsert("t", n=4, k=4), upsert("t", n=2, k=2))
+    state.row("t", 4, 4)
+    state.row("t", 2, 2)
+    assert state.counts() == {}
+    del state.rows["t", STREAM, "4"], state.rows["t", STREAM, "2"]
+    assert state.counts() == {"lost": 1}

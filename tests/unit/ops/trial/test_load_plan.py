@@ -58,7 +58,10 @@ def test_no_stream_uses_the_rows_or_tables_of_another() -> None:
                 continue
             for activity in check_body(body).activities:
                 values = dict(zip(activity.names, activity.values, strict=True))
-                assert values["stream"] == step.stream
+                match = activity.match
+                key = dict(zip(match.names, match.values, strict=True)) if match else values
+                assert key["stream"] == step.stream
+                assert activity.operation != "update" or not {"stream", "n"} & values.keys()
                 owners.setdefault(activity.table, set()).add(step.stream)
                 name = (activity.table, step.stream, values.get("n"))
                 if activity.operation == "insert" and not step.repeats:

@@ -48,7 +48,7 @@ def _context(rows: object, declared: str = "$rows", **changes: Any) -> Any:
 
 def _tree(text: str = INSERT) -> Any:
     tree = sqlglot.parse_one(text, dialect="bigquery")
-    tree.meta[translation_cache._SOURCE] = text
+    tree.meta[translation_cache.SOURCE_TEXT] = text
     return tree
 
 

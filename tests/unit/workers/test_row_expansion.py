@@ -6,8 +6,8 @@ from schema import canonical, loads, parse_type
 from tests.support.judge.cells import cell_meaning
 from tests.support.judge.evaluator import EvaluatedDataset
 from tests.support.judge.source_values import edges
-from workers import sql
-from workers.fold import RowSet
+from workers import row_expansion as expand
+from workers.table_change import RowSet
 
 MOST = 160
 """Values of a type; each is compared with each."""
@@ -26,10 +26,10 @@ def _texts(kind: str) -> list[str]:
 def _equal_in_sql(kind: str, texts: list[str | None]) -> list[tuple[int, int]]:
     """Return the places of the values that the condition of a DELETE finds equal."""
     declared = parse_type(kind)
-    both = RowSet(("c0", "c1"), (declared, parse_type("INTEGER")), [])
-    keys = f"(SELECT {', '.join(sql._key_columns(both))} FROM {sql._source('rows')})"
-    condition = sql._condition(RowSet(("c0",), (declared,), [(text,) for text in texts]))
-    rows = sql._json([[text, str(place)] for place, text in enumerate(texts)])
+    types = (declared, parse_type("INTEGER"))
+    keys = f"(SELECT {', '.join(expand.key_columns(types))} FROM {expand.source('rows')})"
+    condition = expand.condition(RowSet(("c0",), (declared,), [(text,) for text in texts]))
+    rows = expand.as_json([[text, str(place)] for place, text in enumerate(texts)])
     found = EvaluatedDataset({}).query(
         f"SELECT t.c1, s.k1 FROM (SELECT k0 AS c0, k1 AS c1 FROM {keys}) AS t "
         f"JOIN {keys} AS s ON {condition}",

@@ -43,6 +43,9 @@ def fold(
 
     `defaults` has, by table, the columns with a default, by name without case: what a row that
     leaves one out has there is not known here.
+
+    Tables are in the order of their names, in every lane: two lanes with the same tables then
+    conflict at the first one, before either has spent time on the others.
     """
     tables: dict[str, _Table] = {}
     shapes = ShapeCache()
@@ -61,7 +64,7 @@ def fold(
             if not table.phase.takes_delete(shape.columns, row):
                 table.next_phase()
             table.phase.delete(shape, row)
-    return [change for name, table in tables.items() for change in table.changes(name)]
+    return [change for name in sorted(tables) for change in tables[name].changes(name)]
 
 
 def _change(activity: Activity, match: ColumnValues, table: _Table, shapes: ShapeCache) -> None:

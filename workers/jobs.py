@@ -119,9 +119,13 @@ class Jobs:
     ) -> list[Mapping[str, Any]]:
         job_id = f"gatekeeper-{uuid.uuid4().hex}"
         gives_up_at = time.monotonic() + self.limits.seconds + self.limits.grace
+
+        def waits() -> bool:
+            return left() > 0 and time.monotonic() <= gives_up_at
+
         while True:
             try:
-                return self._outcome(text, job_id, config)
+                return _rows(self._submitted(text, job_id, config), waits)
             except Exception as error:
                 failure = classify(error)
                 if failure is Conflicted:
@@ -130,18 +134,18 @@ class Jobs:
                     raise failure(text_of(error)) from error
                 metrics.UNKNOWN_OUTCOMES.inc()
                 logger.warning("outcome_unknown", job_id=job_id, error=str(error))
-                if left() <= 0 or time.monotonic() > gives_up_at:
+                if not waits():
                     self._cancel(job_id)
                     raise failure(text_of(error)) from error
                 time.sleep(POLL_SECONDS)
 
-    def _outcome(
+    def _submitted(
         self, text: str, job_id: str, config: bigquery.QueryJobConfig
-    ) -> list[Mapping[str, Any]]:
-        """Submit the job, or find it where it is already known, and wait for its end."""
+    ) -> bigquery.QueryJob:
+        """Submit the job, or find it where it is already known."""
         location = self._where()
         try:
-            job = self.client.query(
+            return self.client.query(
                 text,
                 job_id=job_id,
                 job_config=config,
@@ -157,8 +161,7 @@ class Jobs:
                 )
             except NotFound as error:
                 raise ConnectionError(f"job {job_id} exists and is not found yet") from error
-            job = cast("bigquery.QueryJob", known)  # the id is ours
-        return list(job.result(retry=ONCE, job_retry=None, timeout=REQUEST_SECONDS))
+            return cast("bigquery.QueryJob", known)  # the id is ours
 
     def _where(self) -> str | None:
         """Return the dataset's location; jobs outside the US and EU are found only with it."""
@@ -171,6 +174,16 @@ class Jobs:
         """Ask for the end of a job that nobody waits for any more; the fence decides if it ran."""
         with contextlib.suppress(Exception):
             self.client.cancel_job(job_id, location=self._where(), retry=ONCE, timeout=5)
+
+
+def _rows(job: bigquery.QueryJob, waits: Callable[[], bool]) -> list[Mapping[str, Any]]:
+    """Wait for the job's end, with several requests; raises TimeoutError when nobody waits."""
+    while True:
+        try:
+            return list(job.result(retry=ONCE, job_retry=None, timeout=REQUEST_SECONDS))
+        except TimeoutError:  # of the client, not of a request: the job still runs
+            if not waits():
+                raise
 
 
 def _label(value: str) -> str:

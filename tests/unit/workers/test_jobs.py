@@ -2,8 +2,11 @@ import asyncio
 import threading
 from typing import Any, cast
 
+import pytest
 from google.cloud import bigquery
+from prometheus_client import REGISTRY
 
+from workers.errors import OutcomeUnknown
 from workers.jobs import JobLimits, Jobs
 
 LANES = 24
@@ -32,3 +35,44 @@ async def test_as_many_jobs_run_side_by_side_as_are_allowed_whatever_the_cores()
     jobs = Jobs(client, "p.d", {}, JobLimits(parallel=LANES))
     found = await asyncio.gather(*(jobs.run("SELECT 1", {}, lambda: 60) for _ in range(LANES)))
     assert found == [[{"n": 1}]] * LANES
+
+
+class LongJob(Rendezvous):
+    """A BigQuery whose job runs for several requests."""
+
+    def __init__(self, requests: int) -> None:
+        self.submitted = 0
+        self._left = requests
+
+    def query(self, *_: object, **__: object) -> "LongJob":
+        self.submitted += 1
+        return self
+
+    def cancel_job(self, *_: object, **__: object) -> None:
+        self.submitted = 0
+
+    def result(self, **_: object) -> list[dict[str, Any]]:
+        self._left -= 1
+        if self._left:
+            raise TimeoutError
+        return [{"n": 1}]
+
+
+def _unknown_outcomes() -> float:
+    return REGISTRY.get_sample_value("gatekeeper_unknown_outcomes_total") or 0.0
+
+
+async def test_a_job_that_outlasts_a_request_is_waited_for_and_not_submitted_again() -> None:
+    long, before = LongJob(4), _unknown_outcomes()
+    jobs = Jobs(cast("bigquery.Client", long), "p.d", {}, JobLimits())
+    assert await jobs.run("SELECT 1", {}, lambda: 60) == [{"n": 1}]
+    assert long.submitted == 1
+    assert _unknown_outcomes() == before
+
+
+async def test_a_job_that_outlasts_its_time_is_cancelled_and_its_outcome_unknown() -> None:
+    long = LongJob(1_000)
+    jobs = Jobs(cast("bigquery.Client", long), "p.d", {}, JobLimits(seconds=0.0, grace=0.0))
+    with pytest.raises(OutcomeUnknown):
+        await jobs.run("SELECT 1", {}, lambda: 60)
+    assert long.submitted == 0

@@ -22,6 +22,7 @@ from google.api_core.exceptions import DeadlineExceeded
 from ops.commands.provision import dataset, subscriptions
 from ops.fleet.ports import free_ports
 from ops.rig.processes import RunFailed, Service, wait_until
+from ops.rig.strict_bigquery.documented_rules import Latency
 from ops.runtime import backlog, clients
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 from ops.runtime.settings import DECLARATIONS, Settings
@@ -118,7 +119,7 @@ class Environment(LocalServices):
         folder = tempfile.TemporaryDirectory(prefix="gatekeeper-rig-", ignore_cleanup_errors=True)
         path = Path(self._exits.enter_context(folder))
         super().__init__(path, **{"METRICS_PUSH_SECONDS": "300", **settings})
-        self._started: list[Service] = []
+        self.started: list[Service] = []
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +129,7 @@ class Environment(LocalServices):
 
     def check(self) -> None:
         """Raise RunFailed when a process that should still run has ended."""
-        for process in self._started:
+        for process in self.started:
             process.check()
 
     def process(
@@ -150,7 +151,7 @@ class Environment(LocalServices):
 
     def start(self, process: Service, address: str = "") -> Service:
         """Start a process that runs until the block ends; wait until it listens at `address`."""
-        self._started.append(self._exits.enter_context(process))
+        self.started.append(self._exits.enter_context(process))
         if address:
             process.wait_for_port(address, START_SECONDS)
         return process
@@ -169,12 +170,19 @@ class Environment(LocalServices):
         dataset.ensure(self.settings, None)
         return process
 
+    def strict_bigquery(
+        self, latency: Latency, *options: str, cores: Collection[int] = ()
+    ) -> Service:
+        """Start a strict BigQuery without storage; `options` are those of its `__main__`."""
+        address = self.variables["BIGQUERY_EMULATOR_HOST"]
+        job, statement = str(latency.job), str(latency.statement)
+        seconds = ("--job-seconds", job, "--statement-seconds", statement)
+        words = ("ops.rig.strict_bigquery", address, "--alone", *seconds, *options)
+        return self.start(self.process("strict_bigquery", *words, cores=cores), address)
+
     def fake_bigquery(self, job_seconds: float, cores: Collection[int] = ()) -> Service:
         """Start a BigQuery without storage and without rules, whose jobs take `job_seconds`."""
-        address = self.variables["BIGQUERY_EMULATOR_HOST"]
-        seconds = ("--job-seconds", str(job_seconds), "--statement-seconds", "0")
-        words = ("ops.rig.strict_bigquery", address, "--alone", "--off", "all", *seconds)
-        return self.start(self.process("strict_bigquery", *words, cores=cores), address)
+        return self.strict_bigquery(Latency(job_seconds, 0.0), "--off", "all", cores=cores)
 
     def pushgateway(self, cores: Collection[int] = ()) -> Service:
         process = self.process("pushgateway", "ops.local.pushgateway", cores=cores)

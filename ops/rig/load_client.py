@@ -30,10 +30,9 @@ _TICK_SECONDS: Final = 0.002
 _OK: Final = b"200"
 
 
-def requests(count: int, tables: tuple[str, ...], seed: int) -> list[bytes]:
-    """Make whole HTTP requests, each a transaction of the mix."""
-    mix = TransactionMix(tables, seed)
-    bodies = (json.dumps(mix.transaction()) for _ in range(count))
+def requests(count: int, mix: TransactionMix, kind: str) -> list[bytes]:
+    """Make whole HTTP requests, each a transaction of the mix, of one kind."""
+    bodies = (json.dumps(getattr(mix, kind)()) for _ in range(count))
     head = "POST /api/activities HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
     head += "Content-Type: application/json\r\nContent-Length:"
     return [f"{head} {len(body)}\r\n\r\n{body}".encode() for body in bodies]
@@ -170,7 +169,8 @@ class LoadConnection(asyncio.Protocol):
 async def main(options: argparse.Namespace) -> None:
     """Connect, then follow the lines on standard input."""
     loop = asyncio.get_running_loop()
-    pool = requests(_REQUESTS, tuple(options.tables.split(",")), options.seed)
+    mix = TransactionMix(options.tables.split(","), options.seed)
+    pool = requests(_REQUESTS, mix, options.kind)
     load = PacedLoad(pool, options.count)
     host, port = addresses.split(options.address)
     for _ in range(options.connections):
@@ -195,5 +195,6 @@ if __name__ == "__main__":
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--count", type=int, help="the number of requests (default: no limit)")
     parser.add_argument("--tables", default=",".join(TABLES), help="names, separated by commas")
+    parser.add_argument("--kind", default="transaction", help="a method of TransactionMix")
     parser.add_argument("--seed", type=int, default=1)
     uvloop.run(main(parser.parse_args()))

@@ -13,6 +13,8 @@ from typing import Any, Final
 TABLES: Final = ("load_orders", "load_payments", "load_customers", "load_shipments")
 COLUMNS: Final = ["id", "name", "amount", "paid", "updated_at"]
 TYPES: Final = ["INTEGER", "TEXT", "DECIMAL(12,2)", "BOOLEAN", "TIMESTAMP"]
+PARTITIONED_BY: Final = "updated_at"
+"""The column by whose day a large table of the load may be partitioned."""
 IDS: Final = 10_000
 """Few enough that deletes find rows of earlier inserts."""
 PAIRS: Final = 5
@@ -60,6 +62,15 @@ class TransactionMix:
     def replaced(self, table: str) -> dict[str, Any]:
         """Delete the rows of one id and insert one: two activities on one table."""
         return {"activities": [self.delete(table), self.insert(table)]}
+
+    def rewritten(self) -> dict[str, Any]:
+        """Delete a row by its id and its time, and insert it: one table, one of its partitions."""
+        insert = self.insert(self._table())
+        key = [COLUMNS.index(name) for name in ("id", PARTITIONED_BY)]
+        lists = ("col_names", "col_types", "col_values")
+        value_to_delete = {each: [insert[each][place] for place in key] for each in lists}
+        delete = {"operation": "delete", "table": insert["table"]}
+        return {"activities": [{**delete, "value_to_delete": value_to_delete}, insert]}
 
     def insert(self, table: str) -> dict[str, Any]:
         return {"operation": "insert", "table": table, **self._row()}

@@ -8,6 +8,7 @@ effect together; both branches of an IF count.
 It must not know Gatekeeper's SQL, except for the lanes' heads with `--alone`.
 """
 
-from ops.rig.strict_bigquery.report_client import read_report
+from ops.rig.strict_bigquery.report_client import read_report, read_settled, reset
+from ops.rig.strict_bigquery.settled_batches import SettledBatch
 
-__all__ = ["read_report"]
+__all__ = ["SettledBatch", "read_report", "read_settled", "reset"]

@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     seconds.add_argument("--statement-seconds", type=float, default=usual.statement)
     seconds.add_argument("--late-share", type=float, default=0.0, help="of jobs that end late")
     seconds.add_argument("--late-seconds", type=float, default=usual.late_seconds)
+    seconds.add_argument("--stuck-table", default="", help="no statement on it ends")
     parser.add_argument("--table-gb", type=float, default=0.0, help="size of each table at first")
     parser.add_argument("--partitions", type=int, default=1, help="of each table at first")
     parser.add_argument("--lanes", type=int, default=LANES, help="with --alone (%(default)s)")
@@ -53,7 +54,11 @@ def setup_of(arguments: Sequence[str] | None = None) -> tuple[str, StrictSetup]:
         parser.error(f"no such rule: {', '.join(sorted(unknown))}")
     limits = RuleLimits(rules=frozenset(RULES) - off, location=given.location)
     latency = Latency(
-        given.job_seconds, given.statement_seconds, given.late_share, given.late_seconds
+        given.job_seconds,
+        given.statement_seconds,
+        given.late_share,
+        given.late_seconds,
+        given.stuck_table,
     )
     return given.address, StrictSetup(
         given.upstream,

@@ -35,10 +35,12 @@ def _add_report(app: web.Application, service: StrictBigQuery) -> None:
 
     async def reset(_: web.Request) -> web.Response:
         service.report.reset()
+        service.settled.reset()
         return web.Response(status=204)
 
     async def settled(_: web.Request) -> web.Response:
-        return web.json_response(service.commits)
+        body = orjson.dumps(service.settled.stored, default=tuple)
+        return web.Response(body=body, content_type="application/json")
 
     app.router.add_get("/_strict/report", report)
     app.router.add_delete("/_strict/report", reset)

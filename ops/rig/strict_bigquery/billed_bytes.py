@@ -124,9 +124,16 @@ def _read_share(table: exp.Table, columns: ColumnTypes) -> float:
     scope = parent.parent if isinstance(parent, exp.From | exp.Join) else parent
     if not columns or scope is None or scope.find(exp.Star):
         return 1.0
-    named = {each.name.casefold() for each in scope.find_all(exp.Column)} & columns.keys()
+    read = (each for each in scope.find_all(exp.Column) if not _is_inserted(each))
+    named = {each.name.casefold() for each in read} & columns.keys()
     every = sum(map(_width, columns.values()))
     return sum(_width(columns[name]) for name in named) / every
+
+
+def _is_inserted(column: exp.Column) -> bool:
+    """Whether a column is in the list of a MERGE's INSERT, so that it is not read."""
+    insert = column.find_ancestor(exp.Insert)
+    return insert is not None and column.parent is insert.this
 
 
 def _width(type_: str) -> int:

@@ -67,3 +67,5 @@ class Latency:
     """The share of jobs that end `late_seconds` later, whatever their limit and who cancels them:
     cancelling and jobTimeoutMs are best effort, says the page of `job_timeout`."""
     late_seconds: float = 30.0
+    stuck_table: str = ""
+    """A table on which no statement ends, `project.dataset.table`; "" is none."""

@@ -24,6 +24,7 @@ from ops.rig.strict_bigquery.table_quotas import TableQuotas
 from ops.rig.strict_bigquery.value_types import TypeReader
 
 CACHED_CHECKS = 20_000
+STUCK_SECONDS = 86_400.0
 
 
 class WarehouseBehind(Protocol):
@@ -154,7 +155,8 @@ class JobRunner:
                 transaction.change(table, mutates=statement.mutates)
             inserts = statement.kind == "INSERT"
             async with self._quotas.insert(table) if inserts else contextlib.nullcontext():
-                await self._sleep(self._latency.statement)
+                stuck = table == self._latency.stuck_table
+                await self._sleep(STUCK_SECONDS if stuck else self._latency.statement)
 
     async def _run_upstream(self, job: QueryJob, statements: Sequence[ParsedStatement]) -> None:
         shapes = await self._shapes(statements)

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from ops.rig.strict_bigquery.billed_bytes import Partitioning, TableShape
+from ops.rig.strict_bigquery.billed_bytes import TableShape
 from ops.rig.strict_bigquery.embedded_upstream import shape_of
 from ops.rig.strict_bigquery.parsed_script import ParsedStatement
 from ops.rig.strict_bigquery.query_job import QueryJob
 from ops.rig.strict_bigquery.refusals import Refused
-from ops.rig.transaction_mix import COLUMNS, TYPES
+from ops.rig.transaction_mix import COLUMNS, PARTITIONED_BY, TYPES
 from schema import LEDGER_COLUMNS, LEDGER_TABLE, MAX_LANES, head_table, parse_type
 
 STORED_RESULTS: Final = 10_000
@@ -55,10 +55,15 @@ def _is_head(table: str) -> bool:
 
 
 class NoUpstream:
-    """The warehouse of `--alone`; `lanes` is what its heads give as their number."""
+    """The warehouse of `--alone`, with the heads of `lanes` lanes and any other table.
 
-    def __init__(self, lanes: int) -> None:
+    The tables of the load are `partitioned` by the day of their time column, or not at all.
+    """
+
+    def __init__(self, lanes: int, *, partitioned: bool = False) -> None:
         self._lanes = lanes
+        self._missing = {head_table(lane) for lane in range(lanes, MAX_LANES + 1)}
+        self._partitioned = partitioned
         self._epochs: defaultdict[str, int] = defaultdict(int)
         self._results: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
 
@@ -105,10 +110,16 @@ class NoUpstream:
 
     async def shape(self, table: str) -> TableShape | None:
         name = table.rpartition(".")[2]
-        shape = shape_of({"schema": {"fields": _fields(name)}})
+        return shape_of(self._table(name))
+
+    def _table(self, name: str) -> dict[str, Any]:
+        """Return what tables.get has of a table: its columns and its partitioning."""
+        found: dict[str, Any] = {"schema": {"fields": _fields(name)}}
         if name.startswith(LEDGER_TABLE):
-            return shape._replace(partitioning=Partitioning("settled_at", 3_600))
-        return shape
+            found["timePartitioning"] = {"type": "HOUR", "field": "settled_at"}
+        elif self._partitioned and name not in _HEADS:
+            found["timePartitioning"] = {"type": "DAY", "field": PARTITIONED_BY}
+        return found
 
     async def cancel(self, job: QueryJob) -> None:
         """Do nothing: a job here takes no time."""
@@ -119,7 +130,7 @@ class NoUpstream:
             case [project, "datasets", dataset]:
                 reference = {"projectId": project, "datasetId": dataset}
                 return {"kind": "bigquery#dataset", "datasetReference": reference, "location": ""}
-            case [project, "datasets", dataset, "tables", table]:
+            case [project, "datasets", dataset, "tables", table] if table not in self._missing:
                 reference = {"projectId": project, "datasetId": dataset, "tableId": table}
-                return {"tableReference": reference, "schema": {"fields": _fields(table)}}
+                return {"tableReference": reference, **self._table(table)}
         return None

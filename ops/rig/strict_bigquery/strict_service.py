@@ -1,7 +1,6 @@
 """BigQuery's job methods under the rules; everything else is passed on."""
 
 import asyncio
-import json
 import random
 import time
 from typing import Any, Final, NamedTuple
@@ -18,13 +17,12 @@ from ops.rig.strict_bigquery.job_runner import JobRunner
 from ops.rig.strict_bigquery.no_upstream import NoUpstream
 from ops.rig.strict_bigquery.query_job import QueryJob
 from ops.rig.strict_bigquery.refusals import Refused
+from ops.rig.strict_bigquery.settled_batches import SettledBatches
 from ops.rig.strict_bigquery.strict_report import StrictReport
-from schema import LANES, LEDGER_COLUMNS
+from schema import LANES
 
 _WAIT_MS: Final = 10_000
 """jobs.getQueryResults waits so long: .../docs/reference/rest/v2/jobs/getQueryResults."""
-_STORED_COMMITS: Final = 1_000_000
-_WORKER: Final = [c.name for c in LEDGER_COLUMNS if c.name != "settled_at"].index("worker")
 
 
 class StrictSetup(NamedTuple):
@@ -47,8 +45,8 @@ class StrictBigQuery:
         self.setup = setup
         self.report = StrictReport()
         self.embedded = EmbeddedUpstream(setup.upstream) if setup.upstream else None
-        self.none = NoUpstream(setup.lanes)
-        self.commits: list[tuple[float, str, int]] = []
+        self.none = NoUpstream(setup.lanes, partitioned=setup.partitions > 1)
+        self.settled = SettledBatches()
         behind = self.embedded or self.none
         runner = JobRunner(
             behind,
@@ -78,7 +76,7 @@ class StrictBigQuery:
         if "query" not in configuration or configuration.get("dryRun"):
             return await self._pass(request, body)
         job = self.jobs.submit(request.match_info["project"], given)
-        self._note_commit(job)
+        self.settled.note(job)
         return _json(job.as_json())
 
     async def query(self, request: web.Request) -> web.StreamResponse:
@@ -163,20 +161,6 @@ class StrictBigQuery:
             return _located(200, {}, orjson.dumps(found), self.setup.limits.location)
         answer = await self.embedded.call(request.method, request.raw_path, body, request.headers)
         return _located(*answer, self.setup.limits.location)
-
-    def _note_commit(self, job: QueryJob) -> None:
-        """Note when the transactions of a job's `ledger` parameter are committed."""
-        ledger = job.parameters.get("ledger")
-        if not ledger or job.task is None:
-            return
-        rows = json.loads(ledger)
-        worker = rows[0][_WORKER] if rows else ""
-
-        def committed(_: asyncio.Task[None]) -> None:
-            if not job.refused and len(self.commits) < _STORED_COMMITS:
-                self.commits.append((time.monotonic(), worker, len(rows)))
-
-        job.task.add_done_callback(committed)
 
 
 def _located(status: int, headers: dict[str, str], body: bytes, location: str) -> web.Response:

@@ -47,6 +47,13 @@ def test_at_least_10_mb_are_billed_for_each_table_that_a_statement_names() -> No
         ("MERGE t USING (SELECT 1 AS k) s ON t.n = s.k WHEN MATCHED THEN DELETE", 1.25),
         (
             (
+                "MERGE t USING (SELECT 1 AS k) s ON t.n = s.k WHEN MATCHED THEN DELETE "
+                "WHEN NOT MATCHED THEN INSERT (n, m) VALUES (s.k, 2)"
+            ),
+            1.25,
+        ),
+        (
+            (
                 "MERGE t USING (SELECT 1 AS k) s ON t.n = s.k WHEN NOT MATCHED THEN INSERT (n) "
                 "VALUES (1)"
             ),

@@ -5,7 +5,7 @@ from typing import Any
 
 from ops.rig.strict_bigquery.billed_bytes import MINIMUM_BYTES, TableShape, TableSizes
 from ops.rig.strict_bigquery.documented_rules import RULES, Latency, RuleLimits
-from ops.rig.strict_bigquery.job_runner import JobRunner
+from ops.rig.strict_bigquery.job_runner import STUCK_SECONDS, JobRunner
 from ops.rig.strict_bigquery.parsed_script import ParsedStatement
 from ops.rig.strict_bigquery.query_job import QueryJob
 from ops.rig.strict_bigquery.refusals import Refused
@@ -80,6 +80,15 @@ async def test_a_script_takes_its_latency_and_then_runs_as_a_whole() -> None:
     assert scene.warehouse.ran == ["j"]
     assert scene.report.jobs == {"done": 1}
     assert job.bytes_billed == 2 * MINIMUM_BYTES
+
+
+async def test_a_statement_on_a_stuck_table_ends_with_its_job_alone() -> None:
+    scene = RunnerScene(latency=Latency(stuck_table="p.d.t"))
+    await scene.run(SCRIPT)
+    assert scene.waits == [1.0, 0.7, STUCK_SECONDS]
+    elsewhere = RunnerScene(latency=Latency(stuck_table="p.d.other"))
+    await elsewhere.run(SCRIPT)
+    assert max(elsewhere.waits) == 1.0
 
 
 async def test_of_two_scripts_that_change_one_head_one_is_cancelled() -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from ops.rig.strict_bigquery.billed_bytes import Partitioning
 from ops.rig.strict_bigquery.no_upstream import NoUpstream
 from ops.rig.strict_bigquery.parsed_script import parse
 from ops.rig.strict_bigquery.query_job import QueryJob
@@ -59,3 +60,22 @@ async def test_every_table_exists() -> None:
     assert table is not None
     assert dataset is not None
     assert none.resource("/bigquery/v2/projects/p/elsewhere") is None
+
+
+async def test_a_lane_that_was_not_provisioned_has_no_head() -> None:
+    path = "/bigquery/v2/projects/p/datasets/d/tables/"
+    none = NoUpstream(lanes=8)
+    assert none.resource(f"{path}gatekeeper_lane_07") is not None
+    assert none.resource(f"{path}gatekeeper_lane_08") is None
+
+
+async def test_large_tables_are_partitioned_by_the_day_of_their_time_and_heads_are_not() -> None:
+    none = NoUpstream(lanes=8, partitioned=True)
+    load, head = await none.shape("p.d.load_orders"), await none.shape(HEAD)
+    assert load is not None
+    assert load.partitioning == Partitioning("updated_at")
+    assert head is not None
+    assert head.partitioning is None
+    table = none.resource("/bigquery/v2/projects/p/datasets/d/tables/load_orders")
+    assert table is not None
+    assert table["timePartitioning"] == {"type": "DAY", "field": "updated_at"}

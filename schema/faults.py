@@ -124,7 +124,7 @@ def _rule_and_message(error: vol.Invalid, value: Any) -> tuple[Rule, str]:
     if isinstance(error, RuleViolation):
         return error.rule, error.msg
     if isinstance(error, vol.RequiredFieldInvalid):
-        return "required", f"the field `{error.path[-1]}` is missing: add it"
+        return "required", f"the key {error.path[-1]} is missing"
     if isinstance(error, vol.DictInvalid):
         return "type", f"an object is expected here, not {json_type(value)}"
     # The only other error of voluptuous's mappings: a key that the schema does not have.

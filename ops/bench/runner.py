@@ -18,6 +18,7 @@ from ops.bench import (
     pipeline,
     plots,
     rendering,
+    strict_pipeline,
     worker_scaling,
 )
 from ops.bench.bench_progress import show_progress
@@ -33,6 +34,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "ingest": lambda quick, _: ingest.run(quick=quick),
     "apply": lambda quick, _: apply_stages.run(quick=quick),
     "pipeline": lambda quick, _: pipeline.run(quick=quick),
+    "strict": lambda quick, _: strict_pipeline.run(quick=quick),
     "scale": lambda quick, _: worker_scaling.run(quick=quick),
     "memory": lambda quick, _: memory_growth.run(quick=quick),
     "locust": lambda quick, reports: locust_run.run(reports, quick=quick),

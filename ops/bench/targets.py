@@ -68,6 +68,15 @@ _TARGETS: Final = (
     FigureTarget("pipeline_share", "sustained transactions/s over the ingest figure", ">=", 0.40),
     FigureTarget("pipeline_p99", "end to end at half that rate, p99", "<=", 3.0, 2, " s"),
     FigureTarget("scale_8", "8 workers over 8 times one worker", ">=", 0.90),
+    FigureTarget("strict_rate", "strict: 40 tables, held", ">=", 2_000, 0, "/s"),
+    FigureTarget("strict_p99", "strict: end to end at half that rate, p99", "<=", 18.0, 1, " s"),
+    FigureTarget("strict_many", "strict: 300 tables over 40", ">=", 0.50),
+    FigureTarget("strict_hot", "strict: one hot table", ">=", 1_000, 0, "/s"),
+    FigureTarget(
+        "strict_lanes", "strict: other lanes' p99 while one is stuck over before", "<=", 1.20
+    ),
+    FigureTarget("strict_refusals", "strict: refusals by a quota or a conflict", "<=", 0, 0),
+    FigureTarget("strict_cost", "strict: billed over estimated, or the inverse", "<=", 1.20),
     FigureTarget("memory_server", "server memory: end of the run over early in it", "<=", 1.10),
     FigureTarget("memory_worker", "worker memory: end of the run over early in it", "<=", 1.10),
     FigureTarget("memory_outstanding", "worker memory, 10,000 outstanding", "<=", 200, 0, " MB"),

@@ -20,7 +20,7 @@ from tests.support.stream import delete, insert, transaction
 
 SECONDS = 60.0
 _FAULTY = (
-    '{"activities": [{"operation": "replace", "table": "orders",\\n'
+    '{"activities": [{"operation": "upsert", "table": "orders",\\n'
     '  "col_names": ["id", "at"], "col_types": ["INTEGER"],\\n  "col_values": [1, "2018"]}]}'
 )
 
@@ -32,7 +32,7 @@ async def _customer(client: aiohttp.ClientSession, until: float) -> None:
         number += 1
         payload: Any = transaction(insert(random.choice(("orders", "invoices")), n=number))
         if number % 40 == 0:
-            payload = {"activities": [{"operation": "replace"}]}
+            payload = {"activities": [{"operation": "upsert"}]}
         if number % 290 == 0:
             missing = random.choice(("refunds", "shipments_2019"))
             payload = transaction(delete(missing, n=number))

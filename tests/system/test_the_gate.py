@@ -53,7 +53,7 @@ def test_a_rejected_transaction_leaves_nothing_and_its_neighbours_are_applied(
 def test_an_invalid_payload_gets_all_its_errors_and_is_not_published(
     fleet: DisposableFleet,
 ) -> None:
-    status, verdict = fleet.post({"activities": [{"operation": "replace", "table": "1st"}]})
+    status, verdict = fleet.post({"activities": [{"operation": "upsert", "table": "1st"}]})
     assert (status, verdict["message"]) == (400, "Invalid Schema")
     assert len(verdict["error"]) >= 2
 

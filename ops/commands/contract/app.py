@@ -22,7 +22,7 @@ app = command_app(
 
 @app.callback()
 def _group() -> None:
-    """Keep `diff` a subcommand although it is the only one."""
+    """Keep `diff` a command of its own while it is the only one."""
 
 
 @app.command()

@@ -22,7 +22,7 @@ TABLES = ("t1", "t2", "t3")
     phases=[Phase.generate],  # shrinking takes minutes; the unit tests' model finds small examples
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(sent=messages(TABLES, least=8, most=16), sizes=cuts(25))
+@given(sent=messages(TABLES, least=8, most=24), sizes=cuts(25))
 def test_any_transactions_in_any_batches_leave_what_one_by_one_leaves(
     local: Local, sent: list[tuple[str, bytes]], sizes: list[int]
 ) -> None:

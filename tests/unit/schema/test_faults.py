@@ -72,9 +72,7 @@ def test_a_fault_contains_the_value_shortened(text: str, got: Any) -> None:
 def test_got_is_null_for_a_missing_key_and_the_value_itself_otherwise() -> None:
     found = faults(transaction(without(insert(col_values=["one"]), "table")))
     assert [(fault.rule, fault.got) for fault in found] == [("required", None), ("value", "one")]
-    assert str(InvalidSchema(found)).startswith(
-        "/activities/0/table: the field `table` is missing: add it"
-    )
+    assert str(InvalidSchema(found)).startswith("/activities/0/table: the key table is missing")
 
 
 def test_messages_name_the_unknown_field_and_the_duplicate_column() -> None:

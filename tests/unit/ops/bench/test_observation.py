@@ -1,7 +1,7 @@
 import pytest
 
 from ops.bench.load_generator import LoadReport
-from ops.bench.pipeline import Observation
+from ops.bench.observation import Observation, cpu_table
 
 
 def _observation(answered: int, *backlog: float) -> Observation:
@@ -16,3 +16,10 @@ def test_what_was_answered_and_is_not_in_the_backlog_was_applied() -> None:
 def test_a_level_backlog_does_not_grow() -> None:
     assert _observation(1_000, 100, 200, 100, 200).growth == 0
     assert _observation(1_000, 0, 10, 20, 30).growth == pytest.approx(10)
+
+
+def test_the_processor_time_of_a_program_is_that_of_its_processes() -> None:
+    cpu = {"worker_00": 0.01, "worker_01": 0.03, "pubsub": 0.1}
+    found = cpu_table(held=[_observation(1_000, 0, 0)._replace(cpu=cpu)])
+    assert found.columns == ("program", "held")
+    assert found.rows == (("worker", "40"), ("pubsub", "100"))

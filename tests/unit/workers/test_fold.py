@@ -229,30 +229,3 @@ def test_keyed_activities_are_one_phase_however_many() -> None:
 
     (deletes,) = change.deletes
     assert len(_updates(change)) + len(deletes.rows) <= 11
-
-
-def test_updates_that_change_the_key_are_one_phase_until_a_key_meets_again() -> None:
-    moves = [update("t", {"a": number(i)}, a=number(100 + i)) for i in range(50)]
-
-    assert len(fold(_activities(*moves))) == 1
-    assert len(fold(_activities(*moves, update("t", {"a": number(100)}, b=number(1))))) == 2
-    assert len(fold(_activities(*moves, delete("t", a=number(0))))) == 2
-
-
-def test_a_delete_by_other_columns_joins_a_phase_whose_updates_leave_these_alone() -> None:
-    by_key = update("t", {"a": number(1)}, b=text("x"))
-
-    assert len(fold(_activities(by_key, delete("t", c=number(1))))) == 1
-    assert len(fold(_activities(by_key, delete("t", b=text("x"))))) == 2
-    assert len(fold(_activities(by_key, update("t", {"c": number(1)}, d=number(1))))) == 2
-    # Whether the upsert brings a row depends on the rows before the delete.
-    upserted = upsert("t", "a", a=number(1), b=text("x"))
-    assert len(fold(_activities(upserted, delete("t", c=number(1))))) == 2
-    assert len(fold(_activities(delete("t", c=number(1)), upserted))) == 1
-
-
-def test_a_match_on_a_column_that_rows_leave_to_its_default_is_for_the_next_phase() -> None:
-    given_ = _activities(insert("t", a=number(1)), delete("t", b=number(None)))
-
-    assert len(fold(given_)) == 1
-    assert [bool(each.inserts) for each in fold(given_, {"t": ["b"]})] == [True, False]

@@ -46,6 +46,7 @@ from schema.transaction import Activity, ColumnValues, Transaction
 from schema.types import ColumnType, UnknownType, canonical, parse_type
 from schema.validators import COLUMN_NAME, RULES, TABLE_NAME, Rule
 from schema.values import BadValue
+from schema.webhook_url import BadWebhookUrl, check_webhook_url, is_plain
 
 __all__ = [
     "COLUMN_NAME",
@@ -64,6 +65,7 @@ __all__ = [
     "TABLE_NAME",
     "Activity",
     "BadValue",
+    "BadWebhookUrl",
     "ColumnType",
     "ColumnValues",
     "Fault",
@@ -79,12 +81,14 @@ __all__ = [
     "canonical",
     "check",
     "check_body",
+    "check_webhook_url",
     "compose_message",
     "derive_id",
     "faults_of_attributes",
     "has_control_character",
     "head_table",
     "is_derived_id",
+    "is_plain",
     "is_signed",
     "json_schemas",
     "lane_name",

@@ -39,6 +39,7 @@ COMMANDS = {
     "doctor": Command(
         "ops.commands.doctor.app", "Check settings, access and this machine; print fixes."
     ),
+    "notify": Command("ops.commands.notify.app", "List or test the webhooks for rejections."),
     "provision": Command(
         "ops.commands.provision.app", "Create topics, subscriptions, dataset and ledger."
     ),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from ops.runtime import log
+from schema import check_webhook_url
 
 PREFIX: Final = "gk_"
 """Every key starts with it, so that a search finds a key that leaked into a text."""
@@ -46,7 +47,8 @@ class ApiKey(NamedTuple):
     """One line of the file; `created` is RFC 3339.
 
     `tables` are patterns of the table names that the key may write. `rate` is in transactions a
-    second, None for no limit; `burst` transactions may come at the same instant.
+    second, None for no limit; `burst` transactions may come at the same instant. `notify` is
+    the URL that its rejected transactions are reported to, empty for none.
     """
 
     name: str
@@ -57,6 +59,7 @@ class ApiKey(NamedTuple):
     tables: tuple[str, ...] = ("*",)
     rate: float | None = None
     burst: int = 1
+    notify: str = ""
 
     def may_write(self, table: str) -> bool:
         return any(fnmatchcase(table, pattern) for pattern in self.tables)
@@ -124,6 +127,8 @@ def _limits(fields: dict[str, Any]) -> dict[str, Any]:
         limits["rate"], limits["burst"] = float(fields["rate"]), int(fields.get("burst", 1))
         if not (0 < limits["rate"] < math.inf and limits["burst"] >= 1):
             raise ValueError("a rate is above 0, and a burst 1 or more")
+    if fields.get("notify"):
+        limits["notify"] = check_webhook_url(str(fields["notify"]))
     return limits
 
 

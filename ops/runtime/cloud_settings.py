@@ -67,6 +67,11 @@ class CloudSettings:
         return f"{self.subscription_path}-dead-letter"
 
     @property
+    def notify_subscription_path(self) -> str:
+        """The subscription on the dead-letter topic that the notifiers read."""
+        return f"{self.subscription_path}-notify"
+
+    @property
     def dataset_path(self) -> str:
         """`project.dataset`, as SQL and the client library name it."""
         return f"{self.project_id}.{self.dataset_id}"

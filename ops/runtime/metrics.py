@@ -113,6 +113,22 @@ LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
 LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")
 STREAM_FAILURES = Counter("gatekeeper_stream_failures", "Streams to the subscription that broke.")
 
+# The notifier.
+NOTIFICATIONS_SENT = Counter(
+    "gatekeeper_notifications_sent", "Notifications of rejections that a receiver has accepted."
+)
+NOTIFICATION_FAILURES = Counter(
+    "gatekeeper_notification_failures", "Attempts to send a notification that failed."
+)
+NOTIFICATIONS_DROPPED = Counter(
+    "gatekeeper_notifications_dropped",
+    "Notifications that no receiver got: a day old, too many, or the receiver wants no more.",
+)
+NOTIFICATIONS_WAITING = Gauge("gatekeeper_notifications_waiting", "Notifications that are due.")
+NOTIFICATIONS_OLDEST = Gauge(
+    "gatekeeper_notifications_oldest_seconds", "How long the oldest of them has been due."
+)
+
 # The autoscaler.
 BACKLOG_TRANSACTIONS = Gauge(
     "gatekeeper_backlog_transactions",

@@ -184,6 +184,15 @@ class Settings(CloudSettings):
         "it, and only signed ones may use the ids of Idempotency-Keys",
         example="/path/to/message-key",
     )
+    notify_key_file: Path | None = setting(
+        key_file,
+        "32 random bytes or more: rejections go to the webhooks that API keys and contracts name, "
+        "signed with secrets made from it; run `gatekeeper provision` after setting it",
+        example="/path/to/notify-key",
+    )
+    notify_private_addresses: bool = setting(
+        switch, "1: webhooks may reach private addresses too", default="0"
+    )
     allow_anonymous: bool = setting(
         switch, "1: listen on other addresses without API keys", default="0"
     )

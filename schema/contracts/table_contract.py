@@ -98,8 +98,8 @@ class TableContract:
 
     `contract` is the file's name for itself, shown in messages, or its id where it has no name.
     `primary_key` has the columns' names in the order of the key, `clustering` those of the
-    clustering. `notify` names an entry of the webhooks' settings. `file` and `line` say where the
-    table stands.
+    clustering. `notify` is the URL that rejections on the table are reported to. `file` and
+    `line` say where the table stands.
     """
 
     table: str

@@ -25,6 +25,7 @@ from schema.odcs.column import ColumnReader
 from schema.odcs.custom_properties import TABLE_PROPERTIES, CustomProperties
 from schema.odcs.document import ContractFile, FieldPath
 from schema.validators import RuleViolation, table_name
+from schema.webhook_url import BadWebhookUrl, check_webhook_url
 
 # https://cloud.google.com/bigquery/docs/primary-foreign-keys#limitations
 MAX_KEY_COLUMNS: Final = 16
@@ -87,7 +88,7 @@ class TableReader:
             partition=self._partition(placed, properties),
             clustering=self._clustering(properties, by_name),
             labels=properties.labels("labels"),
-            notify=properties.text("notify"),
+            notify=_notify(properties),
             file=file.name,
             line=file.line(path),
         )
@@ -173,6 +174,15 @@ class TableReader:
         if len(names) > MAX_CLUSTERING or len({*map(str.casefold, names)}) < len(names):
             properties.fault("clustering", f"at most {MAX_CLUSTERING} columns, each once")
         return names
+
+
+def _notify(properties: CustomProperties) -> str:
+    url = properties.text("notify")
+    try:
+        return url and check_webhook_url(url)
+    except BadWebhookUrl as fault:
+        properties.fault("notify", str(fault))
+        return ""
 
 
 def _position(given: int | None, last: int) -> int:

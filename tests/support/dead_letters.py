@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from google.pubsub_v1 import PubsubMessage, ReceivedMessage
 
-from ops.commands.deadletter.letter import DeadLetter
+from ops.runtime.letter import DeadLetter
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -30,6 +30,7 @@ app = command_app(
         "gatekeeper apikey create billing",
         "gatekeeper apikey create orders --rate 200/s --burst 400 --tables 'orders_*,payments'",
         "gatekeeper apikey create alice --role operate",
+        "gatekeeper apikey create shop --notify https://shop.example.com/rejections",
         "gatekeeper apikey list",
         "gatekeeper apikey revoke billing",
     ),
@@ -51,6 +52,10 @@ def create(
     tables: str = Option(
         "*", metavar="PATTERN,…", help="The tables that it may write; `*` is any text."
     ),
+    *,
+    notify: str = Option(
+        "", metavar="URL", help="Where its rejected transactions are reported, by a webhook."
+    ),
 ) -> None:
     """Create a key and print it. It is not shown again."""
     from ops.commands.apikey import keys_file
@@ -63,7 +68,9 @@ def create(
             )
         if role not in ROLES:
             raise CommandFailed(f"--role {role}: expected {' or '.join(ROLES)}")
-        allowed = {"role": role, "tables": _patterns(tables), **_rate_limit(rate, burst)}
+        limits = _rate_limit(rate, burst)
+        url = _webhook(notify)
+        allowed = {"role": role, "tables": _patterns(tables), **limits, "notify": url}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         text, key = mint(name, created, **allowed)
         with keys_file.changing(path) as keys:
@@ -81,6 +88,17 @@ def _patterns(text: str) -> tuple[str, ...]:
         if not _PATTERN.fullmatch(pattern):
             raise CommandFailed(f"--tables: {pattern!r} has other characters than a table, or *")
     return patterns
+
+
+def _webhook(url: str) -> str:
+    from schema import BadWebhookUrl, check_webhook_url
+
+    if url and settings_or_exit().notify_key_file is None:
+        raise CommandFailed("--notify needs NOTIFY_KEY_FILE, which webhooks are signed with")
+    try:
+        return url and check_webhook_url(url)
+    except BadWebhookUrl as fault:
+        raise CommandFailed(f"--notify: {fault}") from None
 
 
 def _rate_limit(rate: str, burst: int) -> dict[str, Any]:
@@ -118,10 +136,12 @@ def list_keys() -> None:
 
     with _keys_path() as path:
         keys = read(path)
-    table = Table("name", "role", "tables", "created", "rate", "burst", header_style="bold")
+    table = Table(
+        "name", "role", "tables", "created", "rate", "burst", "notify", header_style="bold"
+    )
     for key in keys:
         limit = ("", "") if key.rate is None else (f"{key.rate:g}/s", f"{key.burst:,}")
-        table.add_row(key.name, key.role, ",".join(key.tables), key.created, *limit)
+        table.add_row(key.name, key.role, ",".join(key.tables), key.created, *limit, key.notify)
     PlainConsole().print(table if keys else f"no keys in {path}: every request gets 401")
 
 

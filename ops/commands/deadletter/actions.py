@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from ops.commands.deadletter import dead_letter_output as output
 from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue, opened
-from ops.commands.deadletter.letter import DeadLetter, Selection
 from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
+from ops.commands.deadletter.selection import Selection
+from ops.runtime.letter import DeadLetter
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
-from ops.commands.deadletter.letter import Selection
+from ops.commands.deadletter.selection import Selection
 from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
 from schema.ledger import Reason

@@ -9,9 +9,9 @@ from typing import Any
 from rich.table import Table
 
 from ops.commands.console import PlainConsole, styled
-from ops.commands.deadletter.letter import DeadLetter
 from ops.commands.deadletter.replay import ReplayAction, ReplayDecision
 from ops.commands.text_format import duration
+from ops.runtime.letter import DeadLetter
 from ops.runtime.terminal import write_json, write_line
 
 _NO_TABLE = "(none)"

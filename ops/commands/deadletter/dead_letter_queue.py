@@ -13,9 +13,9 @@ from typing import Any
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, PermissionDenied
 from google.pubsub_v1 import SubscriberAsyncClient
 
-from ops.commands.deadletter.letter import DeadLetter, merge_copies
 from ops.commands.provision.subscriptions import DEAD_LETTER_LEASE_SECONDS
 from ops.runtime import clients
+from ops.runtime.letter import DeadLetter, merge_copies
 from ops.runtime.settings import Settings
 
 CALL_SECONDS = 10.0

@@ -26,9 +26,9 @@ from typing import NamedTuple
 
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
-from ops.commands.deadletter.letter import DeadLetter
 from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
 from ops.runtime import clients
+from ops.runtime.letter import DeadLetter
 from ops.runtime.message_key import read_message_key
 from ops.runtime.settings import Settings
 from schema import MAX_CALL_MESSAGES, Rejection, publish_calls, read_message, sign

@@ -1,5 +1,6 @@
 """The doctor's checks of this machine, its settings and its Pushgateway. They block."""
 
+import contextlib
 import functools
 import os
 import shutil
@@ -18,6 +19,7 @@ from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
 from ops.commands.google_failure import one_line
 from ops.commands.provision.subscriptions import RETENTION_SECONDS
 from ops.commands.status.process_samples import SpoolBacklog
+from ops.notify import Outbox, outbox_file, read_receivers
 from ops.runtime import credentials as google_credentials
 from ops.runtime import direct_http
 from ops.runtime.halts import HALT_METRICS, RESUME, halts
@@ -224,6 +226,25 @@ def quarantine(settings: Settings, seconds: float) -> str:
     return "none"
 
 
+def webhooks(settings: Settings, seconds: float) -> str:
+    """Find webhooks that get nothing: without a key, switched off, or failing."""
+    del seconds
+    receivers = read_receivers(settings.api_keys_file, ()).all()
+    if not receivers:
+        raise CheckSkipped("no API key and no contract names one")
+    if settings.notify_key_file is None:
+        why = f"{len(receivers)} are named, but NOTIFY_KEY_FILE is not set: they get nothing"
+        raise CheckFailed(why, "set it, and run gatekeeper provision")
+    check_private(settings.notify_key_file)
+    with contextlib.closing(Outbox(outbox_file(settings))) as outbox:
+        states = {each.url: each for each in outbox.receivers() if each.is_off or each.failures > 1}
+    failing = [f"{each.kind} {each.name}" for each in receivers if each.url in states]
+    if failing:
+        why = f"switched off or failing: {', '.join(failing)} (gatekeeper notify list)"
+        raise CheckFailed(why, "gatekeeper notify test NAME")
+    return f"{len(receivers)} are named"
+
+
 CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "settings": settings_,
     "pushgateway": pushgateway,
@@ -234,4 +255,5 @@ CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "ledger days": ledger_days,
     "quarantine": quarantine,
     "api keys": api_keys,
+    "webhooks": webhooks,
 }

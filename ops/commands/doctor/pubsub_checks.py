@@ -49,6 +49,12 @@ class PubSubChecks:
         await self._subscription(wanted)
         return wanted.name
 
+    async def notify_subscription(self) -> str:
+        for wanted in subscriptions.notify_subscriptions(self._settings):
+            await self._subscription(wanted)
+            return wanted.name
+        raise CheckSkipped("NOTIFY_KEY_FILE is not set: rejections are not reported")
+
     async def _subscription(self, wanted: Subscription) -> None:
         found = await self._subscriber.get_subscription(
             subscription=wanted.name, retry=None, timeout=self._seconds
@@ -61,12 +67,17 @@ class PubSubChecks:
             raise CheckSkipped("the local Pub/Sub has no permissions")
         publish, consume = "pubsub.topics.publish", "pubsub.subscriptions.consume"
         missing = []
-        for client, resource, permission in (
+        resources: list[tuple[PublisherAsyncClient | SubscriberAsyncClient, str, str]] = [
             (self._publisher, settings.topic_path, publish),
             (self._publisher, settings.dead_letter_topic_path, publish),
             (self._subscriber, settings.subscription_path, consume),
             (self._subscriber, settings.dead_letter_subscription_path, consume),
-        ):
+            *(
+                (self._subscriber, each.name, consume)
+                for each in subscriptions.notify_subscriptions(settings)
+            ),
+        ]
+        for client, resource, permission in resources:
             answer = await client.test_iam_permissions(
                 request={"resource": resource, "permissions": [permission]},
                 timeout=self._seconds,
@@ -86,6 +97,7 @@ CHECKS = {
     "dead-letter topic": PubSubChecks.dead_letter_topic,
     "subscription": PubSubChecks.subscription,
     "dead-letter subscription": PubSubChecks.dead_letter_subscription,
+    "notify subscription": PubSubChecks.notify_subscription,
     "Pub/Sub permissions": PubSubChecks.permissions,
 }
 

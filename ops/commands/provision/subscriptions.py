@@ -30,10 +30,12 @@ RETENTION_SECONDS = 7 * 24 * 3600
 RETRY_FIRST_SECONDS = 1
 RETRY_LONGEST_SECONDS = 60
 DEAD_LETTER_LEASE_SECONDS = 60
+# What is older is not reported any more: ops.notify.outbox.KEPT_SECONDS.
+NOTIFY_RETENTION_SECONDS = 24 * 3600
 
 
 async def ensure(settings: Settings) -> list[Change]:
-    """Create or update both topics and both subscriptions; return the changes.
+    """Create or update the topics and subscriptions; return the changes.
 
     Raises `CommandFailed` for an existing one that cannot be updated, and the client's errors.
     """
@@ -44,6 +46,10 @@ async def ensure(settings: Settings) -> list[Change]:
             await _ensure_topic(publisher, settings.dead_letter_topic_path),
             await _ensure_subscription(subscriber, workers_subscription(settings)),
             await _ensure_subscription(subscriber, dead_letter_subscription(settings)),
+            *[
+                await _ensure_subscription(subscriber, each)
+                for each in notify_subscriptions(settings)
+            ],
         ]
     finally:
         await clients.close(publisher, subscriber)
@@ -77,6 +83,21 @@ def dead_letter_subscription(settings: Settings) -> Subscription:
         message_retention_duration=Duration(seconds=RETENTION_SECONDS),
         expiration_policy=ExpirationPolicy(),
     )
+
+
+def notify_subscriptions(settings: Settings) -> list[Subscription]:
+    """Return the notifiers' subscription, none where nothing would read it."""
+    if settings.notify_key_file is None:
+        return []
+    return [
+        Subscription(
+            name=settings.notify_subscription_path,
+            topic=settings.dead_letter_topic_path,
+            ack_deadline_seconds=DEAD_LETTER_LEASE_SECONDS,
+            message_retention_duration=Duration(seconds=NOTIFY_RETENTION_SECONDS),
+            expiration_policy=ExpirationPolicy(),
+        )
+    ]
 
 
 async def _ensure_topic(publisher: PublisherAsyncClient, path: str) -> Change:

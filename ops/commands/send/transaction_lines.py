@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from ops.commands.deadletter.letter import tables
+from ops.runtime.letter import tables
 
 MAX_LINE_BYTES = 5_000_000
 """The highest MAX_BODY_BYTES: no server accepts a longer line."""

@@ -9,7 +9,7 @@ def test_the_committed_configuration_is_read_as_supervisor_reads_it() -> None:
     assert fleet.socket.parent == ROOT / "ops" / "fleet" / "run"
     assert {each.name for each in fleet.processes} == {
         "server_00", "server_01", "worker_00", "worker_01",
-        "pubsub", "bigquery", "pushgateway", "provision", "autoscale",
+        "pubsub", "bigquery", "pushgateway", "provision", "autoscale", "notifier",
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ team:
     - {username: ada, role: Owner}
 customProperties:
   - {property: gatekeeper.mode, value: freeze}
-  - {property: gatekeeper.notify, value: shop-hook}
+  - {property: gatekeeper.notify, value: https://hooks.example.com/shop}
   - {property: costCentre, value: 12}
 schema:
   - name: Orders
@@ -86,7 +86,7 @@ def test_a_table_has_all_that_its_file_says() -> None:
     assert orders.partition == Partition("placed_at", Granularity.MONTH, 400)
     assert orders.clustering == ("customer", "item")
     assert orders.labels == {"team": "shop"}
-    assert orders.notify == "shop-hook"
+    assert orders.notify == "https://hooks.example.com/shop"
     assert (orders.file, orders.line) == ("orders.yaml", 17)
     assert orders.title == "contract orders 2.1.0, team shop"
     assert [each.name for each in orders.columns if each.required] == [

@@ -1,7 +1,7 @@
 import pytest
 
-from ops.commands.deadletter.letter import DeadLetter
 from ops.commands.deadletter.replay import ReplayAction, decide, derived_id, publish_parts
+from ops.runtime.letter import DeadLetter
 from schema import Reason, Rejection, is_derived_id, lane_of_id
 from tests.support.dead_letters import letter
 from workers.dedupe import Settled

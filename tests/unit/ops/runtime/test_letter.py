@@ -1,6 +1,6 @@
 import pytest
 
-from ops.commands.deadletter.letter import merge_copies, tables
+from ops.runtime.letter import merge_copies, tables
 from tests.support.dead_letters import NOW, letter, received
 
 

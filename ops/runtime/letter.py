@@ -1,9 +1,9 @@
 """A dead letter: a rejected transaction with the reason, kept for a person. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from schema import MAX_LANES, InvalidJSON, loads, read_message
 
@@ -71,26 +71,6 @@ class DeadLetter:
             tables=tables(message.data),
             ack_ids=[received.ack_id],
         )
-
-
-class Selection(NamedTuple):
-    """Pulls at most `limit`, until none has arrived for `quiet_seconds`; then filters.
-
-    Without ids and a reason, all are chosen.
-    """
-
-    limit: int
-    quiet_seconds: float
-    ids: Collection[str] = ()
-    reason: str | None = None
-
-    def choose(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        return [
-            letter
-            for letter in letters
-            if (not self.ids or letter.id in self.ids)
-            and (not self.reason or letter.reason == self.reason)
-        ]
 
 
 def merge_copies(received: Iterable[Any]) -> list[DeadLetter]:

@@ -1,0 +1,1 @@
+"""`gatekeeper notify`: the webhooks that rejections are reported to."""

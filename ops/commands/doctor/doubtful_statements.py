@@ -104,15 +104,19 @@ def merge_plan_and_bytes(scratch: ScratchTables) -> str:
         (8, "unbounded", ""),
     ):
         job = scratch.run(
-            f"MERGE INTO {table} AS t USING (SELECT TRUE AS gone, DATE '2026-01-03' AS day,"
-            f" {id_} AS id"
-            f" UNION ALL SELECT FALSE, DATE '2026-01-03', 700 + {id_}) AS s ON {bound}s.gone"
-            " AND t.day = s.day AND t.id = s.id WHEN MATCHED THEN DELETE"
-            " WHEN NOT MATCHED AND NOT s.gone THEN INSERT (day, id, note) VALUES (day, id, 'new')"
+            f"MERGE INTO {table} AS t USING (SELECT 'd' AS kind, DATE '2026-01-03' AS day,"
+            f" {id_} AS id, '0' AS m UNION ALL SELECT 'u', DATE '2026-01-03', 20 + {id_}, '1'"
+            f" UNION ALL SELECT 'i', DATE '2026-01-03', 700 + {id_}, '2') AS s"
+            f" ON {bound}s.kind != 'i' AND t.day = s.day AND t.id = s.id"
+            " WHEN MATCHED AND s.kind = 'd' THEN DELETE WHEN MATCHED AND s.kind != 'd' THEN UPDATE"
+            " SET note = IF(SUBSTR(s.m, 1, 1) IN ('1', '3'), 'changed', t.note)"
+            " WHEN NOT MATCHED AND s.kind IN ('p', 'i') THEN INSERT (day, id, note)"
+            " VALUES (s.day, s.id, 'new')"
         )
         seen.append(f"{name} {_billing(job)}")
-    if scratch.value(f"SELECT COUNT(*) FROM {table}") != 1_000:  # noqa: PLR2004  # two gone, two new
-        raise CheckFailed(f"a MERGE left another number of rows; {', '.join(seen)}")
+    left = f"SELECT FORMAT('%d of %d', COUNTIF(note = 'changed'), COUNT(*)) FROM {table}"
+    if (found := scratch.value(left)) != "2 of 1000":  # two deleted, two updated, two inserted
+        raise CheckFailed(f"a MERGE left another state, {found} changed; {', '.join(seen)}")
     return ", ".join(seen)
 
 

@@ -3,7 +3,7 @@
 Pure: no I/O, no environment, no clock. It knows no server, no worker and no Google API.
 """
 
-from schema.faults import Fault, InvalidSchema
+from schema.faults import Fault, InvalidSchema, value_at
 from schema.json_schema import json_schemas
 from schema.lanes import (
     LANES,
@@ -44,12 +44,13 @@ from schema.signature import is_signed, sign
 from schema.strict_json import InvalidJSON, loads
 from schema.transaction import Activity, ColumnValues, Transaction
 from schema.types import ColumnType, UnknownType, canonical, parse_type
-from schema.validators import COLUMN_NAME, RULES, TABLE_NAME, Rule
+from schema.validators import COLUMN_NAME, CONTRACT_RULES, RULES, TABLE_NAME, Rule
 from schema.values import BadValue
 from schema.webhook_url import BadWebhookUrl, check_webhook_url, is_plain
 
 __all__ = [
     "COLUMN_NAME",
+    "CONTRACT_RULES",
     "LANES",
     "LEDGER_COLUMNS",
     "LEDGER_STATES",
@@ -102,4 +103,5 @@ __all__ = [
     "publish_calls",
     "read_message",
     "sign",
+    "value_at",
 ]

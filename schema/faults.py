@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import voluptuous as vol
 
-from schema.validators import Rule, RuleViolation
+from schema.validators import ContractRule, Rule, RuleViolation
 from schema.values import WIDE_INTEGERS, exact_double, json_type
 
 MAX_SHOWN = 256
@@ -33,13 +33,14 @@ Path = Sequence[Hashable]
 class Fault(NamedTuple):
     """One broken rule in a payload.
 
-    `pointer` is an RFC 6901 JSON Pointer and `rule` one of `schema.RULES`. `got` is the value there
-    as plain JSON, shortened, or None where the key is missing. An unknown key of more than
-    MAX_SHOWN characters is not in the pointer, which then names the object that has the key.
+    `pointer` is an RFC 6901 JSON Pointer, `rule` one of `schema.RULES` or `schema.CONTRACT_RULES`.
+    `got` is the value there as plain JSON, shortened, or None where the key is missing. An unknown
+    key of more than MAX_SHOWN characters is not in the pointer, which then names the object that
+    has the key.
     """
 
     pointer: str
-    rule: Rule
+    rule: Rule | ContractRule
     message: str
     got: Any
 
@@ -75,6 +76,14 @@ def _shown(path: Path) -> Path:
 def pointer(path: Path) -> str:
     """Return the RFC 6901 pointer of a path: `/` before each step, `~` as `~0`, `/` as `~1`."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def value_at(payload: Any, pointer: str) -> Any:
+    """Return what a fault shows of the value at a pointer. The value must be there."""
+    held = payload
+    for step in pointer.split("/")[1:]:
+        held = held[int(step)] if isinstance(held, list) else held[step]
+    return shorten(held)
 
 
 def shorten(value: Any) -> Any:

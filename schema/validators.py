@@ -29,6 +29,20 @@ Rule = Literal[
 ]
 RULES: Final[tuple[Rule, ...]] = get_args(Rule)
 
+ContractRule = Literal[
+    "contract_table",  # a table without a contract, where UNKNOWN_TABLES=report or refuse
+    "contract_column",  # a column that the contract does not have
+    "contract_type",  # a type whose values the contract's column does not take
+    "contract_required",  # a required column that is missing or null
+    "contract_pattern",
+    "contract_minimum",
+    "contract_maximum",
+    "contract_min_length",
+    "contract_max_length",
+    "contract_enum",
+]
+CONTRACT_RULES: Final[tuple[ContractRule, ...]] = get_args(ContractRule)
+
 OPERATIONS = ("insert", "delete", "update", "upsert")
 RESERVED_TABLE_PREFIX = "gatekeeper_"
 RESERVED_COLUMN_PREFIXES = (

@@ -10,6 +10,7 @@ from ops.runtime import log, process
 from ops.runtime.api_keys import InvalidKeys
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
+from schema.contracts import InvalidContracts
 from server import lifecycle
 from server.app import create_app
 
@@ -25,7 +26,7 @@ Takes transactions over HTTP, validates them and publishes the valid ones to Pub
 
 It serves on the socket that supervisord passes as standard input, or else listens on HOST:PORT.
 Settings come from the environment and from .env in the working directory. Exit status 78: wrong
-settings, all of them listed; 1: the port is taken. SIGTERM drains it.
+settings, all of them listed, or contracts with faults; 1: the port is taken. SIGTERM drains it.
 """
 
 
@@ -52,8 +53,8 @@ def run() -> int:
     except lifecycle.CannotListen as error:
         write_error(f"server: {error}")
         return 1
-    except (lifecycle.Exposed, InvalidKeys) as error:
-        write_error(f"server: {error}")
+    except (lifecycle.Exposed, InvalidKeys, InvalidContracts) as error:
+        write_error(f"server: {error}", keep="\n")
         return process.EXIT_SETTINGS
     return process.run(lambda: main(settings, app, listener))
 

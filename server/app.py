@@ -10,10 +10,12 @@ from aiohttp.typedefs import Handler
 
 from ops.runtime import process
 from ops.runtime.api_keys import KeyRing
+from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.message_key import read_message_key
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 from server import api, console, http
+from server.contracts import CONTRACT_GATE, open_contract_gate
 from server.idempotency import open_registry
 from server.provisioned_topic import connect_topic
 from server.publish import Destination, Publisher
@@ -28,7 +30,10 @@ def create_app(
     *,
     body_seconds: float = http.BODY_SECONDS,
 ) -> web.Application:
-    """Put a server together; nothing connects before it starts."""
+    """Put a server together; nothing connects before it starts.
+
+    Raises InvalidKeys, and InvalidContracts where there are no contracts to go by.
+    """
     app = web.Application(middlewares=[http.request_middleware])
     if settings.api_keys_file is None:
         app.middlewares.append(http.local_access.guard(settings))
@@ -48,6 +53,7 @@ def create_app(
     )
     app[api.DOCUMENT] = api.render_document(api.ROUTES, settings)
     app[console.CONSOLE] = console.Console(settings)
+    contracts = ContractsInForce.load(settings)
     app.on_cleanup.append(app[console.CONSOLE].close)
 
     for route in api.ROUTES:
@@ -57,7 +63,12 @@ def create_app(
     _add(app, "GET", "/console/state", console.get_state)
 
     # They end in reverse order: the last metrics are pushed after the last transaction is out.
-    parts = (push_metrics, read_ledger, partial(publish, connect))
+    parts = (
+        push_metrics,
+        read_ledger,
+        partial(check_contracts, contracts),
+        partial(publish, connect),
+    )
     app.cleanup_ctx.extend(partial(part, settings) for part in parts)
     return app
 
@@ -77,6 +88,13 @@ async def read_ledger(settings: Settings, app: web.Application) -> AsyncIterator
         yield
 
 
+async def check_contracts(
+    contracts: ContractsInForce, settings: Settings, app: web.Application
+) -> AsyncIterator[None]:
+    async with open_contract_gate(settings, contracts) as app[CONTRACT_GATE]:
+        yield
+
+
 async def publish(
     connect: Connect, settings: Settings, app: web.Application
 ) -> AsyncIterator[None]:
@@ -91,6 +109,7 @@ async def publish(
                 publisher,
                 registry,
                 executor,
+                app[CONTRACT_GATE],
                 settings.lanes,
                 message_key=read_message_key(settings),
             )

@@ -20,6 +20,7 @@ from ops.runtime.settings import Settings
 from server import lifecycle
 from server.api import INGEST, Ingest
 from server.app import create_app
+from server.contracts import CONTRACT_GATE
 from server.idempotency import open_registry
 from server.lifecycle import serve
 
@@ -82,7 +83,7 @@ def replace_publisher(app: web.Application, settings: Settings, name: str) -> No
         with ThreadPoolExecutor(1, "validation") as executor:
             publisher = cast("Publisher", BASELINES[name](settings))  # all that the handler uses
             async with open_registry(settings) as registry:
-                app[INGEST] = Ingest(publisher, registry, executor)
+                app[INGEST] = Ingest(publisher, registry, executor, app[CONTRACT_GATE])
                 yield
 
     app.cleanup_ctx.append(replaced)

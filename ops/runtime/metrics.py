@@ -31,6 +31,11 @@ REQUEST_SECONDS = Histogram(
 )
 REQUESTS_IN_FLIGHT = Gauge("gatekeeper_requests_in_flight", "Requests being answered now.")
 FAULTS = Counter("gatekeeper_faults", "Faults named in verdicts, by rule.", ["rule"])
+CONTRACT_VIOLATIONS = Counter(
+    "gatekeeper_contract_violations",
+    "Places where transactions broke a contract; the first 200 label sets, then `other`.",
+    ["contract", "rule", "outcome"],
+)
 PUBLISHED = Counter("gatekeeper_published", "Transactions that Pub/Sub has confirmed.")
 PUBLISH_SECONDS = Histogram(
     "gatekeeper_publish_seconds", "From the publish queue to Pub/Sub's confirmation.", buckets=_FAST
@@ -44,7 +49,7 @@ PUBLISH_QUEUE = Gauge(
 PUBLISH_FAILURES = Counter(
     "gatekeeper_publish_failures", "Transactions answered 503 because Pub/Sub did not accept them."
 )
-DEGRADED = Gauge("gatekeeper_degraded", "1 while this part does not work for a server.", ["part"])
+DEGRADED = Gauge("gatekeeper_degraded", "1 while this part does not work for a process.", ["part"])
 SPOOLED = Counter("gatekeeper_spooled", "Transactions accepted into the disk spool.")
 SPOOL_FAILURES = Counter(
     "gatekeeper_spool_failures",

@@ -33,6 +33,7 @@ from ops.runtime.setting_rules import (
     whole,
 )
 from schema import LANES, MAX_LANES
+from schema.contracts import UnknownTables
 
 
 class InvalidSettings(ValueError):
@@ -162,6 +163,19 @@ class Settings(CloudSettings):
         "1,000 transactions (once 100 are rejected), since the setup is then probably wrong; "
         "1 disables it",
         default="0.5",
+    )
+    contracts_dir: Path = setting(
+        Path,
+        "the folder of the tables' contracts, YAML files in the Open Data Contract Standard "
+        "(docs/contracts.md); changes are in force within a second",
+        default="contracts",
+        section="Contracts",
+    )
+    unknown_tables: str = setting(
+        one_of(*UnknownTables),
+        "what is done with a transaction on a table without a contract: `evolve` accepts it, "
+        "`report` accepts and lists it, `refuse` answers 400",
+        default="evolve",
     )
     autoscale_target_seconds: float | None = setting(
         seconds(1, 86_400),

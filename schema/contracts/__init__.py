@@ -25,7 +25,6 @@ from schema.contracts.table_contract import (
     Transform,
     by_table,
 )
-from schema.contracts.value_rules import CONTRACT_RULES, ContractRule
 from schema.contracts.violation import Violation
 
 __all__ = [

@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 
 from schema.contracts.suggestion import MAX_SUGGESTIONS, close_to
 from schema.contracts.table_contract import ContractColumn, Mode, TableContract
-from schema.contracts.value_rules import ContractRule, Predicate, ValueRule, value_rules
+from schema.contracts.value_rules import Predicate, ValueRule, value_rules
 from schema.contracts.violation import Violation
 from schema.transaction import Activity
 from schema.types import ColumnType
+from schema.validators import ContractRule
 
 _MAX_COLUMN_LISTS: Final = 64
 """Compiled lists kept for a table. Clients use few, but choose them freely."""
@@ -37,7 +38,7 @@ class ContractCheck:
 
     def __init__(self, contract: TableContract) -> None:
         self._contract = contract
-        self._refuses = contract.mode is Mode.FREEZE
+        self.refuses = contract.mode is Mode.FREEZE
         self._required = [column for column in contract.columns if column.required]
         self._rules: dict[str, tuple[ValueRule, ...]] = {}
         self._lists: dict[tuple[str, tuple[str, ...]], _ColumnList] = {}
@@ -112,7 +113,7 @@ class ContractCheck:
     ) -> Violation:
         contract = self._contract
         return Violation(
-            pointer, rule, message, contract.table, column, value, contract, self._refuses
+            pointer, rule, message, contract.table, column, value, contract, self.refuses
         )
 
     def _names(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from itertools import islice
 
 from schema.contracts.contract_check import ContractCheck
 from schema.contracts.suggestion import MAX_SUGGESTIONS, close_to
@@ -32,26 +33,30 @@ class ContractSet:
         self.tables: Mapping[str, TableContract] = by_table(contracts)
         self.unknown_tables = unknown_tables
         self._checks: dict[str, ContractCheck | None] = {}
+        self._refuses_unknown = unknown_tables is UnknownTables.REFUSE
         self._is_idle = not self.tables and unknown_tables is UnknownTables.EVOLVE
 
     def violations(self, transaction: Transaction, most: int = 100) -> list[Violation]:
         """Return where a transaction breaks the contracts, in the payload's order.
 
-        The search stops after the activity with the `most`th one. A contract in mode `evolve` is
-        never broken.
+        Of each kind, refused and only reported, `most` are looked for, and one activity gives at
+        most as many. A contract in mode `evolve` is never broken.
         """
         found: list[Violation] = []
         if self._is_idle:
             return found
-        checks = self._checks
+        checks, counts = self._checks, {True: 0, False: 0}
         for number, activity in enumerate(transaction.activities):
             table = activity.table
             check = checks[table] if table in checks else self._check_of(table)
             if check is not None and check.keeps(activity):
                 continue
-            found += self._explained(number, activity, check, suggest=len(found) < MAX_SUGGESTIONS)
-            if len(found) >= most:
-                break
+            refuses = self._refuses_unknown if check is None else check.refuses
+            if counts[refuses] < most:
+                suggest = len(found) < MAX_SUGGESTIONS
+                own = list(islice(self._explained(number, activity, check, suggest=suggest), most))
+                found += own
+                counts[refuses] += len(own)
         return found
 
     def _check_of(self, table: str) -> ContractCheck | None:
@@ -82,5 +87,5 @@ class ContractSet:
             column="",
             value=None,
             contract=None,
-            refused=self.unknown_tables is UnknownTables.REFUSE,
+            refused=self._refuses_unknown,
         )

@@ -24,6 +24,7 @@ def to_stored(contract: TableContract) -> dict[str, Any]:
     return stored | {
         "columns": [_column_to_stored(column) for column in contract.columns],
         "labels": dict(contract.labels),
+        "partition": contract.partition and list(contract.partition),
     }
 
 

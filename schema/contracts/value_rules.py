@@ -3,24 +3,11 @@
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 from schema.contracts.pattern import pattern_search
 from schema.contracts.table_contract import ContractColumn
-
-ContractRule = Literal[
-    "contract_table",  # a table without a contract, where UNKNOWN_TABLES=report or refuse
-    "contract_column",  # a column that the contract does not have
-    "contract_type",  # a type whose values the contract's column does not take
-    "contract_required",  # a required column that is missing or null
-    "contract_pattern",
-    "contract_minimum",
-    "contract_maximum",
-    "contract_min_length",
-    "contract_max_length",
-    "contract_enum",
-]
-CONTRACT_RULES: Final[tuple[ContractRule, ...]] = get_args(ContractRule)
+from schema.validators import ContractRule
 
 MAX_LISTED: Final = 10
 """Values of an enumeration in a message."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from schema.contracts.table_contract import TableContract
-from schema.contracts.value_rules import ContractRule
+from schema.validators import ContractRule
 
 
 class Violation(NamedTuple):

@@ -2,7 +2,7 @@
 
 https://bitol-io.github.io/open-data-contract-standard/v3.1.0/. The parser is the standard's own
 pydantic model. Its import takes a second: import this package only where a file is to be read, and
-let every other process read what was compiled (`ops.runtime.contracts`).
+let every other process read what was compiled (`ops.runtime.contract_files`).
 """
 
 from schema.contracts import TableContract

@@ -64,6 +64,9 @@ class ContractFile:
         self.raise_faults()
         for path, message in _unknown_fields(data, OpenDataContractStandard, ()):
             self.fault(path, message)
+        for name in REQUIRED:
+            if data.get(name) in (None, ""):
+                self.fault((name,), f"the field {name} is missing")
         try:
             document = OpenDataContractStandard.model_validate(data)
         except ValidationError as invalid:
@@ -72,9 +75,6 @@ class ContractFile:
                     self.fault(error["loc"], error["msg"])
             self.raise_faults()
             raise
-        for name in REQUIRED:
-            if not getattr(document, name):
-                self.fault((name,), f"the field {name} is missing")
         if document.apiVersion not in {None, API_VERSION}:
             self.fault(("apiVersion",), f"{document.apiVersion} is not supported: {API_VERSION} is")
         if document.kind not in {None, "DataContract"}:

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -13,7 +14,15 @@ import schema
 from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Route, request_body
-from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys, validate
+from server.api.validation import (
+    KEY_PARAMETERS,
+    RequestKeys,
+    check_contracts,
+    check_tables,
+    read_keys,
+    validate,
+)
+from server.contracts import ContractGate
 from server.http import (
     IN_FLIGHT,
     SOURCE,
@@ -47,6 +56,17 @@ class Accepted(NamedTuple):
     outcome: asyncio.Future[bool]
 
 
+class Sender(NamedTuple):
+    """Whose turn it takes (`server.http.source_of`), and the check of what it may write."""
+
+    name: str
+    check_tables: Callable[[schema.Transaction], None]
+
+
+def sender_of(request: web.Request) -> Sender:
+    return Sender(source_of(request), partial(check_tables, request))
+
+
 class Ingest:
     """Takes transactions from a body and its keys to an outcome."""
 
@@ -55,6 +75,7 @@ class Ingest:
         publisher: Publisher,
         registry: Registry,
         executor: Executor,
+        gate: ContractGate,
         lanes: int = schema.LANES,
         *,
         message_key: bytes | None = None,
@@ -63,6 +84,7 @@ class Ingest:
         self._publisher = publisher
         self._registry = registry
         self._executor = executor
+        self._gate = gate
         self._lanes = lanes
         self._turns = FairTurns()
         self._message_key = message_key
@@ -75,16 +97,28 @@ class Ingest:
         """The number of transactions that could not be published, so far."""
         return self._publisher.failures
 
-    async def validate(self, payload: bytes, keys: RequestKeys, source: str) -> schema.Transaction:
+    async def validate(
+        self, payload: bytes, keys: RequestKeys, sender: Sender, *, is_sent: bool = True
+    ) -> schema.Transaction:
         """Return the transaction. Raises Refusal with its faults.
 
-        `source` is whose turn it takes while others wait (`server.http.source_of`).
+        With `is_sent` the report has what breaks a contract.
         """
         if is_light(payload):
-            return validate(payload, keys)
+            return self._validated(payload, keys, sender, is_sent=is_sent)
         loop = asyncio.get_running_loop()
-        async with self._turns.turn(source):
-            return await loop.run_in_executor(self._executor, validate, payload, keys)
+        work = partial(self._validated, payload, keys, sender, is_sent=is_sent)
+        async with self._turns.turn(sender.name):
+            return await loop.run_in_executor(self._executor, work)
+
+    def _validated(
+        self, payload: bytes, keys: RequestKeys, sender: Sender, *, is_sent: bool
+    ) -> schema.Transaction:
+        transaction = validate(payload, keys)
+        # First: who may not write a table does not get to know its columns.
+        sender.check_tables(transaction)
+        check_contracts(payload, transaction, self._gate, is_sent=is_sent)
+        return transaction
 
     async def enqueue(
         self, payload: bytes, transaction: schema.Transaction, keys: RequestKeys, source: str
@@ -173,10 +207,9 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
     """Answer 200 when the transaction is durable, in Pub/Sub or in the spool."""
     ingest = request.app[INGEST]
     payload, keys = await _read(request)
-    client = source_of(request)
-    with request.app[IN_FLIGHT].requests.holding(client):
-        transaction = await ingest.validate(payload, keys, client)
-        check_tables(request, transaction)
+    sender = sender_of(request)
+    with request.app[IN_FLIGHT].requests.holding(sender.name):
+        transaction = await ingest.validate(payload, keys, sender)
         accepted = await ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
         return (await confirmed(payload, *accepted)).response()
 
@@ -184,9 +217,9 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
 async def validate_activity(request: web.Request) -> web.StreamResponse:
     """Answer the verdict that POST /api/activities would, without an id; publish nothing."""
     payload, keys = await _read(request)
-    client = source_of(request)
-    with request.app[IN_FLIGHT].requests.holding(client):
-        check_tables(request, await request.app[INGEST].validate(payload, keys, client))
+    sender = sender_of(request)
+    with request.app[IN_FLIGHT].requests.holding(sender.name):
+        await request.app[INGEST].validate(payload, keys, sender, is_sent=False)
     return responses.valid(payload, None).response()
 
 

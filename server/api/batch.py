@@ -8,18 +8,17 @@ After a line that could not be published, later lines are not tried: none may ov
 import asyncio
 from collections import deque
 from contextlib import aclosing
-from functools import partial
 from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from server.api import responses
-from server.api.activities import INGEST, confirmed
+from server.api.activities import INGEST, confirmed, sender_of
 from server.api.batch_results import BatchResults
 from server.api.line_splitter import LineSplitter
 from server.api.responses import HEADERS, Verdict
 from server.api.route import RESULT, Route, closed_object, request_body
-from server.api.validation import KEY_PARAMETERS, RequestKeys, check_tables, read_keys
+from server.api.validation import KEY_PARAMETERS, RequestKeys, read_keys
 from server.http import (
     API_KEY,
     BODY_LIMITS,
@@ -98,10 +97,9 @@ class _Lines:
         self.count = 0
         """Lines that have arrived."""
         self._ingest = ingest = request.app[INGEST]
-        self._check = partial(check_tables, request)
+        self._sender = sender_of(request)
         self._keys = keys
         self._source = request.get(SOURCE, "")
-        self._client = source_of(request)
         self._api_key = request.get(API_KEY)
         self._rate_limits = request.app.get(RATE_LIMITS)
         self._results = results
@@ -149,8 +147,7 @@ class _Lines:
         if keys.idempotency is not None:
             # The batch's key identifies the file, the number its line: sent again, they match.
             keys = keys._replace(idempotency=f"{keys.idempotency}/{self.count}")
-        transaction = await self._ingest.validate(line, keys, self._client)
-        self._check(transaction)
+        transaction = await self._ingest.validate(line, keys, self._sender)
         if self._stopped or self._has_failed():
             self._stopped = True
             raise refusal.unavailable("not tried: an earlier line was not accepted", 5)

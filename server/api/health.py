@@ -11,6 +11,7 @@ from ops.runtime import metrics
 from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import JsonObject, Route, closed_object
+from server.contracts import CONTRACT_GATE
 from server.http import IN_FLIGHT, refusal
 from server.publish import Destination, Publisher, classify
 from server.spool import SpoolWriter
@@ -135,6 +136,8 @@ async def readyz(request: web.Request) -> web.StreamResponse:
     fault, degraded = await request.app[READINESS].state()
     if fault is not None:
         raise refusal.unavailable(fault, 5)
+    if faults := request.app[CONTRACT_GATE].contracts.faults:
+        degraded["contracts"] = f"{len(faults)} faults, the old contracts stay: {faults[0]}"
     verdict: dict[str, Any] = json.loads(Verdict(*responses.READY[:2]).json())
     body = json.dumps({**verdict, "degraded": degraded}).encode()
     return web.Response(body=body, headers=responses.HEADERS)

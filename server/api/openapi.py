@@ -120,7 +120,7 @@ def _response(description: str, form: JsonObject) -> JsonObject:
 def _schemas() -> JsonObject:
     fault = {
         "pointer": {"type": "string", "description": "An RFC 6901 pointer; empty is the whole."},
-        "rule": {"enum": [*schema.RULES, *RULES]},
+        "rule": {"enum": [*schema.RULES, *schema.CONTRACT_RULES, *RULES]},
         "message": {"type": "string"},
         "got": {"description": "The value there, shortened."},
     }

@@ -10,6 +10,7 @@ import schema
 from ops.runtime import metrics
 from server.api.responses import INVALID_SCHEMA, MAX_FAULTS
 from server.api.route import JsonObject
+from server.contracts import ContractGate
 from server.http import API_KEY, Refusal, RequestFault, refusal
 
 MAX_IDEMPOTENCY_KEY: Final = 255
@@ -86,7 +87,10 @@ def _utf8_size(text: str) -> int:
 
 
 def validate(body: bytes, keys: RequestKeys) -> schema.Transaction:
-    """Return the transaction in a body. Raises Refusal with the faults of it and of its keys."""
+    """Return the transaction in a body. Raises Refusal with the faults of it and of its keys.
+
+    A refusal is counted; a valid payload not yet, as a contract may refuse it.
+    """
     faults: list[RequestFault | schema.Fault] = list(keys.faults)
     try:
         # One more than the answer has: then it can name whether there are more.
@@ -99,8 +103,18 @@ def validate(body: bytes, keys: RequestKeys) -> schema.Transaction:
     if faults:
         _count_invalid(*(fault.rule for fault in faults[:MAX_FAULTS]))
         raise Refusal(INVALID_SCHEMA, *faults, payload=body)
-    metrics.VALID.inc()
     return transaction
+
+
+def check_contracts(
+    body: bytes, transaction: schema.Transaction, gate: ContractGate, *, is_sent: bool
+) -> None:
+    """Raise Refusal with the faults for which a contract refuses the transaction; count it."""
+    faults = gate.faults(body, transaction, MAX_FAULTS + 1, is_sent=is_sent)
+    if faults:
+        _count_invalid(*(fault.rule for fault in faults[:MAX_FAULTS]))
+        raise Refusal(INVALID_SCHEMA, *faults, payload=body)
+    metrics.VALID.inc()
 
 
 def check_tables(request: web.Request, transaction: schema.Transaction) -> None:

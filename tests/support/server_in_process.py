@@ -166,9 +166,8 @@ async def in_process_server(
 ) -> AsyncIterator[InProcessServer]:
     """Serve with these settings for the length of the block."""
     folder = tempfile.TemporaryDirectory()
-    parsed = Settings.parse(
-        {"PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE, "STATE_DIR": folder.name, **settings}
-    )
+    own = {"STATE_DIR": folder.name, "CONTRACTS_DIR": f"{folder.name}/none"}
+    parsed = Settings.parse({"PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE, **own, **settings})
 
     @contextlib.asynccontextmanager
     async def connect(_: Settings) -> AsyncIterator[Destination]:

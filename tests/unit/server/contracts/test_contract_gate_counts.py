@@ -1,0 +1,32 @@
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from ops.runtime import metrics
+from schema import check_body
+from schema.contracts import ContractSet
+from server.contracts import ContractGate, ViolationStore, contract_gate
+from tests.support.contracts import column, contract
+from tests.support.deliveries import body, insert, text
+
+
+async def test_further_contracts_are_one_series_of_the_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract_gate, "MAX_SERIES", 2)
+    tables = [f"series{number}" for number in range(4)]
+    held = ContractSet([contract(name, column("a"), custom={"mode": "freeze"}) for name in tables])
+    gate = ContractGate(Mock(current=held), ViolationStore(tmp_path / "v.sqlite"))
+    for name in tables:
+        sent = body(insert(name, b=text("x")))
+        assert gate.faults(sent, check_body(sent), 100, is_sent=True)
+    await gate._write()
+    counts = {
+        labels["contract"]: sample.value
+        for family in metrics.CONTRACT_VIOLATIONS.collect()
+        for sample in family.samples
+        if (labels := sample.labels)["rule"] == "contract_column"
+    }
+    assert counts["series0"] == counts["series1"] == 1
+    assert counts["other"] == 2

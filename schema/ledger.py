@@ -18,6 +18,7 @@ class Reason(StrEnum):
     """Why a transaction is permanently rejected."""
 
     INVALID_SCHEMA = "invalid_schema"
+    CONTRACT = "contract"
     TABLE_MISSING = "table_missing"
     COLUMN_MISSING = "column_missing"
     TYPE_CONFLICT = "type_conflict"

@@ -1,14 +1,18 @@
 """A worker process: `python -m workers`."""
 
 import argparse
+import asyncio
 import sys
 from datetime import timedelta
 
 from ops.runtime import clients, log, metrics, process
+from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.message_key import read_message_key
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error
 from schema import Reason
+from schema.contracts import InvalidContracts
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
@@ -33,7 +37,16 @@ def _declare_labels() -> None:
         metrics.ROWS_OUT.labels(operation=operation)
 
 
-async def main(settings: Settings) -> int:
+def contracts_or_exit(settings: Settings) -> ContractsInForce:
+    """Load the contracts; print every fault and exit if there are none to go by."""
+    try:
+        return ContractsInForce.load(settings)
+    except InvalidContracts as faults:
+        write_error(f"worker: the contracts have faults:\n{faults}", keep="\n")
+        raise SystemExit(process.EXIT_SETTINGS) from None
+
+
+async def main(settings: Settings, contracts: ContractsInForce) -> int:
     """Put the worker together, run it until SIGTERM, and leave nothing half done."""
     name = process.name("worker")
     log.setup(name, settings)
@@ -70,6 +83,7 @@ async def main(settings: Settings) -> int:
         CatalogCache(warehouse),
         RejectionLimit(settings.dead_letter_max_share),
         CommitSettings(name, settings.lanes, timedelta(hours=settings.idempotency_hours)),
+        lambda: contracts.current.tables,
     )
     dead_letters = DeadLetters(
         publisher,
@@ -80,10 +94,12 @@ async def main(settings: Settings) -> int:
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with Pusher(settings, "gatekeeper_worker", name).running():
+        watching = asyncio.create_task(contracts.watch(), name="contracts")
         try:
             key = read_message_key(settings)
             await Worker(subscription, queues, committer, dead_letters, message_key=key).run(stop)
         finally:
+            watching.cancel()
             await clients.close(subscriber, publisher)
     logger.info("worker_stopped")
     return 0
@@ -97,4 +113,5 @@ if __name__ == "__main__":
         "run.",
     ).parse_args()
     loaded = process.settings_or_exit()
-    sys.exit(process.run(lambda: main(loaded)))
+    in_force = contracts_or_exit(loaded)
+    sys.exit(process.run(lambda: main(loaded, in_force)))

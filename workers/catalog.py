@@ -14,13 +14,20 @@ from typing import NamedTuple, Protocol
 
 from schema import Reason
 from workers.change_sql import TableLayout
+from workers.contract_columns import NO_CONTRACTS, Contracts
 from workers.decode import DecodedMessage
-from workers.plan import Columns, Plan, plan
+from workers.plan import Plan, plan
+from workers.table_columns import Columns
 
 MAX_AGE_SECONDS = 1.0
 CONCURRENT_LOOK_UPS = 8
 
-_RESTS_ON_THE_CATALOGUE = {Reason.TABLE_MISSING, Reason.COLUMN_MISSING, Reason.TYPE_CONFLICT}
+_RESTS_ON_THE_CATALOGUE = {
+    Reason.TABLE_MISSING,
+    Reason.COLUMN_MISSING,
+    Reason.TYPE_CONFLICT,
+    Reason.CONTRACT,
+}
 
 
 class TableSchema(NamedTuple):
@@ -49,7 +56,9 @@ class CatalogCache:
         default_factory=partial(asyncio.Semaphore, CONCURRENT_LOOK_UPS), init=False
     )
 
-    async def plan(self, messages: list[DecodedMessage]) -> Plan:
+    async def plan(
+        self, messages: list[DecodedMessage], contracts: Contracts = NO_CONTRACTS
+    ) -> Plan:
         """Plan a batch; every rejection in it rests on what the warehouse answers now."""
         oldest = self.clock() - self.max_age
         tables = tables_of(messages)
@@ -60,7 +69,7 @@ class CatalogCache:
         while True:
             await self._look_up(doubtful)
             asked |= doubtful
-            found = plan(messages, {table: self._columns(table) for table in tables})
+            found = plan(messages, {table: self._columns(table) for table in tables}, contracts)
             doubtful = _doubtful(found) - asked
             if not doubtful:
                 return found

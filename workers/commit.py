@@ -9,7 +9,7 @@ holds with any number of workers on a lane is in docs/semantics.md.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from ops.runtime import log, metrics
 from schema import Reason, Rejection, lane_name
 from workers import sql
 from workers.catalog import CatalogCache, tables_of
+from workers.contract_columns import NO_CONTRACTS, Contracts
 from workers.decode import DecodedMessage
 from workers.dedupe import Settled, deduplicate, ledger_row, settled_since
 from workers.errors import (
@@ -83,6 +84,8 @@ class Committer:
     catalog: CatalogCache
     limit: RejectionLimit
     settings: CommitSettings
+    contracts: Callable[[], Contracts] = lambda: NO_CONTRACTS
+    """Returns those in force now."""
     locks: TableLocks = field(default_factory=TableLocks, init=False)
     _heads: dict[int, LaneHead] = field(default_factory=dict, init=False)
 
@@ -194,7 +197,7 @@ class _LaneCommit:
         """Commit messages as one transaction and keep their outcomes."""
         catalog, limit = self.committer.catalog, self.committer.limit
         for _ in range(CATALOG_ROUNDS):
-            plan = await catalog.plan(part)
+            plan = await catalog.plan(part, self.committer.contracts())
             outcomes = counted(plan)
             limit.admit(outcomes)
             if plan.changes_the_catalog:
@@ -221,7 +224,8 @@ class _LaneCommit:
     async def _make(self, plan: Plan) -> None:
         """Make what a plan lacks. Another may be first: the next plan checks the types."""
         for table, columns in plan.creates.items():
-            await self.committer.warehouse.create_table(table, columns, self.left)
+            contract = plan.contracts.get(table)
+            await self.committer.warehouse.create_table(table, columns, self.left, contract)
         for table, columns in plan.adds.items():
             await self.committer.warehouse.add_columns(table, columns, self.left)
         await self.committer.catalog.refresh(plan.creates.keys() | plan.adds.keys())

@@ -4,54 +4,38 @@ Transactions are checked in order against the catalog and what the accepted ones
 it. One that is refused adds nothing. Pure: the catalog is a mapping.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from schema import Activity, ColumnType, Reason, Rejection, Transaction
+from schema.contracts import TableContract
+from workers.contract_columns import (
+    NO_CONTRACTS,
+    BreaksContract,
+    Contracts,
+    added_column,
+    check_not_null,
+    is_frozen,
+    reason_for,
+    stored_columns,
+)
 from workers.decode import DecodedMessage
+from workers.table_columns import CatalogSnapshot, Column, Columns
 
 MAX_TABLES = 98
 """Tables that one transaction may change, next to the lane's head and ledger. BigQuery: 100 a
 transaction, https://cloud.google.com/bigquery/docs/transactions#limitations."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column as the catalog has it: its name as written, its type, its parameters if it has any.
-
-    `base` is the type without parameters (`NUMERIC`); `precision` is None where the column is
-    unparameterised and so takes whatever its base takes.
-    """
-
-    name: str
-    base: str
-    precision: int | None = None
-    scale: int | None = None
-
-    def takes(self, declared: ColumnType) -> bool:
-        """Whether every value of the declared type is a value of this column's type."""
-        if declared.base != self.base:
-            return False
-        if self.precision is None or declared.precision is None:
-            return True
-        own, theirs = self.scale or 0, declared.scale or 0
-        return theirs <= own and declared.precision - theirs <= self.precision - own
-
-    def made_as(self, declared: ColumnType) -> bool:
-        """Whether DDL with the declared type makes exactly this column."""
-        plain = declared.bigquery == declared.base
-        size = (None, 0) if plain else (declared.precision, declared.scale or 0)
-        return (self.base, self.precision, self.scale or 0) == (declared.base, *size)
-
-
-# A table's columns by their names without case. None stands for a table that is not there.
-type Columns = Mapping[str, Column]
-type CatalogSnapshot = Mapping[str, Columns | None]
-
-
 @dataclass(slots=True)
 class Plan:
-    """What to do with a batch. `creates` and `adds` hold the columns in the order to make them."""
+    """What to do with a batch. `creates` and `adds` hold the columns in the order to make them.
+
+    A table in `creates` that has a contract in `contracts` is made by it; its columns there are
+    those that the contract does not have.
+    """
+
+    contracts: Contracts = NO_CONTRACTS
 
     accepted: list[DecodedMessage] = field(default_factory=list)
     rejected: list[tuple[DecodedMessage, Rejection]] = field(default_factory=list)
@@ -83,8 +67,12 @@ class _Refused(Exception):
 class _Overlay:
     """The catalog as the transactions accepted so far, and the one being checked, leave it."""
 
-    def __init__(self, catalog: CatalogSnapshot) -> None:
+    def __init__(self, catalog: CatalogSnapshot, contracts: Contracts) -> None:
         self._catalog = catalog
+        self.contracts = contracts
+        self._required: dict[str, tuple[tuple[str, Column], ...]] = {}
+        self.created: list[str] = []
+        """Tables of contracts, made for the transaction being checked."""
         self._accepted: dict[str, dict[str, Column]] = {}
         self._tentative: dict[str, dict[str, Column]] = {}
         self.added: list[tuple[str, str, ColumnType]] = []
@@ -93,6 +81,18 @@ class _Overlay:
 
     def columns(self, table: str) -> Columns | None:
         return self._tentative.get(table) or self._accepted.get(table) or self._catalog[table]
+
+    def required(self, table: str) -> tuple[tuple[str, Column], ...]:
+        """Return a table's columns that are NOT NULL. A batch adds none."""
+        if table not in self._required:
+            columns = (self.columns(table) or {}).items()
+            self._required[table] = tuple(each for each in columns if each[1].required)
+        return self._required[table]
+
+    def create(self, contract: TableContract) -> None:
+        """Make a table by its contract."""
+        self._tentative[contract.table] = stored_columns(contract)
+        self.created.append(contract.table)
 
     def add(self, table: str, name: str, declared: ColumnType) -> None:
         own = self._tentative.get(table)
@@ -108,15 +108,21 @@ class _Overlay:
     def forget(self) -> None:
         self._tentative = {}
         self.added = []
+        self.created = []
 
 
 def _check(activity: Activity, overlay: _Overlay) -> None:
-    columns = overlay.columns(activity.table)
-    if columns is None and activity.operation in {"delete", "update"}:
-        raise _Refused(
-            Reason.TABLE_MISSING,
-            f"there is no table {activity.table} for {_AN[activity.operation]}",
-        )
+    contract = overlay.contracts.get(activity.table)
+    if overlay.columns(activity.table) is None:
+        if activity.operation in _AN:
+            raise _Refused(
+                Reason.TABLE_MISSING,
+                f"there is no table {activity.table} for {_AN[activity.operation]}",
+            )
+        if contract is not None:
+            overlay.create(contract)
+    if contract is not None and is_frozen(contract) and activity.operation != "delete":
+        check_not_null(contract, overlay.required(activity.table), activity)
     if activity.operation == "update" and activity.match:
         _check_columns(activity, activity.match.names, activity.match.types, overlay, adds=False)
     adds = activity.operation != "delete"
@@ -135,21 +141,23 @@ def _check_columns(
     table = activity.table
     if overlay.fitting.get((table, names)) == types:
         return
-    columns = overlay.columns(table)
+    columns, contract = overlay.columns(table), overlay.contracts.get(table)
     for name, declared in zip(names, types, strict=True):
         column = columns.get(name.casefold()) if columns else None
         if column is None and not adds:
-            an = _AN[activity.operation]
-            raise _Refused(Reason.COLUMN_MISSING, f"{table} has no column {name} for {an}")
+            raise _Refused(
+                reason_for(Reason.COLUMN_MISSING, contract, name, declared),
+                f"{table} has no column {name} for {_AN[activity.operation]}",
+            )
         if column is None:
-            overlay.add(table, name, declared)
+            overlay.add(table, *added_column(contract, table, name, declared))
         elif not column.takes(declared):
             own = f"({column.precision},{column.scale or 0})" if column.precision else ""
             raise _Refused(
-                Reason.TYPE_CONFLICT,
+                reason_for(Reason.TYPE_CONFLICT, contract, name, declared),
                 f"{table}.{column.name} is {column.base}{own}, not {declared.bigquery}",
             )
-    if not overlay.added:  # what only this transaction brings may go with it
+    if not (overlay.added or overlay.created):  # what only this transaction brings may go with it
         overlay.fitting[table, names] = types
 
 
@@ -159,13 +167,20 @@ def _check_whole(transaction: Transaction, overlay: _Overlay) -> None:
             Reason.TOO_LARGE,
             f"{len(transaction.tables)} tables: a transaction may touch {MAX_TABLES}",
         )
-    for activity in transaction.activities:
-        _check(activity, overlay)
+    try:
+        for activity in transaction.activities:
+            _check(activity, overlay)
+    except BreaksContract as broken:
+        raise _Refused(Reason.CONTRACT, str(broken)) from None
 
 
-def plan(messages: Iterable[DecodedMessage], catalog: CatalogSnapshot) -> Plan:
+def plan(
+    messages: Iterable[DecodedMessage],
+    catalog: CatalogSnapshot,
+    contracts: Contracts = NO_CONTRACTS,
+) -> Plan:
     """Decide on a batch's messages, in order; `catalog` has every table that they name."""
-    result, overlay = Plan(), _Overlay(catalog)
+    result, overlay = Plan(contracts=contracts), _Overlay(catalog, contracts)
     for message in messages:
         if message.rejection is not None:
             result.rejected.append((message, message.rejection))
@@ -177,6 +192,8 @@ def plan(messages: Iterable[DecodedMessage], catalog: CatalogSnapshot) -> Plan:
             overlay.forget()
             result.rejected.append((message, refused.rejection))
             continue
+        for table in overlay.created:
+            result.creates.setdefault(table, [])
         for table, name, declared in overlay.added:
             made = result.creates if catalog[table] is None else result.adds
             made.setdefault(table, []).append((name, declared))

@@ -9,12 +9,13 @@ from google.cloud import bigquery
 
 from ops.runtime import metrics
 from schema import ColumnType
+from schema.contracts import TableContract, create_contract_table
 from workers import sql
 from workers.catalog import TableSchema
 from workers.change_sql import TableLayout
 from workers.errors import WarehouseRejected, WarehouseUnavailable, classify
 from workers.jobs import ONCE, REQUEST_SECONDS, Deadline, JobLimits, Jobs, text_of
-from workers.plan import Column
+from workers.table_columns import Column
 
 # tables.get has the legacy names.
 _STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
@@ -60,10 +61,18 @@ class Warehouse:
         return int(row["resumes"])
 
     async def create_table(
-        self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline
+        self,
+        table: str,
+        columns: Iterable[tuple[str, ColumnType]],
+        left: Deadline,
+        contract: TableContract | None = None,
     ) -> None:
-        """Create a table unless it is there."""
-        await self._run(sql.create_table(self.dataset, table, columns), {}, left)
+        """Create a table unless it is there: by its contract, with further columns."""
+        if contract is None:
+            text = sql.create_table(self.dataset, table, columns)
+        else:
+            text = create_contract_table(self.dataset, contract, columns)
+        await self._run(text, {}, left)
 
     async def add_columns(
         self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline
@@ -96,7 +105,8 @@ class Warehouse:
 
 def _column(field: bigquery.SchemaField) -> Column:
     base = _STANDARD.get(field.field_type, field.field_type)
-    return Column(field.name, base, field.precision, field.scale)
+    required = field.mode == "REQUIRED" and not field.default_value_expression
+    return Column(field.name, base, field.precision, field.scale, required=required)
 
 
 def _pruned_by(table: bigquery.Table) -> tuple[str, ...]:

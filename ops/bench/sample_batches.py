@@ -13,8 +13,8 @@ from workers import sql
 from workers.decode import DecodedMessage
 from workers.dedupe import ledger_row
 from workers.lane_queues import Delivery
-from workers.plan import CatalogSnapshot, Column
 from workers.table_change import TableChange
+from workers.table_columns import CatalogSnapshot, Column
 
 SINCE = "2026-01-01 00:00:00+00:00"
 """Before every sample's publish time."""

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schema import ColumnType
+from schema.contracts import TableContract
 from tests.support.plain_rows import Row, apply_change, mappings
 from workers import sql
 from workers.catalog import TableSchema
 from workers.change_sql import TableLayout
 from workers.errors import Fenced, OutcomeUnknown, WarehouseRejected
 from workers.jobs import Deadline
-from workers.plan import Column
 from workers.table_change import TableChange
+from workers.table_columns import Column
 
 type Changes = list[tuple[str, Row]]
 
@@ -139,11 +140,18 @@ class FakeWarehouse:
         return self.resumes
 
     async def create_table(
-        self, table: str, columns: Iterable[tuple[str, ColumnType]], left: Deadline
+        self,
+        table: str,
+        columns: Iterable[tuple[str, ColumnType]],
+        left: Deadline,
+        contract: TableContract | None = None,
     ) -> None:
         self._make("create", table, left)
         if table not in self.catalog:
             self.catalog[table], self.rows[table] = {}, []
+            self._add(
+                table, [(each.name, each.type) for each in contract.columns] if contract else []
+            )
             self._add(table, columns)
 
     async def add_columns(

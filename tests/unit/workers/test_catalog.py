@@ -6,7 +6,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_warehouse import FakeWarehouse
 from workers.catalog import CatalogCache
 from workers.change_sql import TableLayout
-from workers.plan import Column
+from workers.table_columns import Column
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ from workers.errors import (
 )
 from workers.lane_head import LaneCountDiffers
 from workers.outcomes import Outcome
-from workers.plan import MAX_TABLES, Column
+from workers.plan import MAX_TABLES
 from workers.rejection_limit import MIN_REJECTIONS, RejectionLimit, TooManyRejected
+from workers.table_columns import Column
 
 LANE = 7
 

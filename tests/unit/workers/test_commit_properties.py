@@ -16,8 +16,8 @@ from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
 from workers.errors import OutcomeUnknown, TimedOut, WarehouseUnavailable
-from workers.plan import Column
 from workers.rejection_limit import RejectionLimit
+from workers.table_columns import Column
 
 TABLES = ("t", "u", "v")
 POISON = "poison"  # a table that the warehouse refuses to write

@@ -12,7 +12,8 @@ from tests.support.deliveries import (
     upsert,
 )
 from workers.decode import decode
-from workers.plan import MAX_TABLES, CatalogSnapshot, Column, Plan, plan
+from workers.plan import MAX_TABLES, Plan, plan
+from workers.table_columns import CatalogSnapshot, Column
 
 T = {"a": Column("a", "INT64"), "b": Column("B", "STRING")}
 

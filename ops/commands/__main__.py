@@ -32,7 +32,9 @@ COMMANDS = {
         "ops.trial.app", "Check that no accepted transaction is lost or applied twice."
     ),
     "bench": Command("ops.bench.app", "Measure this machine, or estimate the cost in the cloud."),
-    "contract": Command("ops.commands.contract.app", "Compare contracts of tables."),
+    "contract": Command(
+        "ops.commands.contract.app", "Check contracts, compare them, show what broke them."
+    ),
     "deadletter": Command(
         "ops.commands.deadletter.app", "List, show, replay or discard rejected transactions."
     ),

@@ -1,28 +1,30 @@
 """`gatekeeper contract`."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
+from ops.commands.failure import CommandFailed
+from ops.runtime.process import settings_or_exit
+from ops.runtime.terminal import write_line
 
 Format = Annotated[Literal["text", "json"], Option("--format", help="How to print.")]
 
 app = command_app(
-    help="""Compare contracts of tables.
+    help="""Check contracts of tables, compare them, and show what broke them.
 
     A contract is a YAML file in the Open Data Contract Standard v3.1: docs/contracts.md.""",
     epilog=examples(
+        "gatekeeper contract lint",
+        "gatekeeper contract lint --format github contracts/    in a pull request's checks",
+        "gatekeeper contract report --days 1 --contract orders",
         "gatekeeper contract diff old/orders.yaml contracts/orders.yaml",
         "gatekeeper contract diff --fail-on breaking main/contracts contracts",
     ),
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `diff` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -44,3 +46,67 @@ def diff(
 
     is_breaking = print_diff(old, new, as_json=output == "json")
     return 1 if is_breaking and fail_on == "breaking" else 0
+
+
+@app.command("lint")
+def lint_files(
+    paths: list[Path] = Argument(
+        None, metavar="[PATH]…", help="Files or folders. CONTRACTS_DIR by default."
+    ),
+    form: Literal["text", "github"] = Option(
+        "text", "--format", help="`github` marks the lines in a pull request."
+    ),
+    *,
+    as_json: bool = Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """List every fault with its file, line and field. Exit with 1 if there is one."""
+    from ops.commands.contract.contract_lint import github_line, lint
+
+    try:
+        found = lint(paths or [settings_or_exit().contracts_dir])
+    except OSError as error:
+        raise CommandFailed(f"{error.filename}: {error.strerror}") from None
+    if as_json:
+        write_line(json.dumps(found.as_json()))
+    else:
+        for fault in found.faults:
+            write_line(github_line(fault) if form == "github" else str(fault))
+    if found.faults:
+        raise CommandFailed(f"{len(found.faults)} faults in {found.files} files")
+    if not as_json:
+        write_line(f"{found.files} files, {len(found.contracts)} tables: no faults")
+
+
+@app.command("report")
+def report_violations(
+    days: int = Option(7, min=1, max=30, help="The last days, today included (UTC)."),
+    contract: str = Option("", metavar="NAME", help="Only this contract."),
+    team: str = Option("", metavar="NAME", help="Only this team."),
+    *,
+    as_json: bool = Option(False, "--json", help="Print one JSON list."),
+) -> None:
+    """List what broke contracts on this machine's servers, the most frequent first.
+
+    `refused` was answered 400; `reported` was accepted. Values are shown only of columns that have
+    no classification, or are public.
+    """
+    import sqlite3
+
+    from ops.commands.console import PlainConsole
+    from ops.commands.contract import violation_report
+    from server.contracts import ViolationStore, violations_file
+
+    try:
+        counts = ViolationStore(violations_file(settings_or_exit())).read(days)
+    except (sqlite3.Error, OSError) as error:
+        raise CommandFailed(f"the violations cannot be read: {error}") from None
+    chosen = [
+        each
+        for each in counts
+        if contract in {"", each.key.contract} and team in {"", each.key.team}
+    ]
+    if as_json:
+        write_line(json.dumps(violation_report.as_json(chosen), ensure_ascii=False))
+    else:
+        nothing = f"nothing broke a contract in the last {days} days"
+        PlainConsole().print(violation_report.as_table(chosen) if chosen else nothing)

@@ -15,6 +15,7 @@ from pathlib import Path
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
+from ops.commands.contract.contract_lint import lint
 from ops.commands.doctor.check_result import CheckFailed, CheckSkipped
 from ops.commands.google_failure import one_line
 from ops.commands.provision.subscriptions import RETENTION_SECONDS
@@ -95,6 +96,21 @@ def workers(settings: Settings, seconds: float) -> str:
     if found:
         raise CheckFailed("; ".join(map(str, found)), RESUME)
     return "none has halted"
+
+
+def contracts(settings: Settings, seconds: float) -> str:
+    """Check that the contracts have no faults: a set with one is not taken up."""
+    del seconds
+    folder = settings.contracts_dir
+    if not folder.is_dir():
+        raise CheckSkipped(f"there is no folder {folder}: no table has a contract")
+    found = lint([folder])
+    if found.faults:
+        raise CheckFailed(
+            f"{len(found.faults)} faults, so the contracts before stay in force: {found.faults[0]}",
+            "gatekeeper contract lint",
+        )
+    return f"{found.files} files, {len(found.contracts)} tables"
 
 
 def ledger_days(settings: Settings, seconds: float) -> str:
@@ -252,6 +268,7 @@ CHECKS: dict[str, Callable[[Settings, float], str]] = {
     "spool": spool,
     "clock": clock,
     "workers": workers,
+    "contracts": contracts,
     "ledger days": ledger_days,
     "quarantine": quarantine,
     "api keys": api_keys,

@@ -11,10 +11,12 @@ from schema.contracts.suggestion import MAX_SUGGESTIONS, close_to
 from schema.contracts.table_contract import ContractColumn, Mode, TableContract
 from schema.contracts.value_rules import Predicate, ValueRule, value_rules
 from schema.contracts.violation import Violation
-from schema.transaction import Activity
+from schema.transaction import Activity, ColumnValues
 from schema.types import ColumnType
 from schema.validators import ContractRule
 
+_MATCH: Final = "match"
+"""Columns whose values are compared, not stored."""
 _MAX_COLUMN_LISTS: Final = 64
 """Compiled lists kept for a table. Clients use few, but choose them freely."""
 
@@ -45,8 +47,10 @@ class ContractCheck:
 
     def keeps(self, activity: Activity) -> bool:
         """Whether an activity keeps the contract."""
-        columns = self._compiled(activity)
+        columns = self._compiled(activity.operation, activity)
         if not columns.is_sound:
+            return False
+        if activity.operation == "update" and not self._matches_soundly(activity):
             return False
         values = activity.values
         for place in columns.not_null:
@@ -63,35 +67,42 @@ class ContractCheck:
 
         With `suggest` the messages name similar columns, which takes some milliseconds.
         """
-        columns = self._compiled(activity).columns
-        lists = at if writes_a_row(activity) else f"{at}/value_to_delete"
-        yield from self._names(lists, activity, columns, suggest=suggest)
-        yield from self._types(lists, activity, columns)
-        if writes_a_row(activity):
-            yield from self._missing(lists, activity)
-            yield from self._values(lists, activity, columns)
+        if activity.operation == "delete":
+            yield from self._compared(f"{at}/value_to_delete", _MATCH, activity, suggest=suggest)
+            return
+        if activity.operation == "update" and activity.match is not None:
+            match = activity.match
+            yield from self._compared(f"{at}/value_to_match", _MATCH, match, suggest=suggest)
+        yield from self._compared(at, activity.operation, activity, suggest=suggest)
+        yield from self._missing(at, activity.operation, activity.names)
+        yield from self._values(at, activity)
 
-    def _compiled(self, activity: Activity) -> _ColumnList:
-        key = activity.operation, activity.names
+    def _matches_soundly(self, activity: Activity) -> bool:
+        return activity.match is None or self._compiled(_MATCH, activity.match).is_sound
+
+    def _compiled(self, use: str, given: Activity | ColumnValues) -> _ColumnList:
+        key = use, given.names
         found = self._lists.get(key)
-        if found is None or found.types != activity.types:
+        if found is None or found.types != given.types:
             if len(self._lists) >= _MAX_COLUMN_LISTS:
                 self._lists.clear()
-            found = self._lists[key] = self._compile(activity)
+            found = self._lists[key] = self._compile(use, given.names, given.types)
         return found
 
-    def _compile(self, activity: Activity) -> _ColumnList:
-        columns = tuple([self._contract.column(name) for name in activity.names])
+    def _compile(
+        self, use: str, names: tuple[str, ...], types: tuple[ColumnType, ...]
+    ) -> _ColumnList:
+        columns = tuple([self._contract.column(name) for name in names])
         fits = all(
             column is not None and column.type.takes(sent)
-            for column, sent in zip(columns, activity.types, strict=True)
+            for column, sent in zip(columns, types, strict=True)
         )
-        if not writes_a_row(activity):
-            return _ColumnList(activity.types, fits, (), (), columns)
+        if use in {_MATCH, "delete"}:
+            return _ColumnList(types, fits, (), (), columns)
         known = [(place, column) for place, column in enumerate(columns) if column is not None]
         return _ColumnList(
-            activity.types,
-            fits and not self._lacking(activity),
+            types,
+            fits and not self._lacking(use, names),
             tuple(place for place, column in known if column.required),
             tuple((place, rule.holds) for place, column in known for rule in self._of(column)),
             columns,
@@ -102,10 +113,10 @@ class ContractCheck:
             self._rules[column.name] = value_rules(column)
         return self._rules[column.name]
 
-    def _lacking(self, activity: Activity) -> list[ContractColumn]:
-        if activity.operation == "update":  # the others stay as they are
+    def _lacking(self, use: str, names: tuple[str, ...]) -> list[ContractColumn]:
+        if use == "update":  # the others stay as they are
             return []
-        given = {name.casefold() for name in activity.names}
+        given = {name.casefold() for name in names}
         return [column for column in self._required if column.name.casefold() not in given]
 
     def _violation(
@@ -116,40 +127,31 @@ class ContractCheck:
             pointer, rule, message, contract.table, column, value, contract, self.refuses
         )
 
-    def _names(
-        self,
-        at: str,
-        activity: Activity,
-        columns: tuple[ContractColumn | None, ...],
-        *,
-        suggest: bool,
+    def _compared(
+        self, at: str, use: str, given: Activity | ColumnValues, *, suggest: bool
     ) -> Iterator[Violation]:
-        contract = self._contract
+        """Yield the columns that the contract does not have, and those of another type."""
+        contract, columns = self._contract, self._compiled(use, given).columns
         unknown = [place for place, column in enumerate(columns) if column is None]
         for number, place in enumerate(unknown):
-            name, close = activity.names[place], ""
+            name, close = given.names[place], ""
             if suggest and number < MAX_SUGGESTIONS:
                 close = close_to(name, (each.name for each in contract.columns))
             message = f"no column `{name}` in {contract.table} ({contract.title}){close}"
             yield self._violation(f"{at}/col_names/{place}", "contract_column", message, name)
-
-    def _types(
-        self, at: str, activity: Activity, columns: tuple[ContractColumn | None, ...]
-    ) -> Iterator[Violation]:
-        for place, (column, sent) in enumerate(zip(columns, activity.types, strict=True)):
+        for place, (column, sent) in enumerate(zip(columns, given.types, strict=True)):
             if column is not None and not column.type.takes(sent):
                 message = f"{self._named(column)} is {column.type.bigquery}, not {sent.bigquery}"
                 pointer = f"{at}/col_types/{place}"
                 yield self._violation(pointer, "contract_type", self._ended(message), column.name)
 
-    def _missing(self, at: str, activity: Activity) -> Iterator[Violation]:
-        for column in self._lacking(activity):
+    def _missing(self, at: str, use: str, names: tuple[str, ...]) -> Iterator[Violation]:
+        for column in self._lacking(use, names):
             message = self._ended(f"{self._named(column)} is required and is missing")
             yield self._violation(f"{at}/col_names", "contract_required", message, column.name)
 
-    def _values(
-        self, at: str, activity: Activity, columns: tuple[ContractColumn | None, ...]
-    ) -> Iterator[Violation]:
+    def _values(self, at: str, activity: Activity) -> Iterator[Violation]:
+        columns = self._compiled(activity.operation, activity).columns
         for place, (column, sent) in enumerate(zip(columns, activity.types, strict=True)):
             if column is None or not column.type.takes(sent):
                 continue
@@ -167,8 +169,3 @@ class ContractCheck:
 
     def _ended(self, message: str) -> str:
         return f"{message} ({self._contract.title})"
-
-
-def writes_a_row(activity: Activity) -> bool:
-    """Whether the activity's columns are values to store, rather than values to match."""
-    return activity.operation != "delete"

@@ -7,7 +7,7 @@ import pytest
 from schema import Reason, parse_type
 from schema.contracts import TableContract
 from tests.support.contracts import column, contract, custom_properties
-from tests.support.deliveries import decoded, delete, insert, number, text
+from tests.support.deliveries import decoded, delete, insert, number, text, update, upsert
 from workers.plan import Plan, plan
 from workers.table_columns import Column, Columns
 
@@ -126,6 +126,18 @@ def test_a_null_in_a_not_null_column_is_rejected_before_the_warehouse_does() -> 
         == [(Reason.CONTRACT, "orders.Item may not be NULL (contract orders 2.1.0, team shop)")] * 2
     )
     assert len(found.accepted) == 1
+
+
+def test_an_update_may_leave_a_not_null_column_alone_and_not_set_it_to_null() -> None:
+    table = {**OLDER, "item": Column("Item", "STRING", required=True)}
+    found = planned(
+        update("orders", {"id": number(1)}, id=number(2)),
+        update("orders", {"id": number(1)}, item=text(None)),
+        upsert("orders", "id", id=number(1)),
+        table=table,
+    )
+    assert len(found.accepted) == 1
+    assert [reason for reason, _ in rejections(found)] == [Reason.CONTRACT] * 2
 
 
 def test_a_table_that_its_contract_makes_has_its_not_null_columns() -> None:

@@ -6,7 +6,7 @@ from schema import check_body
 from schema.contracts import ContractSet, InvalidContracts, UnknownTables, Violation
 from schema.contracts.suggestion import MAX_SUGGESTIONS
 from tests.support.contracts import column, contract
-from tests.support.deliveries import body, delete, insert, number, text
+from tests.support.deliveries import body, delete, insert, number, text, update, upsert
 
 ORDERS = contract(
     "orders",
@@ -50,6 +50,24 @@ def test_the_columns_of_a_delete_are_checked_and_its_values_are_not() -> None:
     assert short(found(delete("orders", id=text("x")))) == [
         ("/activities/0/value_to_delete/col_types/0", "contract_type")
     ]
+
+
+def test_an_update_is_checked_in_what_it_matches_on_and_what_it_sets() -> None:
+    matched = {"id": number(1), "idd": number(1)}
+    assert short(found(update("orders", matched, itme=text("x"), item=text(None)))) == [
+        ("/activities/0/value_to_match/col_names/1", "contract_column"),
+        ("/activities/0/col_names/0", "contract_column"),
+        ("/activities/0/col_values/1", "contract_required"),
+    ]
+    # What it does not set stays: nothing is missing.
+    assert found(update("orders", {"item": text("pear")}, price=("DECIMAL(10,2)", 1))) == []
+
+
+def test_an_upsert_is_checked_as_the_row_that_it_may_insert() -> None:
+    assert short(found(upsert("orders", "id", id=number(1)))) == [
+        ("/activities/0/col_names", "contract_required")
+    ]
+    assert found(upsert("orders", "id", id=number(1), item=text("pear"))) == []
 
 
 def test_a_type_whose_values_the_column_does_not_take_is_refused() -> None:

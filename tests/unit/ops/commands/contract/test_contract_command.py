@@ -1,6 +1,7 @@
 """`gatekeeper contract`: its output and its exit status."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ import pytest
 
 from ops.commands.__main__ import main
 from ops.commands.contract.contract_lint import github_line
-from schema.contracts import ContractFault
+from ops.fleet.config import ROOT
+from schema import check_body
+from schema.contracts import ContractFault, ContractSet
+from schema.odcs import read_contracts
 from server.contracts import ViolationStore
 from server.contracts.violation_counts import Occurrences, ViolationKey
 from tests.support.contracts import contract_text
@@ -97,3 +101,17 @@ def test_the_report_lists_what_broke_contracts(
 def test_a_report_without_violations_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["contract", "report"]) == 0
     assert "nothing broke a contract in the last 7 days" in capsys.readouterr().out
+
+
+def test_the_readmes_contract_refuses_the_readmes_typo() -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme[readme.index("## Contracts") : readme.index("## The console")]
+    (text,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    (sent,) = re.findall(r"-d '(\{.*?\})'", section, re.DOTALL)
+    violations = ContractSet(read_contracts("orders.yaml", text)).violations(
+        check_body(sent.encode())
+    )
+    assert len(violations) == 2
+    for each in violations:
+        assert f'"pointer": "{each.pointer}", "rule": "{each.rule}"' in section
+        assert f'"message": "{each.message}"' in section

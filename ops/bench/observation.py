@@ -1,6 +1,7 @@
 """Some seconds of load on a fleet: what was answered and applied, the backlog, processor time."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
@@ -48,6 +49,14 @@ class Observation(NamedTuple):
     def cores(self) -> float:
         """Cores that the fleet and the load took."""
         return sum(self.cpu.values()) / self.report.seconds
+
+    @property
+    def by_program(self) -> dict[str, float]:
+        """Seconds of processor time of all processes of each program."""
+        found = defaultdict[str, float](float)
+        for process, seconds in self.cpu.items():
+            found[_program(process)] += seconds
+        return dict(found)
 
     @property
     def growth(self) -> float:
@@ -110,16 +119,11 @@ def cpu_table(**columns: list[Observation]) -> ResultTable:
 
     def cost(observations: list[Observation], program: str) -> str:
         answered = max(sum(each.report.answered for each in observations), 1)
-        seconds = sum(
-            spent
-            for each in observations
-            for name, spent in each.cpu.items()
-            if _program(name) == program
-        )
+        seconds = sum(each.by_program.get(program, 0.0) for each in observations)
         return f"{seconds / answered * 1e6:,.0f}"
 
     programs = dict.fromkeys(
-        _program(name) for column in columns.values() for each in column for name in each.cpu
+        program for column in columns.values() for each in column for program in each.by_program
     )
     rows = tuple(
         (program, *(cost(column, program) for column in columns.values())) for program in programs

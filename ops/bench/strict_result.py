@@ -27,7 +27,7 @@ hold. Then, with 40 tables, a rate is *held* with a level backlog, and *half* of
 to end is from the server's receipt to the commit. At last, at the same rate, one lane gets a
 transaction that BigQuery never finishes. No process is pinned to a core; all share the machine."""
 _KINDS: Final = {"head": "UPDATE", "tables": "MERGE", "ledger": "INSERT"}
-"""The statements behind each part of the estimate."""
+"""The statement behind each part of the estimate."""
 _STEPS: Final = 100
 """Points of a distribution."""
 
@@ -167,7 +167,7 @@ def _bill_table(bill: _Bill, rate: float) -> ResultTable:
 
 def _notes(found: StrictFindings) -> list[str]:
     turn = found.highest[TABLES]
-    first, second, *_ = sorted(turn.seen.cpu.items(), key=lambda each: -each[1])
+    first, second, *_ = sorted(turn.seen.by_program.items(), key=lambda each: -each[1])
     seconds = turn.seen.report.seconds
     notes = [
         (

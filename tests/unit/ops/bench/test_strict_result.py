@@ -20,7 +20,7 @@ SECONDS = 10.0
 def _seen(rate: float) -> Observation:
     count = round(rate * SECONDS)
     report = LoadReport(SECONDS, count, count, {}, 0.5, 0.01, 0.02)
-    cpu = {"worker_00": 9.0, "pubsub": 6.0}
+    cpu = {"worker_00": 4.0, "worker_01": 5.0, "pubsub": 6.0}
     return Observation(report, tuple((float(n), 500.0) for n in range(4)), cpu)
 
 
@@ -80,4 +80,4 @@ def test_what_was_billed_is_compared_with_the_estimate_in_either_direction(times
 def test_the_processes_that_bound_the_rate_are_named() -> None:
     (bound,) = _found(5.0, 5.0).notes
     assert "took 1.50 of" in bound
-    assert "worker_00 0.90" in bound
+    assert "worker 0.90" in bound

@@ -17,7 +17,6 @@ NICENESS = 5
 
 
 def main() -> int:
-    os.nice(NICENESS)
     return launch("local BigQuery", "local_bigquery", "BIGQUERY_EMULATOR_HOST", _run)
 
 
@@ -27,6 +26,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         extensions.install(directory)
+        os.nice(NICENESS)  # not earlier: a fleet waits for its start
         service.run(
             listener,
             directory,

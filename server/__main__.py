@@ -8,7 +8,6 @@ from aiohttp import web
 
 from ops.runtime import log, process
 from ops.runtime.api_keys import InvalidKeys
-from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
 from schema.contracts import InvalidContracts
 from server import lifecycle
@@ -30,9 +29,8 @@ settings, all of them listed, or contracts with faults; 1: the port is taken. SI
 """
 
 
-async def main(settings: Settings, app: web.Application, listener: socket.socket) -> int:
+async def main(app: web.Application, listener: socket.socket) -> int:
     """Serve until SIGTERM."""
-    log.setup(process.name("server"), settings)
     await lifecycle.serve(app, listener, process.stop_event())
     return 0
 
@@ -45,6 +43,7 @@ def run() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     settings = process.settings_or_exit()
+    log.setup(process.name("server"), settings)
     try:
         listener = lifecycle.inherited_listener()
         listener = listener or lifecycle.open_listener(settings.host, settings.port)
@@ -56,7 +55,7 @@ def run() -> int:
     except (lifecycle.Exposed, InvalidKeys, InvalidContracts) as error:
         write_error(f"server: {error}", keep="\n")
         return process.EXIT_SETTINGS
-    return process.run(lambda: main(settings, app, listener))
+    return process.run(lambda: main(app, listener))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,11 @@ import sys
 from datetime import timedelta
 
 from ops.runtime import clients, log, metrics, process
-from ops.runtime.contracts_in_force import ContractsInForce
+from ops.runtime.contracts_in_force import ContractsInForce, contracts_or_exit
 from ops.runtime.message_key import read_message_key
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
-from ops.runtime.terminal import write_error
 from schema import Reason
-from schema.contracts import InvalidContracts
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
@@ -37,19 +35,9 @@ def _declare_labels() -> None:
         metrics.ROWS_OUT.labels(operation=operation)
 
 
-def contracts_or_exit(settings: Settings) -> ContractsInForce:
-    """Load the contracts; print every fault and exit if there are none to go by."""
-    try:
-        return ContractsInForce.load(settings)
-    except InvalidContracts as faults:
-        write_error(f"worker: the contracts have faults:\n{faults}", keep="\n")
-        raise SystemExit(process.EXIT_SETTINGS) from None
-
-
 async def main(settings: Settings, contracts: ContractsInForce) -> int:
     """Put the worker together, run it until SIGTERM, and leave nothing half done."""
     name = process.name("worker")
-    log.setup(name, settings)
     stop = process.stop_event()
     subscriber, publisher = clients.subscriber(settings), clients.publisher(settings)
     queues = LaneQueues(
@@ -113,5 +101,6 @@ if __name__ == "__main__":
         "run.",
     ).parse_args()
     loaded = process.settings_or_exit()
+    log.setup(process.name("worker"), loaded)
     in_force = contracts_or_exit(loaded)
     sys.exit(process.run(lambda: main(loaded, in_force)))

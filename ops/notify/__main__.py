@@ -4,18 +4,18 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from functools import partial
 
-from ops.notify import Outbox, open_webhooks, outbox_file, read_receivers
+from ops.notify import Outbox, Receivers, open_webhooks, outbox_file, read_receivers
 from ops.notify.notifier import Notifier
 from ops.runtime import clients, log, process
+from ops.runtime.contracts_in_force import ContractsInForce, contracts_or_exit
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import Settings
 
 logger = log.get(__name__)
 
 
-async def notify(settings: Settings, stop: asyncio.Event) -> None:
+async def notify(settings: Settings, contracts: ContractsInForce, stop: asyncio.Event) -> None:
     """Read and send until `stop` is set."""
     # Google's libraries take over 100 MB, which a process that ends does not need.
     from ops.notify.dead_letter_reader import DeadLetterReader  # noqa: PLC0415
@@ -24,11 +24,16 @@ async def notify(settings: Settings, stop: asyncio.Event) -> None:
     try:
         with contextlib.closing(Outbox(outbox_file(settings))) as outbox:
             async with open_webhooks(settings) as webhooks:
-                receivers = partial(read_receivers, settings.api_keys_file, ())
+
+                def receivers() -> Receivers:
+                    tables = contracts.current.tables
+                    return read_receivers(settings.api_keys_file, tables.values())
+
                 subscription = settings.notify_subscription_path
                 reader = DeadLetterReader(client, subscription, receivers, outbox)
                 async with asyncio.TaskGroup() as working:
                     tasks = [
+                        working.create_task(contracts.watch(), name="contracts"),
                         working.create_task(reader.read_forever(), name="dead-letters"),
                         working.create_task(
                             Notifier(outbox, webhooks).send_forever(), name="webhooks"
@@ -48,9 +53,10 @@ async def main(settings: Settings) -> int:
     if settings.notify_key_file is None:
         logger.info("notifier_off", reason="NOTIFY_KEY_FILE is not set: not needed")
         return 0
+    contracts = contracts_or_exit(settings)
     pusher = Pusher(settings, "gatekeeper_notifier", name)
     async with pusher.running():
-        await notify(settings, process.stop_event())
+        await notify(settings, contracts, process.stop_event())
     await pusher.delete()
     logger.info("notifier_stopped")
     return 0

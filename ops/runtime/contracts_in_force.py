@@ -17,7 +17,9 @@ from ops.runtime.contract_files import (
     key_of,
     list_folder,
 )
+from ops.runtime.process import EXIT_SETTINGS
 from ops.runtime.settings import Settings
+from ops.runtime.terminal import write_error
 from schema.contracts import ContractFault, ContractSet, InvalidContracts, UnknownTables
 
 POLL_SECONDS: Final = 0.4
@@ -90,7 +92,12 @@ class ContractsInForce:
 
     def _timed_refresh(self) -> float:
         began = time.thread_time()
-        self.refresh()
+        try:
+            self.refresh()
+        except Exception as error:  # the watch must not end unseen: it tries again
+            logger.exception("contracts_not_read")
+            self._keys = None
+            self._refuse([self._fault(f"{type(error).__name__}: {error}")])
         return time.thread_time() - began
 
     def refresh(self) -> None:
@@ -174,3 +181,12 @@ class ContractsInForce:
         self.current = self._set_of(keys)
         logger.warning("contracts_restored", files=len(keys), tables=len(self.current.tables))
         return True
+
+
+def contracts_or_exit(settings: Settings) -> ContractsInForce:
+    """Load the contracts; print every fault and exit with status 78 if there are none to go by."""
+    try:
+        return ContractsInForce.load(settings)
+    except InvalidContracts as faults:
+        write_error(f"gatekeeper: the contracts have faults:\n{faults}", keep="\n")
+        raise SystemExit(EXIT_SETTINGS) from None

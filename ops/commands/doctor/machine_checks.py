@@ -23,6 +23,7 @@ from ops.commands.status.process_samples import SpoolBacklog
 from ops.notify import Outbox, outbox_file, read_receivers
 from ops.runtime import credentials as google_credentials
 from ops.runtime import direct_http
+from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.halts import HALT_METRICS, RESUME, halts
 from ops.runtime.pushed_metrics import read_pushed
 from ops.runtime.settings import Settings
@@ -245,7 +246,8 @@ def quarantine(settings: Settings, seconds: float) -> str:
 def webhooks(settings: Settings, seconds: float) -> str:
     """Find webhooks that get nothing: without a key, switched off, or failing."""
     del seconds
-    receivers = read_receivers(settings.api_keys_file, ()).all()
+    contracts = ContractsInForce.load(settings).current.tables
+    receivers = read_receivers(settings.api_keys_file, contracts.values()).all()
     if not receivers:
         raise CheckSkipped("no API key and no contract names one")
     if settings.notify_key_file is None:

@@ -105,10 +105,13 @@ async def _send_sample(settings: Settings, url: str) -> "Reply":
 
 def _receivers(settings: Settings) -> "list[Receiver]":
     from ops.notify import InvalidReceivers, read_receivers
+    from ops.runtime.contracts_in_force import ContractsInForce
+    from schema.contracts import InvalidContracts
 
     try:
-        return read_receivers(settings.api_keys_file, ()).all()
-    except (InvalidReceivers, sqlite3.Error) as error:
+        contracts = ContractsInForce.load(settings).current.tables
+        return read_receivers(settings.api_keys_file, contracts.values()).all()
+    except (InvalidReceivers, InvalidContracts, sqlite3.Error) as error:
         raise CommandFailed(str(error)) from None
 
 

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.runtime import contract_files, metrics
+from ops.runtime import contract_files, contracts_in_force, metrics
 from ops.runtime.contract_files import compiled_files, compiler
 from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.settings import Settings
@@ -209,3 +210,26 @@ def test_a_file_that_is_not_utf_8_is_a_fault(folder: Path, settings: Settings) -
     (folder / "orders.yaml").write_bytes(b"id: x\nname: \xff")
     with pytest.raises(InvalidContracts, match=r"orders\.yaml:2: the file is not UTF-8"):
         ContractsInForce.load(settings)
+
+
+async def test_the_watch_survives_an_error_that_nobody_expected(
+    folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = ContractsInForce.load(settings)
+    monkeypatch.setattr(contracts_in_force, "POLL_SECONDS", 0.01)
+    reads = iter([RuntimeError("oh"), None])
+
+    def read_folder(_: Path) -> dict[str, contract_files.FileVersion]:
+        if error := next(reads, None):
+            raise error
+        return contract_files.list_folder(folder) or {}
+
+    monkeypatch.setattr(contracts_in_force, "list_folder", read_folder)
+    watching = asyncio.create_task(contracts.watch())
+    async with asyncio.timeout(60):
+        while not contracts.faults:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        assert "RuntimeError: oh" in str(contracts.faults[0])
+        while contracts.faults:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    watching.cancel()

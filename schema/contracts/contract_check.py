@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from schema.contracts.suggestion import MAX_SUGGESTIONS, close_to
 from schema.contracts.table_contract import ContractColumn, Mode, TableContract
-from schema.contracts.value_rules import Predicate, ValueRule, value_rules
+from schema.contracts.value_rules import Predicate, value_rules
 from schema.contracts.violation import Violation
 from schema.transaction import Activity, ColumnValues
 from schema.types import ColumnType
@@ -42,7 +42,6 @@ class ContractCheck:
         self._contract = contract
         self.refuses = contract.mode is Mode.FREEZE
         self._required = [column for column in contract.columns if column.required]
-        self._rules: dict[str, tuple[ValueRule, ...]] = {}
         self._lists: dict[tuple[str, tuple[str, ...]], _ColumnList] = {}
 
     def keeps(self, activity: Activity) -> bool:
@@ -104,14 +103,9 @@ class ContractCheck:
             types,
             fits and not self._lacking(use, names),
             tuple(place for place, column in known if column.required),
-            tuple((place, rule.holds) for place, column in known for rule in self._of(column)),
+            tuple((place, rule.holds) for place, column in known for rule in value_rules(column)),
             columns,
         )
-
-    def _of(self, column: ContractColumn) -> tuple[ValueRule, ...]:
-        if column.name not in self._rules:
-            self._rules[column.name] = value_rules(column)
-        return self._rules[column.name]
 
     def _lacking(self, use: str, names: tuple[str, ...]) -> list[ContractColumn]:
         if use == "update":  # the others stay as they are
@@ -159,7 +153,7 @@ class ContractCheck:
             if value is None and column.required:
                 message = self._ended(f"{self._named(column)} is required and is null")
                 yield self._violation(pointer, "contract_required", message, column.name)
-            for rule in self._of(column) if value is not None else ():
+            for rule in value_rules(column) if value is not None else ():
                 if not rule.holds(value or ""):
                     message = self._ended(f"{self._named(column)} must be {rule.expected}")
                     yield self._violation(pointer, rule.rule, message, column.name, value)

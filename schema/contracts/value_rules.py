@@ -2,7 +2,9 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from schema.contracts.pattern import pattern_search
@@ -24,7 +26,15 @@ class ValueRule(NamedTuple):
 
 
 def value_rules(column: ContractColumn) -> tuple[ValueRule, ...]:
-    """Return the rules of a column, in the order in which they are reported."""
+    """Return the rules of a column, in the order in which they are reported.
+
+    Columns with the same rules share them: a rule takes some 400 bytes.
+    """
+    return _rules(replace(column, name="", description="", examples=(), classification=""))
+
+
+@lru_cache(4_096)
+def _rules(column: ContractColumn) -> tuple[ValueRule, ...]:
     return (*_lengths(column), *_bounds(column), *_texts(column))
 
 

@@ -47,6 +47,7 @@ class LocalServices:
         self.variables = {
             **dict.fromkeys(DECLARATIONS, ""),
             "STATE_DIR": str(folder / "state"),
+            "CONTRACTS_DIR": str(folder / "contracts"),
             "PUBSUB_EMULATOR_HOST": pubsub,
             "BIGQUERY_EMULATOR_HOST": bigquery,
             "PUSHGATEWAY_PROMETHEUS_HOST": gateway,

@@ -85,6 +85,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
     variables = {
         **dict.fromkeys(DECLARATIONS, ""),
         "STATE_DIR": str(folder),
+        "CONTRACTS_DIR": str(folder / "contracts"),
         "PUBSUB_EMULATOR_HOST": pubsub,
         "BIGQUERY_EMULATOR_HOST": warehouse,
         "PUSHGATEWAY_PROMETHEUS_HOST": NOWHERE,

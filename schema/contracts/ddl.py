@@ -1,7 +1,7 @@
 """The DDL that makes a contract's table: for workers, and for `gatekeeper contract apply`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from schema.contracts.table_contract import (
     ContractColumn,
@@ -34,7 +34,8 @@ def create_contract_table(
         text += f" PARTITION BY {_partition(contract, contract.partition)}"
     if contract.clustering:
         text += f" CLUSTER BY {_quoted(contract.clustering)}"
-    return text + _options(table_options(contract))
+    days = contract.partition.expiration_days if contract.partition else None
+    return text + _options(table_options(contract.description, days, contract.labels))
 
 
 def column_definition(column: ContractColumn, *, not_null: bool) -> str:
@@ -47,17 +48,22 @@ def column_definition(column: ContractColumn, *, not_null: bool) -> str:
     return f"`{column.name}` {column.type.bigquery}{null}{_options(options)}"
 
 
-def table_options(contract: TableContract) -> list[str]:
-    """Write the table's options: `description="…"`, `partition_expiration_days=…`, `labels=[…]`."""
+def table_options(
+    description: str, expiration_days: float | None, labels: Mapping[str, str]
+) -> list[str]:
+    """Write a table's options: `description="…"`, `partition_expiration_days=…`, `labels=[…]`.
+
+    What is empty or None is left out.
+    """
     options = []
-    if contract.description:
-        options.append(f"description={string_literal(contract.description)}")
-    if contract.partition and contract.partition.expiration_days:
-        options.append(f"partition_expiration_days={contract.partition.expiration_days:g}")
-    if contract.labels:
+    if description:
+        options.append(f"description={string_literal(description)}")
+    if expiration_days:
+        options.append(f"partition_expiration_days={expiration_days:g}")
+    if labels:
         pairs = (
             f"({string_literal(key)}, {string_literal(held)})"
-            for key, held in sorted(contract.labels.items())
+            for key, held in sorted(labels.items())
         )
         options.append(f"labels=[{', '.join(pairs)}]")
     return options

@@ -11,10 +11,14 @@ from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
 from ops.runtime.terminal import write_line
 
-Format = Annotated[Literal["text", "json"], Option("--format", help="How to print.")]
+Paths = Annotated[
+    list[Path] | None,
+    Argument(metavar="[PATH]…", help="Files or folders. CONTRACTS_DIR by default."),
+]
+Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 app = command_app(
-    help="""Check contracts of tables, compare them, and show what broke them.
+    help="""Check contracts of tables, compare them, apply them, and show what broke them.
 
     A contract is a YAML file in the Open Data Contract Standard v3.1: docs/contracts.md.""",
     epilog=examples(
@@ -23,6 +27,8 @@ app = command_app(
         "gatekeeper contract report --days 1 --contract orders",
         "gatekeeper contract diff old/orders.yaml contracts/orders.yaml",
         "gatekeeper contract diff --fail-on breaking main/contracts contracts",
+        "gatekeeper contract plan",
+        "gatekeeper contract apply --yes contracts/orders.yaml",
     ),
 )
 
@@ -35,7 +41,7 @@ def diff(
     fail_on: Literal["breaking", "never"] = Option(
         "never", "--fail-on", help="Exit with 1 if a change is breaking."
     ),
-    output: Format = "text",
+    as_json: Json = False,
 ) -> int:
     """List what has changed, and whether it is breaking or compatible.
 
@@ -44,15 +50,46 @@ def diff(
     """
     from ops.commands.contract.diff_report import print_diff
 
-    is_breaking = print_diff(old, new, as_json=output == "json")
+    is_breaking = print_diff(old, new, as_json=as_json)
     return 1 if is_breaking and fail_on == "breaking" else 0
+
+
+@app.command()
+def plan(paths: Paths = None, *, as_json: Json = False) -> int:
+    """Print the DDL that makes the tables what their contracts say.
+
+    It creates tables with partition, clustering and key, adds columns, widens types, and sets
+    descriptions, labels and expiration. Nothing is ever dropped. What BigQuery cannot alter is
+    listed with the remedy. The exit status is 1 if there is anything to do.
+    """
+    from ops.commands.contract.planning import print_plan
+
+    settings = settings_or_exit()
+    return int(print_plan(settings, paths or [settings.contracts_dir], as_json=as_json))
+
+
+@app.command()
+def apply(
+    paths: Paths = None,
+    *,
+    yes: bool = Option(False, "--yes", "-y", help="Do not ask."),
+    as_json: Json = False,
+) -> int:
+    """Show the plan, ask, and run its DDL.
+
+    Run it again at any time: it does what is left. The exit status is 1 if BigQuery cannot alter
+    something.
+    """
+    from ops.commands.contract.planning import apply_plan
+
+    settings = settings_or_exit()
+    chosen = paths or [settings.contracts_dir]
+    return int(not apply_plan(settings, chosen, confirmed=yes, as_json=as_json))
 
 
 @app.command("lint")
 def lint_files(
-    paths: list[Path] = Argument(
-        None, metavar="[PATH]…", help="Files or folders. CONTRACTS_DIR by default."
-    ),
+    paths: Paths = None,
     form: Literal["text", "github"] = Option(
         "text", "--format", help="`github` marks the lines in a pull request."
     ),

@@ -33,7 +33,9 @@ def apply() -> None:
     ) -> Any:
         before = metadata.load(Table, *reference)
         declared = tables.fields(before) if before else []
-        found = _changed_fields(tables.fields(stored), declared, action)
+        is_new = isinstance(action, exp.ColumnDef)
+        new = declared_fields(exp.Schema(expressions=[action.copy()]), evaluate) if is_new else ()
+        found = _changed_fields(tables.fields(stored), declared, action, *new)
         if found is None:
             return alteration(stored, action, reference, evaluate)
         return {"schema": {"fields": found}}
@@ -115,15 +117,18 @@ def _is_wider(field: Any, sizes: dict[str, Any]) -> bool:
     return scale >= old_scale and precision - scale >= int(field.precision) - old_scale
 
 
-def _changed_fields(fields: list[Any], declared: list[Any], action: exp.Expr) -> list[Any] | None:
+def _changed_fields(
+    fields: list[Any], declared: list[Any], action: exp.Expr, *added: dict[str, Any]
+) -> list[Any] | None:
     """Return what to store of the columns after a change of one; None for other changes.
 
-    `fields` are the columns as they are now, `declared` what was stored of them before.
+    `fields` are the columns as they are now, `declared` what was stored of them before. `added` has
+    the options of a new column.
     """
     if isinstance(action, exp.ColumnDef):
         if action.args.get("exists"):  # an existing column keeps its own; DuckDB knows decimals
             return fields
-        new = _declaration(action)
+        new = {**next(iter(added), {}), **_declaration(action)}
         return [each.replace(**new) if each.name == action.name else each for each in fields]
     if isinstance(action, exp.AlterColumn):
         return [_altered(each, action) for each in fields]

@@ -12,6 +12,7 @@ from ops.local.bigquery import (
     error_patches,
     job_patches,
     native_merge,
+    partition_expiration,
     sql_patches,
     table_creation,
     table_names,
@@ -40,6 +41,7 @@ def apply(lock: MaintenanceLock, version: str = VERSION) -> None:
     native_merge.use()
     catalog_lookups.use()
     alterations.apply()
+    partition_expiration.apply()
     assignments.apply()
     confinement.apply()
     table_names.apply()

@@ -57,6 +57,10 @@ ALTERATIONS: dict[str, dict[str, tuple[Any, ...] | None]] = {
         "a": of("NUMERIC", 6, 2),
         "t": ("STRING", None, None, 3, None, None, True),
     },
+    "ADD COLUMN o INT64 OPTIONS (description = 'old'), ADD COLUMN p INT64": {
+        "o": ("INTEGER", None, None, None, None, "old", True),
+        "p": of("INTEGER"),
+    },
     "ADD COLUMN IF NOT EXISTS bare NUMERIC(6,2)": {"bare": of("NUMERIC")},
     "DROP COLUMN b": {"b": None},
 }
@@ -177,3 +181,15 @@ def test_a_bignumeric_column_takes_a_bignumeric(emulator: Emulator, kind: str) -
     emulator.run(f"CREATE OR REPLACE TABLE `{name}` (v {kind})")
     emulator.run(f"INSERT INTO `{name}` (v) SELECT CAST('7' AS BIGNUMERIC)")
     assert emulator.rows(f"SELECT COUNT(*) FROM `{name}`") == [(1,)]
+
+
+def test_the_expiration_of_partitions_is_reported(emulator: Emulator) -> None:
+    days = "OPTIONS (partition_expiration_days = {})"
+    path = f"{DATASET}.expiring"
+    emulator.run(f"CREATE TABLE `{path}` (d DATE) PARTITION BY d {days.format(1.5)}")
+    with emulator.client() as client:
+        assert client.get_table(path).time_partitioning.expiration_ms == 129_600_000
+        emulator.run(f"ALTER TABLE `{path}` SET {days.format(2)}")
+        changed = client.get_table(path).time_partitioning
+        assert (changed.field, changed.type_) == ("d", "DAY")
+        assert changed.expiration_ms == 172_800_000

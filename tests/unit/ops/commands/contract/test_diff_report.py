@@ -38,7 +38,7 @@ def test_the_exit_status_is_1_if_wanted(versions: tuple[str, str]) -> None:
 
 
 def test_json_has_the_same(versions: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["contract", "diff", "--format", "json", *versions]) == 0
+    assert main(["contract", "diff", "--json", *versions]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["breaking"] is True
     assert found["changes"][0] == {

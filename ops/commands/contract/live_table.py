@@ -1,0 +1,72 @@
+"""A table as BigQuery reports it: what a contract can say of it."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+
+CALL_SECONDS: Final = 30.0
+_STANDARD: Final = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
+_DAY_MILLISECONDS: Final = 86_400_000
+
+
+class LiveColumn(NamedTuple):
+    """`type` is as in DDL: `NUMERIC(10,2)`, `STRING(5)`, `ARRAY<INT64>`."""
+
+    name: str
+    type: str
+    required: bool
+    description: str
+
+
+class LiveTable(NamedTuple):
+    """`partition` is a column and a granularity, or the column alone for a range of integers.
+
+    The column of a table that is partitioned by the time of arrival is `_PARTITIONTIME`.
+    """
+
+    columns: tuple[LiveColumn, ...]
+    description: str = ""
+    labels: Mapping[str, str] = {}
+    partition: tuple[str, str] | None = None
+    expiration_days: float | None = None
+    clustering: tuple[str, ...] = ()
+    primary_key: tuple[str, ...] = ()
+
+
+def read_live_table(client: bigquery.Client, path: str) -> LiveTable | None:
+    """Return the table at `project.dataset.table`, None where there is none."""
+    try:
+        found = client.get_table(path, retry=None, timeout=CALL_SECONDS)  # type: ignore[arg-type]  # None: never
+    except NotFound:
+        return None
+    expires = found.time_partitioning and found.time_partitioning.expiration_ms
+    return LiveTable(
+        columns=tuple(map(_column, found.schema)),
+        description=found.description or "",
+        labels=dict(found.labels),
+        partition=_partition(found),
+        expiration_days=int(expires) / _DAY_MILLISECONDS if expires else None,
+        clustering=tuple(found.clustering_fields or ()),
+        primary_key=_primary_key(found),
+    )
+
+
+def _column(field: bigquery.SchemaField) -> LiveColumn:
+    base = _STANDARD.get(field.field_type, field.field_type)
+    sizes = [str(each) for each in (field.precision, field.scale, field.max_length) if each]
+    own = f"{base}({','.join(sizes)})" if sizes else base
+    kind = f"ARRAY<{own}>" if field.mode == "REPEATED" else own
+    return LiveColumn(field.name, kind, field.mode == "REQUIRED", field.description or "")
+
+
+def _partition(table: bigquery.Table) -> tuple[str, str] | None:
+    if table.time_partitioning:
+        return table.time_partitioning.field or "_PARTITIONTIME", table.time_partitioning.type_
+    return (table.range_partitioning.field, "RANGE") if table.range_partitioning else None
+
+
+def _primary_key(table: bigquery.Table) -> tuple[str, ...]:
+    constraints = table.to_api_repr().get("tableConstraints") or {}
+    return tuple((constraints.get("primaryKey") or {}).get("columns") or ())

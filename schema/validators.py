@@ -40,6 +40,7 @@ ContractRule = Literal[
     "contract_min_length",
     "contract_max_length",
     "contract_enum",
+    "contract_transform",  # what `gatekeeper.transform` cannot hide
 ]
 CONTRACT_RULES: Final[tuple[ContractRule, ...]] = get_args(ContractRule)
 

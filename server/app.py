@@ -53,7 +53,7 @@ def create_app(
     )
     app[api.DOCUMENT] = api.render_document(api.ROUTES, settings)
     app[console.CONSOLE] = console.Console(settings)
-    contracts = ContractsInForce.load(settings)
+    contracts = ContractsInForce.load(settings, hides=True)
     app.on_cleanup.append(app[console.CONSOLE].close)
 
     for route in api.ROUTES:

@@ -7,7 +7,12 @@ over. So it never delays a worker. It must not change a transaction, the ledger 
 
 from ops.notify.notification import sample
 from ops.notify.outbox import Outbox, ReceiverState, outbox_file
-from ops.notify.receivers import InvalidReceivers, Receiver, Receivers, read_receivers
+from ops.notify.receivers import (
+    InvalidReceivers,
+    Receiver,
+    Receivers,
+    read_receivers,
+)
 from ops.notify.webhook import Reply, Webhooks, open_webhooks
 from ops.notify.webhook_secret import read_notify_keys, secret_of
 

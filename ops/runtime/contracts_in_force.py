@@ -17,10 +17,17 @@ from ops.runtime.contract_files import (
     key_of,
     list_folder,
 )
+from ops.runtime.message_key import read_column_key
 from ops.runtime.process import EXIT_SETTINGS
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
-from schema.contracts import ContractFault, ContractSet, InvalidContracts, UnknownTables
+from schema.contracts import (
+    ContractFault,
+    ContractSet,
+    InvalidContracts,
+    UnknownTables,
+    missing_key,
+)
 
 POLL_SECONDS: Final = 0.4
 """Between two looks at the folder. A changed file is in force within a second."""
@@ -52,22 +59,25 @@ class _ReadFile(NamedTuple):
 class ContractsInForce:
     """`current` is replaced by a new set, never changed. `faults` are those of the set refused."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, hides: bool = False) -> None:
         self.folder = settings.contracts_dir
         self.current = ContractSet((), UnknownTables(settings.unknown_tables))
         self.faults: tuple[ContractFault, ...] = ()
+        self._hides = hides
+        self._column_key = read_column_key(settings) if hides else None
         self._compiled = CompiledFiles(settings.state_dir.absolute() / "contracts")
         self._read: dict[str, _ReadFile] = {}
         self._keys: Mapping[str, str] | None = None
         self._loaded: dict[str, Compiled] = {}
 
     @classmethod
-    def load(cls, settings: Settings) -> Self:
+    def load(cls, settings: Settings, *, hides: bool = False) -> Self:
         """Read the contracts, or those last in force here where the folder's have faults.
 
-        Raises InvalidContracts where there are none to go by.
+        With `hides` their transforms can be applied: without COLUMN_KEY_FILE a set that hashes a
+        column is refused. Raises InvalidContracts where there are none to go by.
         """
-        contracts = cls(settings)
+        contracts = cls(settings, hides=hides)
         contracts._read_until_steady()
         if contracts.faults and not contracts._restore():
             raise InvalidContracts(contracts.faults)
@@ -155,10 +165,12 @@ class ContractsInForce:
     def _set_of(self, keys: Mapping[str, str]) -> ContractSet:
         compiled = [self._loaded[key] for key in keys.values()]
         faults = [fault for _, faults in compiled for fault in faults]
+        contracts = [contract for contracts, _ in compiled for contract in contracts]
+        if self._hides and self._column_key is None:
+            faults += missing_key(contracts)
         if faults:
             raise InvalidContracts(faults)
-        contracts = (contract for contracts, _ in compiled for contract in contracts)
-        return ContractSet(contracts, self.current.unknown_tables)
+        return ContractSet(contracts, self.current.unknown_tables, self._column_key)
 
     def _refuse(self, faults: Sequence[ContractFault]) -> None:
         if tuple(faults) == self.faults:

@@ -198,6 +198,12 @@ class Settings(CloudSettings):
         "it, and only signed ones may use the ids of Idempotency-Keys",
         example="/path/to/message-key",
     )
+    column_key_file: Path | None = setting(
+        key_file,
+        "32 random bytes or more, the same file for all servers, kept for as long as the tables: "
+        "columns with `gatekeeper.transform: hash` in their contract are hashed with it",
+        example="/path/to/column-key",
+    )
     notify_key_file: Path | None = setting(
         key_file,
         "32 random bytes or more: rejections go to the webhooks that API keys and contracts name, "

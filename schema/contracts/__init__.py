@@ -4,6 +4,7 @@
 quick to import: no YAML, no pydantic.
 """
 
+from schema.contracts.column_transforms import missing_key
 from schema.contracts.contract_set import ContractSet, UnknownTables
 from schema.contracts.ddl import (
     column_definition,
@@ -47,6 +48,7 @@ __all__ = [
     "close_to",
     "column_definition",
     "create_contract_table",
+    "missing_key",
     "pattern_search",
     "string_literal",
     "table_options",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 
+from schema.contracts.column_transforms import ColumnTransforms
 from schema.contracts.contract_check import ContractCheck
 from schema.contracts.suggestion import MAX_SUGGESTIONS, close_to
 from schema.contracts.table_contract import Mode, TableContract, by_table
@@ -22,15 +23,18 @@ class UnknownTables(StrEnum):
 class ContractSet:
     """The contracts in force by table. Immutable to its users.
 
-    Raises InvalidContracts where two in force are for one table.
+    `column_key` is for `transforms`, which hide values. Raises InvalidContracts where two in force
+    are for one table.
     """
 
     def __init__(
         self,
         contracts: Iterable[TableContract] = (),
         unknown_tables: UnknownTables = UnknownTables.EVOLVE,
+        column_key: bytes | None = None,
     ) -> None:
         self.tables: Mapping[str, TableContract] = by_table(contracts)
+        self.transforms = ColumnTransforms(self.tables, column_key)
         self.unknown_tables = unknown_tables
         self._checks: dict[str, ContractCheck | None] = {}
         self._refuses_unknown = unknown_tables is UnknownTables.REFUSE

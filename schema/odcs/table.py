@@ -132,8 +132,9 @@ class TableReader:
             if each.column.type.base not in KEY_TYPES:
                 message = f"{each.column.type.base} cannot be part of a primary key in BigQuery"
                 self._file.fault((*each.path, "primaryKey"), message)
-            if each.column.transform is Transform.DROP:
-                self._file.fault(each.path, "a column of the primary key cannot be dropped")
+            if each.column.transform in {Transform.DROP, Transform.LAST4}:
+                message = f"a column of the primary key cannot be {each.column.transform}"
+                self._file.fault(each.path, message)
         if len(parts) > MAX_KEY_COLUMNS:
             message = f"a primary key has at most {MAX_KEY_COLUMNS} columns"
             self._file.fault(parts[MAX_KEY_COLUMNS].path, message)

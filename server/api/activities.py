@@ -56,6 +56,13 @@ class Accepted(NamedTuple):
     outcome: asyncio.Future[bool]
 
 
+class Validated(NamedTuple):
+    """A valid transaction, and its body as it is published and answered: contracts hide values."""
+
+    payload: bytes
+    transaction: schema.Transaction
+
+
 class Sender(NamedTuple):
     """Whose turn it takes (`server.http.source_of`), and the check of what it may write."""
 
@@ -99,8 +106,8 @@ class Ingest:
 
     async def validate(
         self, payload: bytes, keys: RequestKeys, sender: Sender, *, is_sent: bool = True
-    ) -> schema.Transaction:
-        """Return the transaction. Raises Refusal with its faults.
+    ) -> Validated:
+        """Return the transaction and its body. Raises Refusal with its faults.
 
         With `is_sent` the report has what breaks a contract.
         """
@@ -113,12 +120,12 @@ class Ingest:
 
     def _validated(
         self, payload: bytes, keys: RequestKeys, sender: Sender, *, is_sent: bool
-    ) -> schema.Transaction:
+    ) -> Validated:
         transaction = validate(payload, keys)
         # First: who may not write a table does not get to know its columns.
         sender.check_tables(transaction)
-        check_contracts(payload, transaction, self._gate, is_sent=is_sent)
-        return transaction
+        hidden = check_contracts(payload, transaction, self._gate, is_sent=is_sent)
+        return Validated(hidden, transaction)
 
     async def enqueue(
         self, payload: bytes, transaction: schema.Transaction, keys: RequestKeys, source: str
@@ -209,9 +216,9 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
     payload, keys = await _read(request)
     sender = sender_of(request)
     with request.app[IN_FLIGHT].requests.holding(sender.name):
-        transaction = await ingest.validate(payload, keys, sender)
-        accepted = await ingest.enqueue(payload, transaction, keys, request.get(SOURCE, ""))
-        return (await confirmed(payload, *accepted)).response()
+        valid = await ingest.validate(payload, keys, sender)
+        accepted = await ingest.enqueue(*valid, keys, request.get(SOURCE, ""))
+        return (await confirmed(valid.payload, *accepted)).response()
 
 
 async def validate_activity(request: web.Request) -> web.StreamResponse:
@@ -219,8 +226,8 @@ async def validate_activity(request: web.Request) -> web.StreamResponse:
     payload, keys = await _read(request)
     sender = sender_of(request)
     with request.app[IN_FLIGHT].requests.holding(sender.name):
-        await request.app[INGEST].validate(payload, keys, sender, is_sent=False)
-    return responses.valid(payload, None).response()
+        valid = await request.app[INGEST].validate(payload, keys, sender, is_sent=False)
+    return responses.valid(valid.payload, None).response()
 
 
 async def _read(request: web.Request) -> tuple[bytes, RequestKeys]:

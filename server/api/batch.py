@@ -147,12 +147,12 @@ class _Lines:
         if keys.idempotency is not None:
             # The batch's key identifies the file, the number its line: sent again, they match.
             keys = keys._replace(idempotency=f"{keys.idempotency}/{self.count}")
-        transaction = await self._ingest.validate(line, keys, self._sender)
+        valid = await self._ingest.validate(line, keys, self._sender)
         if self._stopped or self._has_failed():
             self._stopped = True
             raise refusal.unavailable("not tried: an earlier line was not accepted", 5)
-        accepted = await self._ingest.enqueue(line, transaction, keys, self._source)
-        return _Queued(*accepted, len(line))
+        accepted = await self._ingest.enqueue(*valid, keys, self._source)
+        return _Queued(*accepted, len(valid.payload))
 
     def _has_failed(self) -> bool:
         """Return whether a pending line has failed already; does not block."""

@@ -108,13 +108,17 @@ def validate(body: bytes, keys: RequestKeys) -> schema.Transaction:
 
 def check_contracts(
     body: bytes, transaction: schema.Transaction, gate: ContractGate, *, is_sent: bool
-) -> None:
-    """Raise Refusal with the faults for which a contract refuses the transaction; count it."""
-    faults = gate.faults(body, transaction, MAX_FAULTS + 1, is_sent=is_sent)
+) -> bytes:
+    """Return the body with the values hidden that contracts hide; count it.
+
+    Raises Refusal with the faults for which a contract refuses the transaction.
+    """
+    faults, hidden = gate.check(body, transaction, MAX_FAULTS + 1, is_sent=is_sent)
     if faults:
         _count_invalid(*(fault.rule for fault in faults[:MAX_FAULTS]))
         raise Refusal(INVALID_SCHEMA, *faults, payload=body)
     metrics.VALID.inc()
+    return hidden
 
 
 def check_tables(request: web.Request, transaction: schema.Transaction) -> None:

@@ -14,7 +14,7 @@ import schema
 from ops.runtime import log, metrics
 from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.settings import Settings
-from schema.contracts import Violation
+from schema.contracts import ContractSet, Violation
 from server.contracts.violation_counts import Occurrences, ViolationCounts, ViolationKey
 from server.contracts.violation_store import ViolationStore, violations_file
 
@@ -31,24 +31,41 @@ logger = log.get(__name__)
 class ContractGate:
     """Checks in microseconds; writes in a thread, each second, while `run` runs."""
 
-    def __init__(self, contracts: ContractsInForce, store: ViolationStore) -> None:
+    def __init__(self, contracts: ContractsInForce, store: ViolationStore, max_bytes: int) -> None:
         self.contracts = contracts
         self._store = store
+        self._max_bytes = max_bytes
         self._counts = ViolationCounts()
         self._series: set[tuple[str, str, str]] = set()
 
-    def faults(
+    def check(
         self, body: bytes, transaction: schema.Transaction, most: int, *, is_sent: bool
-    ) -> list[schema.Fault]:
+    ) -> tuple[list[schema.Fault], bytes]:
         """Return the faults for which the contracts refuse a transaction, about `most`.
 
+        Without faults, also the body as it may leave this process: contracts may hide values.
         With `is_sent` what breaks a contract is counted, whether it is refused or only reported.
         """
-        violations = self.contracts.current.violations(transaction, most)
+        contracts = self.contracts.current  # one set for all: the next may come meanwhile
+        violations = contracts.violations(transaction, most)
+        hides = contracts.transforms.concern(transaction)
+        if hides:
+            violations += contracts.transforms.violations(transaction)
         if violations and is_sent:
             self._counts.add(violations, time.time())
-        refused = [each for each in violations if each.refused]
-        return _faults(body, refused) if refused else []
+        if refused := [each for each in violations if each.refused]:
+            return _faults(body, refused), b""
+        return self._hidden(contracts, body) if hides else ([], body)
+
+    def _hidden(self, contracts: ContractSet, body: bytes) -> tuple[list[schema.Fault], bytes]:
+        hidden = contracts.transforms.apply(body)
+        if len(hidden) <= max(self._max_bytes, len(body)):
+            return [], hidden
+        message = (
+            f"the body has {len(hidden):,} bytes after gatekeeper.transform, and at most"
+            f" {self._max_bytes:,} are accepted"
+        )
+        return [schema.Fault("", "contract_transform", message, None)], b""
 
     async def run(self) -> None:
         """Write the counts until cancelled, and a last time then."""
@@ -87,7 +104,9 @@ async def open_contract_gate(
     settings: Settings, contracts: ContractsInForce
 ) -> AsyncIterator[ContractGate]:
     """Watch the contracts' folder and write the counts, while the gate is in use."""
-    gate = ContractGate(contracts, ViolationStore(violations_file(settings)))
+    gate = ContractGate(
+        contracts, ViolationStore(violations_file(settings)), settings.max_body_bytes
+    )
     tasks = [
         asyncio.create_task(contracts.watch(), name="contracts"),
         asyncio.create_task(gate.run(), name="violations"),

@@ -136,12 +136,10 @@ def list_keys() -> None:
 
     with _keys_path() as path:
         keys = read(path)
-    table = Table(
-        "name", "role", "tables", "created", "rate", "burst", "notify", header_style="bold"
-    )
+    table = Table("name", "role", "tables", "created", "rate", "burst", header_style="bold")
     for key in keys:
         limit = ("", "") if key.rate is None else (f"{key.rate:g}/s", f"{key.burst:,}")
-        table.add_row(key.name, key.role, ",".join(key.tables), key.created, *limit, key.notify)
+        table.add_row(key.name, key.role, ",".join(key.tables), key.created, *limit)
     PlainConsole().print(table if keys else f"no keys in {path}: every request gets 401")
 
 

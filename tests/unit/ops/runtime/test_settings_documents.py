@@ -30,9 +30,8 @@ def test_the_example_shows_the_defaults() -> None:
 
 
 def test_every_value_that_is_shown_could_be_used() -> None:
-    no_such_files = {"GOOGLE_APPLICATION_CREDENTIALS", "MESSAGE_KEY_FILE", "NOTIFY_KEY_FILE"}
     for name, each in DECLARATIONS.items():
-        if name not in no_such_files:
+        if not SHOWN[name].startswith("/path/to/"):
             each.parse(SHOWN[name])
 
 

@@ -17,10 +17,10 @@ async def test_further_contracts_are_one_series_of_the_metric(
     monkeypatch.setattr(contract_gate, "MAX_SERIES", 2)
     tables = [f"series{number}" for number in range(4)]
     held = ContractSet([contract(name, column("a"), custom={"mode": "freeze"}) for name in tables])
-    gate = ContractGate(Mock(current=held), ViolationStore(tmp_path / "v.sqlite"))
+    gate = ContractGate(Mock(current=held), ViolationStore(tmp_path / "v.sqlite"), 1_000_000)
     for name in tables:
         sent = body(insert(name, b=text("x")))
-        assert gate.faults(sent, check_body(sent), 100, is_sent=True)
+        assert gate.check(sent, check_body(sent), 100, is_sent=True)[0]
     await gate._write()
     counts = {
         labels["contract"]: sample.value

@@ -160,3 +160,21 @@ def test_a_key_has_the_role_and_the_tables_that_it_was_made_with(
 def test_a_key_with_another_role_or_pattern_is_not_made(file: Path, options: list[str]) -> None:
     assert main(["apikey", "create", "billing", *options]) == 1
     assert not file.exists() or not file.read_text()
+
+
+def test_a_key_may_name_a_webhook_where_webhooks_are_signed(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = ["apikey", "create", "shop", "--notify"]
+    assert main([*create, "https://a.example/hook"]) == 1
+    assert "NOTIFY_KEY_FILE" in capsys.readouterr().err
+
+    secret = file.parent.parent / "notify-key"
+    secret.write_text("n" * 32)
+    monkeypatch.setenv("NOTIFY_KEY_FILE", str(secret))
+    assert main([*create, "http://a.example/hook"]) == 1
+    assert "--notify: a URL such as https:" in capsys.readouterr().err
+    assert main([*create, "https://a.example/hook"]) == 0
+    key = KeyRing(file).find(capsys.readouterr().out.strip())
+    assert key is not None
+    assert key.notify == "https://a.example/hook"

@@ -29,10 +29,8 @@ from schema.contracts.table_contract import (
 from schema.contracts.violation import Violation
 
 __all__ = [
-    "CONTRACT_RULES",
     "ContractColumn",
     "ContractFault",
-    "ContractRule",
     "ContractSet",
     "Duplicate",
     "Granularity",

@@ -33,12 +33,6 @@ def _one(kind: str, activities: Callable[[ClientStream], list[ActivityBody]]) ->
     return lambda stream, _: [stream.step(kind, activities(stream))]
 
 
-def _replace(stream: ClientStream) -> list[ActivityBody]:
-    table = stream.table()
-    k = stream.chance.randrange(KEYS)
-    return [stream.delete(table, k), stream.insert(table, k=k)]
-
-
 def _many_rows(stream: ClientStream) -> list[ActivityBody]:
     table = stream.table()
     return [stream.insert(table) for _ in range(stream.chance.randrange(2, MANY_ROWS))]
@@ -188,9 +182,9 @@ def _batch(stream: ClientStream, left: int) -> Iterator[Step]:
 KINDS: dict[str, tuple[float, Kind]] = {
     "insert": (30, _one("insert", lambda stream: [stream.insert(stream.table())])),
     "delete": (12, _one("delete", lambda stream: [stream.delete(stream.table())])),
-    "replace": (10, _one("replace", _replace)),
+    "replace": (10, _one("replace", lambda stream: stream.replace(stream.table()))),
     "update": (10, _one("update", lambda stream: [stream.update(stream.table())])),
-    "upsert": (10, _one("upsert", lambda stream: [stream.upsert(stream.table())])),
+    "upsert": (10, _one("upsert", lambda stream: stream.write(stream.table()))),
     "many_rows": (2, _one("many_rows", _many_rows)),
     "several_tables": (12, _one("several_tables", _several_tables)),
     "wide": (0.5, _one("wide", _wide)),

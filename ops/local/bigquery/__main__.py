@@ -1,6 +1,5 @@
 """`python -m ops.local.bigquery`: the local BigQuery, until SIGTERM."""
 
-import os
 import socket
 import sys
 
@@ -11,9 +10,6 @@ from ops.local.launcher import launch
 from ops.runtime import addresses, local_token
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
-
-NICENESS = 5
-"""BigQuery runs on Google's machines. The one here must not take the gate's processor."""
 
 
 def main() -> int:
@@ -26,7 +22,6 @@ def _run(settings: Settings, listener: socket.socket) -> int:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         extensions.install(directory)
-        os.nice(NICENESS)  # not earlier: a fleet waits for its start
         service.run(
             listener,
             directory,

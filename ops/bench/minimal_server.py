@@ -25,6 +25,9 @@ _COLUMNS = {
 _TABLE = vol.Match(re.compile("^[A-Za-z][A-Za-z0-9_]*$"))
 _INSERT = {"operation": "insert", "table": _TABLE, **_COLUMNS}
 _DELETE = {"operation": "delete", "table": _TABLE, "value_to_delete": _COLUMNS}
+_UPDATE = {"operation": "update", "table": _TABLE, "value_to_match": _COLUMNS, **_COLUMNS}
+_UPSERT = {"operation": "upsert", "table": _TABLE, "key": vol.All([str], _NOT_EMPTY), **_COLUMNS}
+_OPERATIONS = (_INSERT, _DELETE, _UPDATE, _UPSERT)
 
 
 def _same_operation(value: Any, alternatives: list[Any]) -> list[Any]:
@@ -32,7 +35,7 @@ def _same_operation(value: Any, alternatives: list[Any]) -> list[Any]:
 
 
 _SCHEMA = vol.Schema(
-    {"activities": [vol.Union(_INSERT, _DELETE, discriminant=_same_operation)]}, required=True
+    {"activities": [vol.Union(*_OPERATIONS, discriminant=_same_operation)]}, required=True
 )
 
 

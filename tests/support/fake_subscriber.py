@@ -21,7 +21,7 @@ def response(
                 "message": {
                     "data": data,
                     "message_id": f"m-{ack_id}",
-                    "attributes": {"id": ack_id, "source": source},
+                    "attributes": {"id": ack_id} | ({"source": source} if source else {}),
                     "publish_time": PUBLISHED_AT,
                     "ordering_key": ordering_key,
                 },

@@ -84,7 +84,7 @@ async def test_validate_answers_the_verdict_and_publishes_nothing(server: InProc
 
 
 async def test_every_fault_is_named_with_its_pointer(server: InProcessServer) -> None:
-    broken = {**INSERT, "operation": "upsert", "col_types": ["INTEGER", "NOPE"]}
+    broken = {**INSERT, "operation": "merge", "col_types": ["INTEGER", "NOPE"]}
     body = json.dumps({"activities": [broken], "extra": 1}).encode()
 
     status, verdict = await server.post(body)

@@ -30,7 +30,7 @@ from schema.contracts import (
 )
 
 POLL_SECONDS: Final = 0.4
-"""Between two looks at the folder. A changed file is in force within a second."""
+"""Between two looks at the folder. Compiling a changed file takes a second more."""
 
 MAX_POLL_SECONDS: Final = 1.0
 MAX_SHARE: Final = 0.02

@@ -167,7 +167,7 @@ class Settings(CloudSettings):
     contracts_dir: Path = setting(
         Path,
         "the folder of the tables' contracts, YAML files in the Open Data Contract Standard "
-        "(docs/contracts.md); changes are in force within a second",
+        "(docs/contracts.md); changes are in force within two seconds",
         default="contracts",
         section="Contracts",
     )

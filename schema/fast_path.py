@@ -5,6 +5,7 @@ paths and collects no faults. That takes half the time. At the first doubt it re
 voluptuous decides. A property test shows that both accept the same payloads.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -55,7 +56,7 @@ _DOUBTS: Final = (vol.Invalid, ValueError, KeyError, TypeError)
 
 def _activity(value: Any) -> Activity:
     operation, table = value["operation"], validators.table_name(value["table"])
-    if len(value) != _KEYS[operation]:
+    if len(value) != _KEYS[operation] and not _leaves_key_out(value):
         raise ValueError
     match operation:
         case "insert":
@@ -67,7 +68,13 @@ def _activity(value: Any) -> Activity:
             _check_types_agree(match, columns)
             return Activity(operation, table, *columns, match)
     columns = _column_values(value)
-    return Activity(operation, table, *columns, _key(value["key"], columns))
+    key = _key(value["key"], columns) if "key" in value else None
+    return Activity(operation, table, *columns, key)
+
+
+def _leaves_key_out(value: Any) -> bool:
+    is_upsert = value["operation"] == "upsert"
+    return is_upsert and "key" not in value and len(value) == _KEYS["upsert"] - 1
 
 
 def _nested(lists: Any) -> ColumnValues:
@@ -93,7 +100,7 @@ def _key(key: Any, columns: ColumnValues) -> ColumnValues:
     return found
 
 
-def key_values(key: list[str], columns: ColumnValues) -> ColumnValues:
+def key_values(key: Sequence[str], columns: ColumnValues) -> ColumnValues:
     """Return the columns of an upsert's key. Raises KeyError for one that is not there."""
     places = {name.lower(): place for place, name in enumerate(columns.names)}
     chosen = [places[name.lower()] for name in key]

@@ -6,7 +6,7 @@ that is invalid here is invalid for `schema.payload` too, but not the reverse.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from schema import types, validators
@@ -75,10 +75,12 @@ def json_schemas(ref: str) -> dict[str, Any]:
         "Upsert": _object(
             "Sets the columns of every row with this key, or adds a row if there is none. Creates a"
             " missing table and adds missing columns.",
+            optional=("key",),
             operation={"const": "upsert"},
             **head,
             key=_list(
-                "One or more of col_names. Their values are not null.",
+                "One or more of col_names. Their values are not null. May be left out where the"
+                " table's contract has a primary key.",
                 items={"$ref": f"{ref}ColumnName"},
                 uniqueItems=True,
             ),
@@ -119,12 +121,14 @@ def _list(description: str, **keywords: Any) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "description": description, **keywords}
 
 
-def _object(description: str, **properties: Any) -> dict[str, Any]:
+def _object(
+    description: str, *, optional: Collection[str] = (), **properties: Any
+) -> dict[str, Any]:
     return {
         "type": "object",
         "description": description,
         "properties": properties,
-        "required": list(properties),
+        "required": [name for name in properties if name not in optional],
         "additionalProperties": False,
     }
 

@@ -203,8 +203,10 @@ class _Activities:
         self._insert = _with_column_lists(mapping({**head, **lists}), max_faults)
         self._delete = mapping({**head, "value_to_delete": columns})
         key: dict[Any, Any] = {"key": validators.column_names_of(max_faults)}
+        # A contract may have the key: schema.contracts.open_key_faults.
+        open_key = {vol.Optional(name): validator for name, validator in key.items()}
         self._upsert = _with_column_lists(
-            mapping({**head, **key, **lists}), max_faults, validators.key_faults
+            mapping({**head, **open_key, **lists}), max_faults, validators.key_faults
         )
         match: dict[Any, Any] = {"value_to_match": columns}
         self._update = _with_column_lists(
@@ -233,7 +235,7 @@ class _Activities:
             case "upsert":
                 accepted = self._upsert(value)
                 columns = _columns(accepted)
-                match = key_values(accepted["key"], columns)
+                match = key_values(accepted["key"], columns) if "key" in accepted else None
             case _:
                 # It always raises, as the operation itself is a fault.
                 accepted = self._unknown_operation(value)

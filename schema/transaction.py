@@ -21,7 +21,7 @@ class Activity(NamedTuple):
 
     An insert and an upsert write these columns, an update sets them, a delete matches on them.
     `match` has the columns that an update matches on, and the key of an upsert, whose values are
-    not None; it is None for the others.
+    not None; it is None for the others, and while the key of an upsert is open.
     """
 
     operation: str
@@ -30,6 +30,11 @@ class Activity(NamedTuple):
     types: tuple[ColumnType, ...]
     values: tuple[str | None, ...]
     match: ColumnValues | None = None
+
+    @property
+    def has_open_key(self) -> bool:
+        """Whether it is an upsert without `key`: only the table's contract can give it one."""
+        return self.match is None and self.operation == "upsert"
 
 
 class Transaction(NamedTuple):

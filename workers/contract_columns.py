@@ -9,8 +9,14 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from schema import Activity, ColumnType, Reason
-from schema.contracts import Mode, TableContract, Transform
+from schema import Activity, ColumnType, Reason, Transaction
+from schema.contracts import (
+    Mode,
+    TableContract,
+    Transform,
+    open_key_faults,
+    with_primary_key,
+)
 from workers.table_columns import Column
 
 type Contracts = Mapping[str, TableContract]
@@ -74,6 +80,16 @@ def check_not_null(
             raise BreaksContract(
                 f"{activity.table}.{column.name} may not be NULL ({contract.title})"
             )
+
+
+def with_key(activity: Activity, contracts: Contracts) -> Activity:
+    """Return an upsert with an open key as one by the primary key of its table's contract.
+
+    Raises BreaksContract where there is none, or the row has no value for it.
+    """
+    if faults := open_key_faults(Transaction((activity,)), contracts):
+        raise BreaksContract(f"upsert on {activity.table}: {faults[0].message}")
+    return with_primary_key(activity, contracts[activity.table])
 
 
 def reason_for(

@@ -6,7 +6,7 @@ on the same columns, as long as no update changes these. Running the phases in o
 rows as running the activities one by one.
 
 Pure: values are canonical texts (`schema.types.canonical`), equal exactly where SQL's values are.
-The caller has seen to it that a column has one type throughout the batch.
+The caller has seen to it that a column has one type throughout the batch, and each upsert its key.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -5,7 +5,7 @@ it. One that is refused adds nothing. Pure: the catalog is a mapping.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schema import Activity, ColumnType, Reason, Rejection, Transaction
 from schema.contracts import TableContract
@@ -18,6 +18,7 @@ from workers.contract_columns import (
     is_frozen,
     reason_for,
     stored_columns,
+    with_key,
 )
 from workers.decode import DecodedMessage
 from workers.table_columns import CatalogSnapshot, Column, Columns
@@ -30,6 +31,8 @@ transaction, https://cloud.google.com/bigquery/docs/transactions#limitations."""
 @dataclass(slots=True)
 class Plan:
     """What to do with a batch. `creates` and `adds` hold the columns in the order to make them.
+
+    In `accepted` every upsert has its key.
 
     A table in `creates` that has a contract in `contracts` is made by it; its columns there are
     those that the contract does not have.
@@ -111,7 +114,10 @@ class _Overlay:
         self.created = []
 
 
-def _check(activity: Activity, overlay: _Overlay) -> None:
+def _check(activity: Activity, overlay: _Overlay) -> Activity:
+    """Return the activity as it is applied: an upsert has its key."""
+    if activity.has_open_key:
+        activity = with_key(activity, overlay.contracts)
     contract = overlay.contracts.get(activity.table)
     if overlay.columns(activity.table) is None:
         if activity.operation in _AN:
@@ -127,6 +133,7 @@ def _check(activity: Activity, overlay: _Overlay) -> None:
         _check_columns(activity, activity.match.names, activity.match.types, overlay, adds=False)
     adds = activity.operation != "delete"
     _check_columns(activity, activity.names, activity.types, overlay, adds=adds)
+    return activity
 
 
 def _check_columns(
@@ -161,15 +168,14 @@ def _check_columns(
         overlay.fitting[table, names] = types
 
 
-def _check_whole(transaction: Transaction, overlay: _Overlay) -> None:
+def _check_whole(transaction: Transaction, overlay: _Overlay) -> Transaction:
     if len(transaction.activities) > MAX_TABLES and len(transaction.tables) > MAX_TABLES:
         raise _Refused(
             Reason.TOO_LARGE,
             f"{len(transaction.tables)} tables: a transaction may touch {MAX_TABLES}",
         )
     try:
-        for activity in transaction.activities:
-            _check(activity, overlay)
+        return Transaction(tuple([_check(each, overlay) for each in transaction.activities]))
     except BreaksContract as broken:
         raise _Refused(Reason.CONTRACT, str(broken)) from None
 
@@ -187,7 +193,7 @@ def plan(
             continue
         assert message.transaction is not None  # noqa: S101  # a message has one or the other
         try:
-            _check_whole(message.transaction, overlay)
+            applied = _check_whole(message.transaction, overlay)
         except _Refused as refused:
             overlay.forget()
             result.rejected.append((message, refused.rejection))
@@ -198,5 +204,6 @@ def plan(
             made = result.creates if catalog[table] is None else result.adds
             made.setdefault(table, []).append((name, declared))
         overlay.keep()
-        result.accepted.append(message)
+        is_same = applied == message.transaction
+        result.accepted.append(message if is_same else replace(message, transaction=applied))
     return result

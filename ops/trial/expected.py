@@ -24,6 +24,7 @@ REJECTED_BY_PLAN = {
     "type_conflict",
     "idempotency_conflict",
     "invalid_schema",
+    "contract",
     "too_large",
 }
 """Reasons that are found before any DDL."""

@@ -81,6 +81,8 @@ def _matches(row: ModelRow, key: ModelRow) -> bool:
 
 def _apply(activity: Activity, tables: dict[str, Table]) -> None:
     operation = activity.operation
+    if activity.has_open_key:  # no table has a contract here
+        raise _Rejected("contract")
     if activity.table not in tables:
         if operation in {"delete", "update"}:
             raise _Rejected("table_missing")

@@ -12,6 +12,7 @@ from schema.contracts.ddl import (
     string_literal,
     table_options,
 )
+from schema.contracts.open_keys import open_key_faults, with_primary_key
 from schema.contracts.pattern import InvalidPattern, pattern_search
 from schema.contracts.suggestion import close_to
 from schema.contracts.table_contract import (
@@ -47,7 +48,9 @@ __all__ = [
     "column_definition",
     "create_contract_table",
     "missing_key",
+    "open_key_faults",
     "pattern_search",
     "string_literal",
     "table_options",
+    "with_primary_key",
 ]

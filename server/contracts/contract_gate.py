@@ -14,7 +14,7 @@ import schema
 from ops.runtime import log, metrics
 from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.settings import Settings
-from schema.contracts import ContractSet, Violation
+from schema.contracts import ContractSet, Violation, open_key_faults
 from server.contracts.violation_counts import Occurrences, ViolationCounts, ViolationKey
 from server.contracts.violation_store import ViolationStore, violations_file
 
@@ -43,18 +43,21 @@ class ContractGate:
     ) -> tuple[list[schema.Fault], bytes]:
         """Return the faults for which the contracts refuse a transaction, about `most`.
 
+        Among them are upserts without a key whose table has no contract with a primary key.
         Without faults, also the body as it may leave this process: contracts may hide values.
         With `is_sent` what breaks a contract is counted, whether it is refused or only reported.
         """
         contracts = self.contracts.current  # one set for all: the next may come meanwhile
+        faults = open_key_faults(transaction, contracts.tables, most)
         violations = contracts.violations(transaction, most)
         hides = contracts.transforms.concern(transaction)
         if hides:
             violations += contracts.transforms.violations(transaction)
         if violations and is_sent:
             self._counts.add(violations, time.time())
-        if refused := [each for each in violations if each.refused]:
-            return _faults(body, refused), b""
+        refused = [each for each in violations if each.refused]
+        if faults or refused:
+            return [*faults, *_faults(body, refused)], b""
         return self._hidden(contracts, body) if hides else ([], body)
 
     def _hidden(self, contracts: ContractSet, body: bytes) -> tuple[list[schema.Fault], bytes]:

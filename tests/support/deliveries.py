@@ -45,8 +45,9 @@ def update(
 
 
 def upsert(table: str, *key: str, **values: tuple[str, Any]) -> dict[str, Any]:
-    """Return an upsert: `upsert("t", "a", a=("INTEGER", 1), b=("TEXT", "x"))`."""
-    return {"operation": "upsert", "table": table, "key": list(key), **columns(values)}
+    """Return an upsert: `upsert("t", "a", a=("INTEGER", 1))`. Without names it has no `key`."""
+    given = {"key": list(key)} if key else {}
+    return {"operation": "upsert", "table": table, **given, **columns(values)}
 
 
 def number(value: int | None) -> tuple[str, int | None]:

@@ -90,6 +90,7 @@ _activity = st.one_of(
     _columns.filter(lambda held: held[0][2] is not None).map(
         lambda held: upsert(key=[held[0][0].upper()], **lists(*held))
     ),
+    _columns.map(lambda held: without(upsert(**lists(*held)), "key")),
 )
 valid_payload = st.lists(_activity, min_size=1, max_size=3).map(lambda held: transaction(*held))
 

@@ -14,7 +14,7 @@ from schema.contracts import InvalidContracts
 from server.app import create_app
 from server.contracts import ViolationStore, violations_file
 from tests.support.contracts import column, contract_text
-from tests.support.deliveries import body, delete, insert, number, text
+from tests.support.deliveries import body, delete, insert, number, text, upsert
 from tests.support.server_in_process import FakeTopic, InProcessServer, in_process_server
 
 COLUMNS = (
@@ -81,6 +81,46 @@ async def test_every_route_gives_the_same_verdict(tmp_path: Path) -> None:
             batch = await answer.json()
         assert (batch["accepted"], batch["rejected"]) == (1, 1)
         assert batch["results"][0]["error"] == posted["error"]
+
+
+async def test_an_upsert_may_leave_out_the_key_that_its_contract_has(tmp_path: Path) -> None:
+    write(tmp_path / "c")
+    topic = FakeTopic()
+    good = body(upsert("orders", id=number(1), item=text("pear")))
+    async with in_process_server(topic, CONTRACTS_DIR=str(tmp_path / "c")) as server:
+        assert (await server.post(good, "/api/activities/validate"))[0] == 200
+        assert (await server.post(good))[0] == 200
+    assert [each.data for each in topic.messages] == [good]
+
+
+async def test_an_upsert_that_gets_no_key_has_the_same_verdict_on_every_route(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "c", mode="evolve")
+    topic = FakeTopic()
+    bad = body(
+        upsert("unknown", id=number(1)),
+        upsert("orders", item=text("pear")),
+        upsert("orders", id=number(None)),
+    )
+    async with in_process_server(topic, CONTRACTS_DIR=str(tmp_path / "c")) as server:
+        status, posted = await server.post(bad)
+        assert (status, posted["message"]) == (400, "Invalid Schema")
+        assert [(each["pointer"], each["rule"]) for each in posted["error"]] == [
+            ("/activities/0/key", "required"),
+            ("/activities/1/key", "key"),
+            ("/activities/2/col_values/0", "key"),
+        ]
+        _, validated = await server.post(bad, "/api/activities/validate")
+        assert validated == posted
+        async with server.client.post(
+            f"{server.url}/api/activities/batch",
+            data=bad,
+            headers={"Content-Type": "application/x-ndjson"},
+        ) as answer:
+            batch = await answer.json()
+        assert batch["results"][0]["error"] == posted["error"]
+    assert topic.messages == []
 
 
 async def test_a_large_body_is_checked_too(tmp_path: Path) -> None:

@@ -57,3 +57,10 @@ def test_reserved_columns_are_described_in_any_case(prefix: str) -> None:
         assert re.search(SCHEMAS["ColumnName"]["not"]["pattern"], name)
         with pytest.raises(validators.RuleViolation):
             validators.column_name(name)
+
+
+def test_only_the_key_of_an_upsert_may_be_left_out() -> None:
+    for operation in ("Insert", "Delete", "Update", "Upsert"):
+        form = SCHEMAS[operation]
+        optional = ["key"] if operation == "Upsert" else []
+        assert [name for name in form["properties"] if name not in form["required"]] == optional

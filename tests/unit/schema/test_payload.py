@@ -169,7 +169,8 @@ UNKNOWN_OPERATIONS: tuple[Any, ...] = (
         ]),
         (update(key=["b"]), [("0/key", "unknown_key")]),
         # upsert
-        (without(upsert(), "key"), [("0/key", "required")]),
+        (without(upsert(col_values=[1]), "key"), [("0/col_values", "length")]),
+        (upsert(key=None), [("0/key", "type")]),
         (upsert(key=[]), [("0/key", "not_empty")]),
         (upsert(key="a"), [("0/key", "type")]),
         (upsert(key=["b", 1, "B", "c", "c", "1", {}]), [
@@ -287,7 +288,7 @@ def is_valid(payload: Any) -> bool:
                 "insert": columns,
                 "delete": {"value_to_delete"},
                 "update": {"value_to_match", *columns},
-                "upsert": {"key", *columns},
+                "upsert": {"key", *columns} & activity.keys() | columns,
             }
             assert set(activity) == {"operation", "table", *more[activity["operation"]]}
             nested = activity.get("value_to_delete", activity.get("value_to_match"))

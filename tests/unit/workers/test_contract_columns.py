@@ -147,6 +147,38 @@ def test_a_table_that_its_contract_makes_has_its_not_null_columns() -> None:
     assert len(planned(insert("orders", item=text(None)), mode="report").accepted) == 1
 
 
+def test_an_upsert_without_a_key_has_the_primary_key_of_its_table() -> None:
+    row = {"ID": number(1), "item": text("pear")}
+    messages = [decoded(upsert("orders", **row)), decoded(upsert("orders", "id", **row))]
+    found = plan(messages, {"orders": None}, {"orders": orders()})
+    without, given = found.accepted
+    assert without.activities == given.activities
+    assert without.key == messages[0].key
+    assert given is messages[1]
+
+
+@pytest.mark.parametrize("mode", ["evolve", "report", "freeze"])
+@pytest.mark.parametrize("row", [{"item": text("pear")}, {"id": number(None), "item": text("a")}])
+def test_an_upsert_that_gets_no_key_is_rejected_as_contract(mode: str, row: dict[str, Any]) -> None:
+    found = planned(upsert("orders", **row), table=OLDER, mode=mode)
+    assert [reason for reason, _ in rejections(found)] == [Reason.CONTRACT]
+    assert not found.accepted
+    assert not found.changes_the_catalog
+
+
+def test_an_upsert_without_a_key_is_rejected_where_no_contract_has_one() -> None:
+    sent = [decoded(insert("orders", id=number(1)), upsert("orders", id=number(1)))]
+    for contracts in ({}, {"orders": contract("orders", column("id", "INTEGER"))}):
+        found = plan(sent, {"orders": None}, contracts)
+        assert rejections(found) == [
+            (
+                Reason.CONTRACT,
+                "upsert on orders: no `key`, and no contract of the table has a primary key",
+            )
+        ]
+        assert not found.changes_the_catalog
+
+
 def test_a_dropped_column_is_not_in_the_table() -> None:
     found = planned(insert("orders", id=number(1), item=text("a"), raw=text("x")), mode="evolve")
     assert found.creates == {"orders": [("raw", parse_type("TEXT"))]}

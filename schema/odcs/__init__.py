@@ -6,11 +6,18 @@ let every other process read what was compiled (`ops.runtime.contract_files`).
 """
 
 from schema.contracts import TableContract
-from schema.odcs.custom_properties import TABLE_PROPERTIES, CustomProperties
-from schema.odcs.document import ContractFile
-from schema.odcs.table import TableReader
+from schema.odcs.custom_properties import TABLE_PROPERTIES, CustomProperties, is_label
+from schema.odcs.document import API_VERSION, ContractFile
+from schema.odcs.table import KEY_TYPES, MAX_KEY_COLUMNS, PARTITION_TYPES, TableReader
 
-__all__ = ["read_contracts"]
+__all__ = [
+    "API_VERSION",
+    "KEY_TYPES",
+    "MAX_KEY_COLUMNS",
+    "PARTITION_TYPES",
+    "is_label",
+    "read_contracts",
+]
 
 
 def read_contracts(file: str, text: str) -> list[TableContract]:

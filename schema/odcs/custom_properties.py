@@ -103,9 +103,13 @@ class CustomProperties:
         elif len(labels) > MAX_LABELS:
             self.fault(name, f"a table has at most {MAX_LABELS} labels")
         for key, held in labels.items():
-            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(held):
+            if not is_label(key, held):
                 self.fault(
                     name,
                     f"{key}: {held} is no label: lower-case letters, digits, _ and -, at most 63",
                 )
         return labels
+
+
+def is_label(key: str, held: str) -> bool:
+    return bool(_LABEL_KEY.fullmatch(key) and _LABEL_VALUE.fullmatch(held))

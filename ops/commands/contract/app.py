@@ -18,12 +18,14 @@ Paths = Annotated[
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 app = command_app(
-    help="""Check contracts of tables, compare them, apply them, and show what broke them.
+    help="""Infer contracts of tables, check, compare and apply them, show what broke them.
 
     A contract is a YAML file in the Open Data Contract Standard v3.1: docs/contracts.md.""",
     epilog=examples(
         "gatekeeper contract lint",
         "gatekeeper contract lint --format github contracts/    in a pull request's checks",
+        "gatekeeper contract infer orders > orders.yaml",
+        "gatekeeper contract infer samples.ndjson",
         "gatekeeper contract report --days 1 --contract orders",
         "gatekeeper contract diff old/orders.yaml contracts/orders.yaml",
         "gatekeeper contract diff --fail-on breaking main/contracts contracts",
@@ -112,6 +114,23 @@ def lint_files(
         raise CommandFailed(f"{len(found.faults)} faults in {found.files} files")
     if not as_json:
         write_line(f"{found.files} files, {len(found.contracts)} tables: no faults")
+
+
+@app.command()
+def infer(
+    source: str = Argument(metavar="TABLE|FILE.ndjson", help="A table, or sample transactions."),
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write a contract of a table in BigQuery, or of the tables in sample transactions.
+
+    The file has one transaction per line. Key, enumerations and partition are guesses: comments
+    in the YAML, which you check and turn into rules. The contract is a draft in mode `report`:
+    it refuses nothing.
+    """
+    from ops.commands.contract.inference import print_inferred
+
+    print_inferred(source, as_json_object=as_json)
 
 
 @app.command("report")

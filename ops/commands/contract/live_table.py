@@ -1,10 +1,16 @@
 """A table as BigQuery reports it: what a contract can say of it."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery
+
+from ops.commands.failure import CommandFailed
+from ops.commands.google_failure import CALL_ERRORS, google_failure
+from ops.runtime import clients
+from ops.runtime.settings import Settings
 
 CALL_SECONDS: Final = 30.0
 _STANDARD: Final = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
@@ -33,6 +39,19 @@ class LiveTable(NamedTuple):
     expiration_days: float | None = None
     clustering: tuple[str, ...] = ()
     primary_key: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def open_warehouse(settings: Settings) -> Iterator[bigquery.Client]:
+    """Open a client; errors of Google's calls become CommandFailed."""
+    try:
+        with contextlib.closing(clients.warehouse(settings)) as client:
+            yield client
+    except Forbidden as error:
+        message = f"{error.message}: roles/bigquery.dataEditor on the dataset is needed"
+        raise CommandFailed(message) from error
+    except CALL_ERRORS as error:
+        raise google_failure(error, settings) from error
 
 
 def read_live_table(client: bigquery.Client, path: str) -> LiveTable | None:

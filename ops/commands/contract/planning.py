@@ -1,21 +1,17 @@
 """`gatekeeper contract plan` and `apply`: compares contracts with the tables, runs the DDL."""
 
-import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from google.api_core.exceptions import Forbidden
 from google.cloud import bigquery
 from typer import confirm
 
 from ops.commands.contract.contract_paths import read_paths
-from ops.commands.contract.live_table import read_live_table
+from ops.commands.contract.live_table import open_warehouse, read_live_table
 from ops.commands.contract.table_plan import TablePlan, plan_table
 from ops.commands.failure import CommandFailed
-from ops.commands.google_failure import CALL_ERRORS, google_failure
-from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_json, write_line
@@ -28,7 +24,7 @@ BURST, PAUSE_SECONDS = 5, 10.0
 
 def print_plan(settings: Settings, paths: Sequence[Path], *, as_json: bool) -> bool:
     """Print what differs; return whether anything is to be done or refused."""
-    with _warehouse(settings) as client:
+    with open_warehouse(settings) as client:
         plans = _plans(client, settings, paths)
     _print(plans, as_json=as_json)
     return any(each.statements or each.refusals for each in plans)
@@ -38,7 +34,7 @@ def apply_plan(
     settings: Settings, paths: Sequence[Path], *, confirmed: bool, as_json: bool
 ) -> bool:
     """Show the plan and run it, if a person agrees; return whether all is as the contracts say."""
-    with _warehouse(settings) as client:
+    with open_warehouse(settings) as client:
         plans = _plans(client, settings, paths)
         if not as_json:
             _print(plans, as_json=False)
@@ -61,18 +57,6 @@ def _plans(client: bigquery.Client, settings: Settings, paths: Sequence[Path]) -
         plan_table(dataset, contract, read_live_table(client, f"{dataset}.{table}"))
         for table, contract in sorted(contracts.items())
     ]
-
-
-@contextlib.contextmanager
-def _warehouse(settings: Settings) -> Iterator[bigquery.Client]:
-    try:
-        with contextlib.closing(clients.warehouse(settings)) as client:
-            yield client
-    except Forbidden as error:
-        message = f"{error.message}: roles/bigquery.dataEditor on the dataset is needed"
-        raise CommandFailed(message) from error
-    except CALL_ERRORS as error:
-        raise google_failure(error, settings) from error
 
 
 def _run(client: bigquery.Client, plan: TablePlan, pause: float) -> None:

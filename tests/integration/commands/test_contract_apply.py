@@ -117,3 +117,17 @@ def test_an_unreachable_warehouse_is_one_line(
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
     assert main(["contract", "plan", str(file)]) == 1
     assert "BigQuery does not answer at" in capsys.readouterr().err
+
+
+def test_a_plan_has_nothing_to_do_for_the_contract_inferred_from_a_table(
+    file: Path, capsys: Output, tmp_path: Path
+) -> None:
+    assert main(["contract", "apply", "--yes", str(file)]) == 0
+    capsys.readouterr()
+    assert main(["contract", "infer", "orders"]) == 0
+    text = capsys.readouterr().out
+    inferred = tmp_path / "inferred.yaml"
+    inferred.write_text(text.replace("value: report", "value: freeze"))
+    assert main(["contract", "plan", str(inferred)]) == 0
+    assert main(["contract", "infer", "none"]) == 1
+    assert "there is no table" in capsys.readouterr().err

@@ -9,7 +9,7 @@ holds with any number of workers on a lane is in docs/semantics.md.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -17,6 +17,7 @@ from ops.runtime import log, metrics
 from schema import Reason, Rejection, lane_name
 from workers import sql
 from workers.catalog import CatalogCache, tables_of
+from workers.change_sql import TableLayout
 from workers.contract_columns import NO_CONTRACTS, Contracts
 from workers.decode import DecodedMessage
 from workers.dedupe import Settled, deduplicate, ledger_row, settled_since
@@ -207,10 +208,10 @@ class _LaneCommit:
                 part = _with_rejections(part, plan)
                 continue
             activities = [each for message in plan.accepted for each in message.activities]
-            layouts = self.committer.catalog.layouts({each.table for each in activities})
+            layouts = catalog.layouts({each.table for each in activities})
             changes = fold(activities, {table: each.defaults for table, each in layouts.items()})
             try:
-                await self._run(plan, changes)
+                await self._run(plan, changes, layouts)
             except WarehouseRejected:
                 if await catalog.refresh(tables_of(part)):
                     continue  # someone else changed a table: the old plan failed
@@ -230,26 +231,26 @@ class _LaneCommit:
             await self.committer.warehouse.add_columns(table, columns, self.left)
         await self.committer.catalog.refresh(plan.creates.keys() | plan.adds.keys())
 
-    async def _run(self, plan: Plan, changes: list[TableChange]) -> None:
-        script = self._script(plan, changes)
+    async def _run(
+        self, plan: Plan, changes: list[TableChange], layouts: Mapping[str, TableLayout]
+    ) -> None:
+        script = self._script(plan, changes, layouts)
         mutated = {change.table for change in changes if change.mutates}
         async with self.committer.locks.held(mutated):
             await self.committer.warehouse.commit(script, self.left)
         self.head.moved()
 
-    def _script(self, plan: Plan, changes: list[TableChange]) -> sql.Script:
+    def _script(
+        self, plan: Plan, changes: list[TableChange], layouts: Mapping[str, TableLayout]
+    ) -> sql.Script:
         tables = {change.table for change in changes}
         if len(tables) > MAX_TABLES:
             raise TooLarge(
                 f"{len(tables)} tables in one transaction, {MAX_TABLES} at the most",
                 len(tables) / MAX_TABLES,
             )
-        script = sql.script(
-            self.committer.warehouse.dataset,
-            changes,
-            self._settlement(plan),
-            self.committer.catalog.layouts(tables),
-        )
+        dataset = self.committer.warehouse.dataset
+        script = sql.script(dataset, changes, self._settlement(plan), layouts)
         if script.excess > 1:
             raise TooLarge("the transaction is larger than a BigQuery request", script.excess)
         if script.statements > MAX_STATEMENTS and len(plan.settled) > 1:

@@ -5,16 +5,16 @@ between the two counts some twice. The file is bounded: a receiver has at most M
 oldest make room.
 """
 
-import contextlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ops.notify.notification import MAX_IDS, Notification
 from ops.runtime.settings import Settings
+from ops.runtime.sqlite_transaction import immediate_transaction
 
 MAX_WAITING: Final = 1_000
 """Notifications of one receiver."""
@@ -127,7 +127,7 @@ class Outbox:
         due_at = (now // GATHER_SECONDS + 1) * GATHER_SECONDS
         off = {each.url for each in self.receivers() if each.is_off}
         urls: set[str] = set()
-        with self._transaction():
+        with immediate_transaction(self._db):
             for each, found in rejected:
                 for url in found.keys() - off:
                     urls.add(url)
@@ -144,7 +144,7 @@ class Outbox:
         return found
 
     def sent(self, notification: Notification) -> None:
-        with self._transaction():
+        with immediate_transaction(self._db):
             self._db.execute("DELETE FROM notifications WHERE id = ?", (notification.id,))
             self.switch_on(notification.url)
 
@@ -167,7 +167,7 @@ class Outbox:
 
     def switch_off(self, url: str, error: str) -> int:
         """Stop sending to a receiver; return how many notifications were dropped."""
-        with self._transaction():
+        with immediate_transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO receivers VALUES (?, 1, 0, ?, 1)", (url, error[:MAX_TEXT])
             )
@@ -189,16 +189,6 @@ class Outbox:
             "SELECT count(*), min(due_at) FROM notifications WHERE due_at <= ?", (now,)
         ).fetchone()
         return Waiting(count, 0.0 if oldest is None else now - oldest)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _row(each: RejectedTransaction, url: str, table: str, due_at: float) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ops.runtime.settings import Settings
+from ops.runtime.sqlite_transaction import immediate_transaction
 from server.contracts.violation_counts import Occurrences, ViolationKey, folded
 
 KEPT_DAYS: Final = 30
@@ -51,12 +52,10 @@ class ViolationStore:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         oldest = (now - timedelta(days=KEPT_DAYS)).date().isoformat()
         day = now.date().isoformat()
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
+        with self._open() as db, immediate_transaction(db):
             db.execute("DELETE FROM violations WHERE day < ?", (oldest,))
             for key, tally in tallies.items():
                 self._add(db, day, key, tally)
-            db.execute("COMMIT")
 
     def read(self, days: int, now: datetime | None = None) -> list[ViolationCount]:
         """Return the counts of the last days, today included, the most frequent first."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ops.runtime.batched_commit import BatchedCommit
+from ops.runtime.sqlite_transaction import immediate_transaction
 from server.idempotency.record import (
     ATTEMPT_SECONDS,
     PARALLEL_ATTEMPTS,
@@ -97,15 +98,9 @@ class _Keys:
         """Apply requests in order, in one commit."""
         db = self._open()
         now = self._clock()
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with immediate_transaction(db):
             claims = [self._apply(db, ask, now) for ask in asks]
             self._forget(db, now, 2 * len(asks) + 10)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:  # a full disk may have ended it already
-                db.execute("ROLLBACK")
-            raise
         return claims
 
     def _open(self) -> sqlite3.Connection:

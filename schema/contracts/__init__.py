@@ -27,6 +27,7 @@ from schema.contracts.table_contract import (
     Transform,
     by_table,
 )
+from schema.contracts.value_rules import ValueRule, value_rules
 from schema.contracts.violation import Violation
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "TableContract",
     "Transform",
     "UnknownTables",
+    "ValueRule",
     "Violation",
     "by_table",
     "close_to",
@@ -52,5 +54,6 @@ __all__ = [
     "pattern_search",
     "string_literal",
     "table_options",
+    "value_rules",
     "with_primary_key",
 ]

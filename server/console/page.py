@@ -1,10 +1,9 @@
 """The console's page: one file, and the headers that allow nothing but its own script."""
 
-import base64
-import hashlib
-import re
 from importlib import resources
 from typing import Final
+
+from ops.runtime.inline_content import inline_hash
 
 _HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
@@ -32,10 +31,4 @@ def load_page() -> tuple[bytes, dict[str, str]]:
 
 
 def security_policy(text: str) -> str:
-    return _POLICY.format(script=_hash(text, "script"), style=_hash(text, "style"))
-
-
-def _hash(text: str, element: str) -> str:
-    (content,) = re.findall(f"<{element}>(.*?)</{element}>", text, re.DOTALL)
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+    return _POLICY.format(script=inline_hash(text, "script"), style=inline_hash(text, "style"))

@@ -18,7 +18,7 @@ Paths = Annotated[
 Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
 
 app = command_app(
-    help="""Infer contracts of tables, check, compare and apply them, show what broke them.
+    help="""Infer, check, compare, document and apply contracts of tables; show what broke them.
 
     A contract is a YAML file in the Open Data Contract Standard v3.1: docs/contracts.md.""",
     epilog=examples(
@@ -29,6 +29,7 @@ app = command_app(
         "gatekeeper contract report --days 1 --contract orders",
         "gatekeeper contract diff old/orders.yaml contracts/orders.yaml",
         "gatekeeper contract diff --fail-on breaking main/contracts contracts",
+        "gatekeeper contract docs --output contracts.html",
         "gatekeeper contract plan",
         "gatekeeper contract apply --yes contracts/orders.yaml",
     ),
@@ -114,6 +115,26 @@ def lint_files(
         raise CommandFailed(f"{len(found.faults)} faults in {found.files} files")
     if not as_json:
         write_line(f"{found.files} files, {len(found.contracts)} tables: no faults")
+
+
+@app.command()
+def docs(
+    paths: Paths = None,
+    *,
+    output: Path | None = Option(
+        None, "--output", "-o", metavar="FILE", help="Write here, not to standard output."
+    ),
+    as_json: Json = False,
+) -> None:
+    """Write one HTML page of all contracts in force: tables, columns, rules, teams.
+
+    The page is complete: it needs no other file and no other host. Its box filters tables and
+    columns.
+    """
+    from ops.commands.contract.documentation import write_documentation
+
+    chosen = paths or [settings_or_exit().contracts_dir]
+    write_documentation(chosen, output, as_json_object=as_json)
 
 
 @app.command()

@@ -103,6 +103,39 @@ def test_a_report_without_violations_says_so(capsys: pytest.CaptureFixture[str])
     assert "nothing broke a contract in the last 7 days" in capsys.readouterr().out
 
 
+def test_docs_are_one_page_of_the_contracts_in_force(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "b.yaml").write_text(contract_text("orders"))
+    (folder / "a.yaml").write_text(contract_text("payments"))
+    (folder / "c.yaml").write_text(contract_text("old", status="retired"))
+    assert main(["contract", "docs"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("<!doctype html>")
+    assert re.findall(r'<article id="table-(\w+)"', page) == ["orders", "payments"]
+    assert main(["contract", "docs", "--output", "out.html"]) == 0
+    assert capsys.readouterr().out == "out.html: 2 tables\n"
+    assert Path("out.html").read_text() == page
+    assert main(["contract", "docs", "--json"]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    assert [each["table"] for each in tables] == ["orders", "payments"]
+    assert tables[0]["columns"][0] == {"name": "id", "declared": "INTEGER"}
+
+
+def test_docs_of_contracts_with_a_fault_are_not_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.yaml").write_text("idd: x")
+    assert main(["contract", "docs", "--output", "out.html"]) == 1
+    assert "did you mean `id`?" in capsys.readouterr().err
+    assert not Path("out.html").exists()
+
+
+def test_docs_into_a_folder_that_is_not_there_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contract", "docs", "-o", "none/out.html"]) == 1
+    assert "none/out.html: No such file or directory" in capsys.readouterr().err
+
+
 def test_the_readmes_contract_refuses_the_readmes_typo() -> None:
     readme = (ROOT / "README.md").read_text()
     section = readme[readme.index("## Contracts") : readme.index("## The console")]

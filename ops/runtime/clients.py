@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ops.runtime import credentials, local_token
+from ops.runtime import credentials, local_secret
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -68,7 +68,7 @@ def warehouse(settings: Settings) -> bigquery.Client:
         found = credentials.find(settings)
         client = bigquery.Client(project=settings.project_id, credentials=found)
     else:
-        token = local_token.read_or_create(settings.state_dir)
+        token = local_secret.read_or_create(settings.state_dir, local_secret.BIGQUERY_FILE)
         address = settings.bigquery_emulator_host
         client = emulated_warehouse(settings.project_id, address, token)
     # Otherwise ten are kept: googleapis/google-cloud-python issue 8449.

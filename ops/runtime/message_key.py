@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ops.runtime.local_secret import COLUMN_FILE, read_or_create
 from ops.runtime.settings import Settings
 
 
@@ -11,7 +12,13 @@ def read_message_key(settings: Settings) -> bytes | None:
 
 
 def read_column_key(settings: Settings) -> bytes | None:
-    """Return the contents of COLUMN_KEY_FILE, None without one. Raises OSError."""
+    """Return the contents of COLUMN_KEY_FILE; without one, of local mode's own, or None.
+
+    Raises OSError.
+    """
+    if settings.column_key_file is None and settings.local:
+        made = read_or_create(settings.state_dir, COLUMN_FILE)
+        return made.encode() if made else None
     return _read(settings.column_key_file)
 
 

@@ -201,7 +201,8 @@ class Settings(CloudSettings):
     column_key_file: Path | None = setting(
         key_file,
         "32 random bytes or more, the same file for all servers, kept for as long as the tables: "
-        "columns with `gatekeeper.transform: hash` in their contract are hashed with it",
+        "columns with `gatekeeper.transform: hash` in their contract are hashed with it; local "
+        "mode makes one in STATE_DIR",
         example="/path/to/column-key",
     )
     notify_key_file: Path | None = setting(

@@ -7,7 +7,7 @@ import duckdb
 
 from ops.local.bigquery import extensions, service
 from ops.local.launcher import launch
-from ops.runtime import addresses, local_token
+from ops.runtime import addresses, local_secret
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error
 
@@ -26,7 +26,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
             listener,
             directory,
             host=addresses.split(str(settings.bigquery_emulator_host))[0],
-            token=local_token.read_or_create(settings.state_dir),
+            token=local_secret.read_or_create(settings.state_dir, local_secret.BIGQUERY_FILE),
             dataset=dataset,
             ledger_days=settings.ledger_days,
         )

@@ -10,7 +10,7 @@ import pytest
 from google.cloud import bigquery
 
 from ops.rig import Service, free_port
-from ops.runtime import clients, local_token
+from ops.runtime import clients, local_secret
 
 DATASET = "gatekeeper-local.gatekeeper"
 
@@ -41,7 +41,7 @@ class Emulator:
         self.service.wait_for_port(self.address, 60)
 
     def client(self) -> bigquery.Client:
-        token = local_token.read_or_create(self.state)
+        token = local_secret.read_or_create(self.state, local_secret.BIGQUERY_FILE)
         return clients.emulated_warehouse("gatekeeper-local", self.address, token)
 
     def run(self, sql: str, job_id: str | None = None, **texts: str) -> bigquery.QueryJob:

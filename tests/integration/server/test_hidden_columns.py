@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import json
+import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +134,21 @@ async def test_without_its_contract_the_same_values_are_published(given: dict[st
 
 def test_a_hash_without_its_key_is_refused_with_file_line_and_field(given: dict[str, str]) -> None:
     del given["COLUMN_KEY_FILE"]
+    in_the_cloud = replace(Settings.parse(given), local=False)
     with pytest.raises(InvalidContracts, match=r"people\.yaml:\d+: people\.email: .*COLUMN_KEY"):
-        create_app(Settings.parse(given))
+        create_app(in_the_cloud)
+
+
+async def test_local_mode_makes_a_key_and_keeps_it(given: dict[str, str], tmp_path: Path) -> None:
+    del given["COLUMN_KEY_FILE"]
+    topic = FakeTopic()
+    for _ in range(2):
+        async with in_process_server(topic, **given) as server:
+            assert (await server.post(REMOVED))[0] == 200
+    first, second = (each.data for each in topic.messages)
+    assert first == second, "equal values have equal hashes after a restart"
+    assert SECRET.encode() not in first
+    assert stat.S_IMODE((tmp_path / "state" / "column-key").stat().st_mode) == 0o600
 
 
 async def test_a_body_that_grows_too_large_is_refused(given: dict[str, str]) -> None:

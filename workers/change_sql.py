@@ -1,8 +1,14 @@
-"""The statements that change a table: one for each phase where the deletes have one key. Pure."""
+"""The statements that change a table: one for each phase where the deletes have one key. Pure.
 
+A statement's text depends on its table and columns alone, not on its place in the script: its
+parameters are named after the table. So a cache of parsed statements finds those of other batches.
+"""
+
+import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from workers import row_expansion as expand
 from workers import source_rows
@@ -62,23 +68,26 @@ class ChangeWriter:
         elif change.inserts:
             self._insert(change.table, SourceRows(None, change.inserts, layout.defaults))
 
-    def _parameter(self, rows: object) -> str:
-        name = f"rows_{len(self.parameters)}"
+    def _parameter(self, table: str, rows: object) -> str:
+        # A digest, since a table's name has up to 1,024 characters.
+        names = (f"rows_{crc32(table.encode()):08x}_{n}" for n in itertools.count())
+        name = next(each for each in names if each not in self.parameters)
         self.parameters[name] = expand.as_json(rows)
         return name
 
     def _delete(self, table: str, keys: RowSet, layout: TableLayout) -> None:
         columns = ", ".join(expand.key_columns(keys.types))
-        rows = f"SELECT {columns} FROM {expand.source(self._parameter(keys.rows))}"
+        parameter = self._parameter(table, keys.rows)
+        rows = f"SELECT {columns} FROM {expand.source(parameter)}"
         matched = f"EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {expand.condition(keys)})"
-        conditions = [matched, *self._bounds(keys, layout.pruned_by)]
+        conditions = [matched, *self._bounds(parameter, keys, layout.pruned_by)]
         self.statements.append(
             f"DELETE FROM {self.table(table)} AS t WHERE {' AND '.join(conditions)};"
         )
 
     def _insert(self, table: str, rows: SourceRows) -> None:
         names, values = rows.new_row()
-        source = expand.source(self._parameter(list(rows.rows())))
+        source = expand.source(self._parameter(table, list(rows.rows())))
         self.statements.append(
             f"INSERT INTO {self.table(table)} ({expand.quoted(names)}) SELECT {', '.join(values)} "
             f"FROM (SELECT {', '.join(rows.select())} FROM {source}) AS s;"
@@ -89,32 +98,32 @@ class ChangeWriter:
         keys = _keys(change.update, deletes)
         rows = SourceRows(change.update, change.inserts, layout.defaults, keys.columns)
         listed = [[source_rows.DELETE, *key] for key in deletes.rows] if deletes else []
-        source = expand.source(self._parameter([*listed, *rows.rows()]))
+        parameter = self._parameter(change.table, [*listed, *rows.rows()])
         select = [f"{expand.value(0)} AS kind", *expand.key_columns(keys.types, 1), *rows.select()]
         conditions = [f"s.kind != '{source_rows.INSERT}'"] if change.inserts else []
-        conditions += [expand.condition(keys), *self._bounds(keys, layout.pruned_by)]
+        conditions += [expand.condition(keys), *self._bounds(parameter, keys, layout.pruned_by)]
         self.statements.append(
             f"MERGE INTO {self.table(change.table)} AS t USING "
-            f"(SELECT {', '.join(select)} FROM {source}) AS s ON {' AND '.join(conditions)}"
+            f"(SELECT {', '.join(select)} FROM {expand.source(parameter)}) AS s "
+            f"ON {' AND '.join(conditions)}"
             f"{_clauses(rows, deletes=bool(deletes))};"
         )
 
-    def _bounds(self, keys: RowSet, pruned_by: Sequence[str]) -> list[str]:
+    def _bounds(self, parameter: str, keys: RowSet, pruned_by: Sequence[str]) -> list[str]:
         """Bound columns by constants: BigQuery then reads the keys' partitions and blocks only.
 
         https://cloud.google.com/bigquery/docs/using-dml-with-partitioned-tables#prune_merge
         https://cloud.google.com/bigquery/docs/querying-clustered-tables
         """
         places = [place for place, column in enumerate(keys.columns) if column in pruned_by]
-        return [bound for place in places for bound in self._bound(keys, place)]
+        return [bound for place in places for bound in self._bound(parameter, keys, place)]
 
-    def _bound(self, keys: RowSet, place: int) -> list[str]:
+    def _bound(self, parameter: str, keys: RowSet, place: int) -> list[str]:
         texts = [text for row in keys.rows if (text := row[place]) is not None]
         base = keys.types[place].base
         if base not in _ORDERS or len(texts) < len(keys.rows):
             return []
-        number = len(self.parameters)
-        low, high = f"low_{number}", f"high_{number}"
+        low, high = f"low_{parameter}_{place}", f"high_{parameter}_{place}"
         order = _ORDERS[base]
         self.parameters |= {low: min(texts, key=order), high: max(texts, key=order)}
         ends = f"{expand.typed(f'@{low}', base)} AND {expand.typed(f'@{high}', base)}"

@@ -178,7 +178,10 @@ class Phase:
             inserts.setdefault(columns, []).append(row)
         return TableChange(
             table,
-            [self._row_set(columns, list(keys)) for columns, keys in self._delete_keys.items()],
+            [
+                self._row_set(each, list(self._delete_keys[each]))
+                for each in sorted(self._delete_keys)
+            ],
             TableUpdate(self._key, self._columns(), updates) if self._key and updates else None,
             [self._row_set(columns, rows) for columns, rows in inserts.items()],
         )

@@ -181,11 +181,14 @@ class SourceRows:
 
 
 def _types(update: TableUpdate | None, inserts: Sequence[RowSet]) -> dict[str, tuple[str, str]]:
-    """Return every column's name as given and its base type."""
+    """Return every column's name as given and its base type.
+
+    In the order of the names, so that batches of the same columns have the same text.
+    """
     found: dict[str, tuple[str, str]] = {}
     for row_set in inserts:
         for name, declared in zip(row_set.names, row_set.types, strict=True):
             found.setdefault(name.casefold(), (name, declared.base))
     for column, (name, declared) in (update.columns if update else {}).items():
         found.setdefault(column, (name, declared.base))
-    return found
+    return dict(sorted(found.items()))

@@ -55,6 +55,20 @@ def test_rows_of_several_column_sets_are_one_insert() -> None:
     ]
 
 
+def test_a_statement_is_the_same_text_in_every_batch_of_the_same_columns() -> None:
+    def of_t(*others: dict[str, object]) -> list[str]:
+        new = insert("t", b=text("x")), insert("t", a=number(1))
+        found = update("t", {"a": number(2)}, b=text("y"))
+        lost = delete("t", b=text("z")), delete("t", a=number(3))
+        batches = ((*others, *new, *lost, found), (*lost[::-1], found, *new[::-1], *others))
+        scripts = [script_of(*each) for each in batches]
+        return [
+            "\n".join(line for line in statements_of(script) if ".t`" in line) for script in scripts
+        ]
+
+    assert len({*of_t(), *of_t(insert("s", a=number(1)), delete("s", a=number(0)))}) == 1
+
+
 def test_each_further_delete_key_is_a_statement_more() -> None:
     script = script_of(delete("t", a=number(1)), delete("t", b=number(1)), insert("t", a=number(2)))
     assert [line.split()[0] for line in script.sql.splitlines()] == [
@@ -208,6 +222,6 @@ def test_keys_of_a_clustered_table_are_bounded_in_their_types_order(
         script = script_of(*activities, layout=layout)
         (statement,) = statements_of(script)
         assert statement.count(" BETWEEN ") == 1  # the other column is not in the key
-        found = re.search(r" BETWEEN .*?@(low_\d+).*? AND .*?@(high_\d+)", statement)
+        found = re.search(r" BETWEEN .*?@(low_\w+).*? AND .*?@(high_\w+)", statement)
         assert found
         assert tuple(script.parameters[name] for name in found.groups()) == ends

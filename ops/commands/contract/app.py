@@ -169,7 +169,6 @@ def report_violations(
     """
     import sqlite3
 
-    from ops.commands.console import PlainConsole
     from ops.commands.contract import violation_report
     from server.contracts import ViolationStore, violations_file
 
@@ -184,6 +183,7 @@ def report_violations(
     ]
     if as_json:
         write_line(json.dumps(violation_report.as_json(chosen), ensure_ascii=False))
+    elif chosen:
+        violation_report.print_report(chosen)
     else:
-        nothing = f"nothing broke a contract in the last {days} days"
-        PlainConsole().print(violation_report.as_table(chosen) if chosen else nothing)
+        write_line(f"nothing broke a contract in the last {days} days")

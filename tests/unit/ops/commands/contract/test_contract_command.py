@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,11 @@ def test_a_file_that_is_not_there_fails(capsys: pytest.CaptureFixture[str]) -> N
     assert "none.yaml: No such file or directory" in capsys.readouterr().err
 
 
-def violated(state: Path, **fields: Any) -> None:
+def violated(
+    state: Path, *, message: str = "a message", values: Sequence[str] = ("pera",), **fields: Any
+) -> None:
     key = ViolationKey("orders", "2.1.0", "shop", "orders", "item", "contract_enum", refused=True)
-    seen = Occurrences(1_234, 0, 86_400, "a message", ["pera"])
+    seen = Occurrences(1_234, 0, 86_400, message, [*values])
     store = ViolationStore(state / "contract_violations.sqlite")
     store.add({key._replace(**fields): seen}, datetime.now(UTC))
 
@@ -96,6 +99,24 @@ def test_the_report_lists_what_broke_contracts(
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["contract"], row["count"], row["outcome"]) == ("items", 1_234, "refused")
     assert row["last"] == "1970-01-02T00:00:00+00:00"
+
+
+def test_the_report_is_readable_on_a_terminal_of_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    state = tmp_path / "state"
+    message = "`item` in orders must be one of tea (contract orders 2.1.0, team shop)"
+    violated(state, message=message, values=["pera", "", "x" * 90])
+    violated(state, message="no `itme` (contract orders 2.1.0, team shop); did you?", column="itme")
+    violated(state, contract="", version="", team="", table="ordres", column="")
+    assert main(["contract", "report"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "table orders: orders 2.1.0, team shop last 1970-01-02 00:00 UTC count" in out
+    assert 'contract_enum `item` in orders must be one of tea: pera, "", ' + "x" * 20 in out
+    assert "no `itme`; did you?" in out
+    assert "table ordres: no contract" in out
+    assert out.index("table orders") < out.index("table ordres"), "the most frequent first"
 
 
 def test_a_report_without_violations_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ _WORD = re.compile(rf"\b({WORDS})\b".replace(" ", r"\s+(#\s+)?"), re.IGNORECASE)
 
 def _files(suffix: str) -> Iterator[Path]:
     yield from ROOT.glob(f"*{suffix}")
-    for folder in ("schema", "server", "workers", "ops", "tests", "docs"):
+    for folder in ("schema", "server", "workers", "ops", "examples", "tests", "docs"):
         yield from (ROOT / folder).rglob(f"*{suffix}")
 
 

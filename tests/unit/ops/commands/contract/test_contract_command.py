@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ops.commands.__main__ import main
-from ops.commands.contract.contract_lint import github_line
+from ops.commands.contract.contract_lint import github_line, lint
 from ops.fleet.config import ROOT
 from schema import check_body
-from schema.contracts import ContractFault, ContractSet
+from schema.contracts import ContractFault, ContractSet, open_key_faults
 from schema.odcs import read_contracts
 from server.contracts import ViolationStore
 from server.contracts.violation_counts import Occurrences, ViolationKey
@@ -157,15 +157,28 @@ def test_docs_into_a_folder_that_is_not_there_fail(capsys: pytest.CaptureFixture
     assert "none/out.html: No such file or directory" in capsys.readouterr().err
 
 
-def test_the_readmes_contract_refuses_the_readmes_typo() -> None:
+def test_the_readmes_contract_refuses_the_readmes_typo_and_takes_its_upsert() -> None:
     readme = (ROOT / "README.md").read_text()
-    section = readme[readme.index("## Contracts") : readme.index("## The console")]
+    section = readme[readme.index("## Contracts") : readme.index("## How it works")]
     (text,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
-    (sent,) = re.findall(r"-d '(\{.*?\})'", section, re.DOTALL)
-    violations = ContractSet(read_contracts("orders.yaml", text)).violations(
-        check_body(sent.encode())
+    assert text.count("\n") == 10
+    contracts = ContractSet(read_contracts("stock.yaml", text))
+    refused, taken = (
+        check_body(sent.encode()) for sent in re.findall(r"-d '(.*?)'", section, re.DOTALL)
     )
+    violations = contracts.violations(refused)
     assert len(violations) == 2
     for each in violations:
         assert f'"pointer": "{each.pointer}", "rule": "{each.rule}"' in section
         assert f'"message": "{each.message}"' in section
+    assert contracts.violations(taken) == []
+    assert open_key_faults(taken, contracts.tables) == []
+
+
+def test_the_shops_contracts_take_the_readmes_first_screen() -> None:
+    readme = (ROOT / "README.md").read_text()
+    first = readme[: readme.index("An invalid transaction")]
+    (sent,) = re.findall(r"-d '(.*?)'", first, re.DOTALL)
+    contracts = ContractSet(lint([ROOT / "contracts"]).contracts)
+    assert contracts.tables["orders"].mode == "freeze"
+    assert contracts.violations(check_body(sent.encode())) == []

@@ -1,0 +1,1 @@
+"""A sample of transactions for the contracts in `contracts/`, and what makes it."""

@@ -41,20 +41,24 @@ def guarded(around: dict[str, str], keys_file: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def pulled(around: dict[str, str]) -> Callable[[str], Any]:
-    """Pull until the message of an id comes."""
+    """Pull until the message of an id comes, past those that the other tests sent."""
     settings = Settings.parse(around)
+    path = settings.subscription_path
 
     async def pull(wanted: str) -> Any:
         client = clients.subscriber(settings)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while True:
-                    answer = await client.pull(
-                        subscription=settings.subscription_path, max_messages=1_000
+                    answer = await client.pull(subscription=path, max_messages=1_000)
+                    received = answer.received_messages
+                    # What is not acknowledged comes again, before what has not come yet.
+                    await client.acknowledge(
+                        subscription=path, ack_ids=[each.ack_id for each in received]
                     )
-                    for received in answer.received_messages:
-                        if received.message.attributes["id"] == wanted:
-                            return received.message
+                    for each in received:
+                        if each.message.attributes["id"] == wanted:
+                            return each.message
         finally:
             await clients.close(client)
 

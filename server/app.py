@@ -43,7 +43,6 @@ def create_app(
         app[http.KEYS] = KeyRing(settings.api_keys_file)
         app[http.RATE_LIMITS] = http.RateLimits(settings.state_dir / "rates")
         app.middlewares.extend((http.authenticate, http.limit_rate))
-    app.on_response_prepare.append(http.name_request)
     app[http.SECONDS] = http.ConnectionSeconds(settings.keep_alive_seconds)
     app[http.LOOP_TURNS] = http.FairTurns()
     app[http.RENDER_REFUSAL] = api.render_refusal

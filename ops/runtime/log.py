@@ -97,7 +97,8 @@ def setup(process: str, settings: Settings) -> None:
     def record(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
         source: logging.LogRecord = fields["_record"]
         error = {"exc_info": fields["exc_info"]} if "exc_info" in fields else {}
-        return _line(process, source.levelname, source.name, message=fields["event"], **error)
+        head = _head(process, source.levelname, source.name)
+        return {**head, "message": fields["event"], **error}
 
     handler = logging.StreamHandler(stream)
     handler.terminator = ""
@@ -113,8 +114,9 @@ def _configure(
     process: str, level: int, stream: _StandardError, render: Sequence[Processor]
 ) -> None:
     def event(logger: WrappedLogger, method: str, fields: EventDict) -> EventDict:
-        action = fields.pop("event")
-        return _line(process, method.upper(), logger.name, action=action, **fields)
+        head = _head(process, method.upper(), logger.name)
+        head["action"] = fields.pop("event")
+        return {**head, **fields}
 
     structlog.configure(
         processors=[event, *render],
@@ -123,9 +125,9 @@ def _configure(
     )
 
 
-def _line(process: str, level: str, name: str, **fields: object) -> EventDict:
+def _head(process: str, level: str, name: str) -> dict[str, object]:
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return {"time": time, "level": level, "process": process, "logger": name, **fields}
+    return {"time": time, "level": level, "process": process, "logger": name}
 
 
 def _json_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

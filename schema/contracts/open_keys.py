@@ -4,7 +4,6 @@ The rule accepts them with an open key (`Activity.has_open_key`), as it knows no
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 
 from schema.contracts.table_contract import TableContract
 from schema.fast_path import key_values
@@ -22,13 +21,11 @@ def open_key_faults(
 
     `contracts` has those in force, by table.
     """
-    faults = (
-        fault
-        for number, activity in enumerate(transaction.activities)
-        if activity.has_open_key
-        for fault in _faults(f"/activities/{number}", activity, contracts.get(activity.table))
-    )
-    return list(islice(faults, most))
+    faults: list[Fault] = []
+    for number, activity in enumerate(transaction.activities):
+        if activity.has_open_key and len(faults) < most:
+            faults += _faults(f"/activities/{number}", activity, contracts.get(activity.table))
+    return faults[:most]
 
 
 def with_primary_key(activity: Activity, contract: TableContract) -> Activity:

@@ -180,7 +180,8 @@ class Ingest:
             ordering_key=ordering_key,
             lanes=self._lanes,
         )
-        message = message._replace(copy_possible=copy_possible)
+        if copy_possible:
+            message = message._replace(copy_possible=True)
         if self._message_key is not None:
             message = message._replace(signature=schema.sign(message, self._message_key))
         return Accepted(id_, self._publisher.enqueue(message))

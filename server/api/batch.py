@@ -29,6 +29,7 @@ from server.http import (
     Refusal,
     body,
     check_key_again,
+    name_request,
     refusal,
     source_of,
     steps_of,
@@ -200,6 +201,7 @@ async def _answer(request: web.Request, results: BatchResults) -> web.StreamResp
     counts = (results.accepted, results.rejected)
     part = b'{"accepted": %d, "rejected": %d, "results": [' % counts
     await results.rewind()
+    name_request(request, response)
     await response.prepare(request)
     while part:  # a client that reads nothing is disconnected: server.http.connection
         await response.write(part)

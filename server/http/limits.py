@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from ops.runtime import metrics
 from server.http.fair_share import FairLimit, source_of
 
 MAX_BATCHES: Final = 16
@@ -48,6 +49,7 @@ class InFlight:
         self.draining = False
         self.count = 0
         """Requests begun and not yet answered."""
+        metrics.REQUESTS_IN_FLIGHT.set_function(lambda: self.count)
         self.requests = FairLimit(max_requests, "requests")
         """For transactions whose body is complete: a slow client takes no place while it sends."""
         self.batches = FairLimit(MAX_BATCHES, "batches", always_half=True)

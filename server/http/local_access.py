@@ -6,6 +6,7 @@ The address alone is no protection: any page on the web can make a browser send 
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -46,6 +47,7 @@ def _check_hosts(request: web.Request, own: str) -> None:
             raise Refusal(FORBIDDEN, RequestFault("host", why, text[:100]))
 
 
+@lru_cache(64)  # a client sends the same one with every request
 def is_own_host(text: str, own: str) -> bool:
     """Return whether a Host header names this machine's loopback, or `own`; any port will do."""
     parts = _HOST.fullmatch(text)
@@ -64,8 +66,9 @@ def _check_site(request: web.Request, allowed: tuple[str, ...]) -> None:
     origins = request.headers.getall("Origin", ())
     if "*" in allowed or (len(origins) == 1 and origins[0] in allowed):
         return
-    own = {f"{scheme}://{request.headers.get('Host', '')}" for scheme in ("http", "https")}
-    foreign = [origin for origin in origins if origin.lower() not in {each.lower() for each in own}]
+    host = request.headers.get("Host", "").lower()
+    own = f"http://{host}", f"https://{host}"
+    foreign = [origin for origin in origins if origin.lower() not in own]
     if foreign or "cross-site" in request.headers.getall("Sec-Fetch-Site", ()):
         why = "pages of other sites have no access: see CORS_ORIGINS"
         raise Refusal(FORBIDDEN, RequestFault("origin", why, foreign[0] if foreign else None))

@@ -3,9 +3,9 @@
 Each has an id, its own `X-Request-Id` or a new one, which is in the log and in the answer.
 """
 
+import random
 import re
 import time
-import uuid
 from functools import cache
 from typing import Any, Final
 
@@ -38,17 +38,17 @@ async def request_middleware(request: web.Request, handler: Handler) -> web.Stre
     began = time.perf_counter()
     request[REQUEST_ID] = _request_id(request)
     in_flight.count += 1
-    metrics.REQUESTS_IN_FLIGHT.inc()
     try:
         response = await _answer(request, handler)
-        if in_flight.draining and not response.prepared:
-            response.force_close()
+        if not response.prepared:
+            name_request(request, response)
+            if in_flight.draining:
+                response.force_close()
     except BaseException:  # cancelled: there is no answer to send, which would release the bytes
         in_flight.body_bytes.release(request)
         raise
     finally:
         in_flight.count -= 1
-        metrics.REQUESTS_IN_FLIGHT.dec()
     _record(request, response, time.perf_counter() - began)
     return response
 
@@ -87,11 +87,11 @@ def _request_id(request: web.Request) -> str:
 
 
 def new_request_id() -> str:
-    return uuid.uuid4().hex
+    return f"{random.getrandbits(128):032x}"  # a name, not a secret
 
 
-async def name_request(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the request's id to its answer: a signal, as a handler may begin the answer itself."""
+def name_request(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the request's id to its answer, for a handler that begins the answer itself."""
     response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
 

@@ -82,6 +82,7 @@ class Publisher:
         self._limits = limits
         self._queue = PublishQueue() if queue is None else queue
         self._spool = spool
+        metrics.PUBLISH_QUEUE.set_function(lambda: self._queue.messages)
         self._loop = asyncio.get_running_loop()
         self._calls: set[asyncio.Task[None]] = set()
         self._scheduled = False
@@ -125,7 +126,6 @@ class Publisher:
             task = self._loop.create_task(self._deliver(entries), name="publish")
             self._calls.add(task)
             task.add_done_callback(self._on_call_end)
-        metrics.PUBLISH_QUEUE.set(self._queue.messages)
 
     def _on_call_end(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)

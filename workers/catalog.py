@@ -16,6 +16,7 @@ from schema import Reason
 from workers.change_sql import TableLayout
 from workers.contract_columns import NO_CONTRACTS, Contracts
 from workers.decode import DecodedMessage
+from workers.key_states import NO_KEYS, ExistingKeys
 from workers.plan import Plan, plan
 from workers.table_columns import Columns
 
@@ -57,7 +58,10 @@ class CatalogCache:
     )
 
     async def plan(
-        self, messages: list[DecodedMessage], contracts: Contracts = NO_CONTRACTS
+        self,
+        messages: list[DecodedMessage],
+        contracts: Contracts = NO_CONTRACTS,
+        existing: ExistingKeys = NO_KEYS,
     ) -> Plan:
         """Plan a batch; every rejection in it rests on what the warehouse answers now."""
         oldest = self.clock() - self.max_age
@@ -69,7 +73,8 @@ class CatalogCache:
         while True:
             await self._look_up(doubtful)
             asked |= doubtful
-            found = plan(messages, {table: self._columns(table) for table in tables}, contracts)
+            columns = {table: self._columns(table) for table in tables}
+            found = plan(messages, columns, contracts, existing)
             doubtful = _doubtful(found) - asked
             if not doubtful:
                 return found

@@ -1,5 +1,7 @@
 """The statements that change a table: one for each phase where the deletes have one key. Pure.
 
+A phase with keys that no row may have starts with a query that fails where a row has one.
+
 A statement's text depends on its table and columns alone, not on its place in the script: its
 parameters are named after the table. So a cache of parsed statements finds those of other batches.
 """
@@ -13,8 +15,13 @@ from zlib import crc32
 from workers import row_expansion as expand
 from workers import source_rows
 from workers.source_rows import SourceRows
-from workers.table_change import Row, RowSet, TableChange, TableUpdate
+from workers.table_change import KeyChecks, Row, RowSet, TableChange, TableUpdate
 
+DUPLICATE_TEXT = "gatekeeper: duplicate"
+"""Starts the error of a check, which goes on with `first` or `later` and the places of inserts:
+whether these keys were there before any change of the script, or another phase came first."""
+MAX_DUPLICATES = 500
+"""Places in one error; the other duplicates are found when the script is run without these."""
 _ORDERS: dict[str, Any] = {
     "BIGNUMERIC": Decimal,
     "DATE": str,
@@ -48,12 +55,17 @@ class ChangeWriter:
         self._dataset = dataset
         self.parameters: dict[str, str] = {}
         self.statements: list[str] = []
+        self._written: set[str] = set()
+        """Tables that have statements."""
 
     def table(self, name: str) -> str:
         return f"`{self._dataset}.{name}`"
 
     def write(self, change: TableChange, layout: TableLayout) -> None:
         """Write one statement where the deletes have one key, else one more for each other key."""
+        if change.checks:
+            self._check(change.table, change.checks, layout)
+        self._written.add(change.table)
         deletes = list(change.deletes)
         merged: RowSet | None = None
         if change.update:
@@ -74,6 +86,28 @@ class ChangeWriter:
         name = next(each for each in names if each not in self.parameters)
         self.parameters[name] = expand.as_json(rows)
         return name
+
+    def _check(self, table: str, checks: KeyChecks, layout: TableLayout) -> None:
+        """Fail if rows have keys to be inserted.
+
+        IF evaluates ERROR only where it is needed:
+        https://cloud.google.com/bigquery/docs/reference/standard-sql/debugging_functions#error
+        """
+        keys, phase = checks.keys, "later" if table in self._written else "first"
+        columns = [*expand.key_columns(keys.types), f"{expand.value(len(keys.types))} AS place"]
+        rows = [[*key, str(place)] for key, place in zip(keys.rows, checks.places, strict=True)]
+        parameter = self._parameter(table, rows)
+        source = f"SELECT {', '.join(columns)} FROM {expand.source(parameter)}"
+        conditions = [expand.condition(keys), *self._bounds(parameter, keys, layout.pruned_by)]
+        found = (
+            f"SELECT DISTINCT s.place FROM {self.table(table)} AS t JOIN ({source}) AS s "
+            f"ON {' AND '.join(conditions)} LIMIT {MAX_DUPLICATES}"
+        )
+        self.statements.append(
+            "SELECT IF(places IS NULL, '', "
+            f"ERROR(CONCAT('{DUPLICATE_TEXT} {phase} ', places, ','))) "
+            f"FROM (SELECT STRING_AGG(place) AS places FROM ({found}));"
+        )
 
     def _delete(self, table: str, keys: RowSet, layout: TableLayout) -> None:
         columns = ", ".join(expand.key_columns(keys.types))

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ops.runtime import log, metrics
-from schema import Reason, Rejection, lane_name
-from workers import sql
+from schema import Activity, Reason, Rejection, head_table
 from workers.catalog import CatalogCache, tables_of
 from workers.change_sql import TableLayout
-from workers.contract_columns import NO_CONTRACTS, Contracts
+from workers.contract_columns import NO_CONTRACTS, Contracts, duplicate_error, key_of
 from workers.decode import DecodedMessage
-from workers.dedupe import Settled, deduplicate, ledger_row, settled_since
+from workers.dedupe import Settled, deduplicate, settled_since
 from workers.errors import (
     Conflicted,
+    DuplicateKeys,
     Fenced,
+    KeyExists,
     OutcomeUnknown,
     TimedOut,
     TooLarge,
@@ -33,11 +34,12 @@ from workers.errors import (
 from workers.fold import fold
 from workers.jobs import Deadline
 from workers.lane_head import LaneHead
+from workers.lane_script import LaneScripts
 from workers.outcomes import Outcome, count_in_metrics, counted
 from workers.part_size import PartSize
-from workers.plan import MAX_TABLES, Plan
+from workers.plan import Plan
 from workers.rejection_limit import RejectionLimit
-from workers.table_change import TableChange
+from workers.table_change import Row, TableChange
 from workers.warehouse import Warehouse
 
 logger = log.get(__name__)
@@ -46,10 +48,12 @@ CATALOG_ROUNDS = 5
 """How often a batch is planned again because others change its tables at the same time."""
 FENCED_ROUNDS = 20
 """How often a lane is read again because others commit in it at the same time."""
-MAX_STATEMENTS = 100
-"""Data statements of a script with several transactions: each takes about a second."""
 LONE_ATTEMPTS = 3
 """Attempts at a transaction that does not finish even alone, counted across workers in the head."""
+
+
+class _KeysNoted(Exception):
+    """A script failed by keys that are noted now: the next plan rejects their inserts."""
 
 
 class TableLocks:
@@ -117,6 +121,8 @@ class _LaneCommit:
     """What it held of the batch when it was read; None before."""
     outcomes: dict[tuple[str, str], Rejection | None] = field(default_factory=dict)
     size: PartSize = field(default_factory=PartSize)
+    existing: defaultdict[str, set[Row]] = field(default_factory=lambda: defaultdict(set))
+    """Keys that made a script fail: its tables have them before the next part."""
 
     async def settle(self) -> list[Outcome]:
         if not self.head.known:
@@ -144,6 +150,7 @@ class _LaneCommit:
 
     async def _apply(self, rest: list[DecodedMessage]) -> None:
         """Commit messages in order, in one part unless that failed before."""
+        self.existing.clear()
         while rest:
             part = rest[: self.size.next()]
             try:
@@ -160,11 +167,14 @@ class _LaneCommit:
                 if len(part) == 1:
                     raise
                 self.size.shrink(len(part), len(part) // 2)
+            except _KeysNoted:
+                continue
             except WarehouseRejected as error:
                 metrics.BISECTIONS.inc()
                 self.size.halve(len(part))
-                rest = self._give_up_alone(part, rest, Reason.WAREHOUSE_REJECTED, str(error))
+                rest = self._give_up_alone(part, rest, error.reason, str(error))
             else:
+                self.existing.clear()
                 rest = rest[len(part) :]
                 self.size.committed(len(part))
 
@@ -198,7 +208,7 @@ class _LaneCommit:
         """Commit messages as one transaction and keep their outcomes."""
         catalog, limit = self.committer.catalog, self.committer.limit
         for _ in range(CATALOG_ROUNDS):
-            plan = await catalog.plan(part, self.committer.contracts())
+            plan = await catalog.plan(part, self.committer.contracts(), self.existing)
             outcomes = counted(plan)
             limit.admit(outcomes)
             if plan.changes_the_catalog:
@@ -212,6 +222,8 @@ class _LaneCommit:
             changes = fold(activities, {table: each.defaults for table, each in layouts.items()})
             try:
                 await self._run(plan, changes, layouts)
+            except DuplicateKeys as error:
+                raise self._on_duplicates(activities, plan.contracts, error) from error
             except WarehouseRejected:
                 if await catalog.refresh(tables_of(part)):
                     continue  # someone else changed a table: the old plan failed
@@ -221,6 +233,19 @@ class _LaneCommit:
             count_in_metrics(plan, changes)
             return
         raise WarehouseUnavailable("others keep changing the tables of the batch")
+
+    def _on_duplicates(
+        self, activities: list[Activity], contracts: Contracts, error: DuplicateKeys
+    ) -> Exception:
+        """Note the keys if the tables had them before; else the offender must be found alone."""
+        found = [activities[place] for place in error.places]
+        keys = [(each.table, key_of(each, contracts[each.table])) for each in found]
+        if not error.at_begin or all(key in self.existing[table] for table, key in keys):
+            named = [duplicate_error(contracts[each.table], each) for each in found[:1]]
+            return KeyExists(*named or [str(error)])
+        for table, key in keys:
+            self.existing[table].add(key)
+        return _KeysNoted()
 
     async def _make(self, plan: Plan) -> None:
         """Make what a plan lacks. Another may be first: the next plan checks the types."""
@@ -234,40 +259,14 @@ class _LaneCommit:
     async def _run(
         self, plan: Plan, changes: list[TableChange], layouts: Mapping[str, TableLayout]
     ) -> None:
-        script = self._script(plan, changes, layouts)
+        dataset, worker = self.committer.warehouse.dataset, self.committer.settings.worker
+        scripts = LaneScripts(dataset, self.head, self.since, worker)
+        script = scripts.script(plan, changes, layouts)
         mutated = {change.table for change in changes if change.mutates}
-        async with self.committer.locks.held(mutated):
+        heads = {head_table(lane) for lane in (self.head.lane, *script.settlement.locks)}
+        async with self.committer.locks.held(mutated | heads):
             await self.committer.warehouse.commit(script, self.left)
         self.head.moved()
-
-    def _script(
-        self, plan: Plan, changes: list[TableChange], layouts: Mapping[str, TableLayout]
-    ) -> sql.Script:
-        tables = {change.table for change in changes}
-        if len(tables) > MAX_TABLES:
-            raise TooLarge(
-                f"{len(tables)} tables in one transaction, {MAX_TABLES} at the most",
-                len(tables) / MAX_TABLES,
-            )
-        dataset = self.committer.warehouse.dataset
-        script = sql.script(dataset, changes, self._settlement(plan), layouts)
-        if script.excess > 1:
-            raise TooLarge("the transaction is larger than a BigQuery request", script.excess)
-        if script.statements > MAX_STATEMENTS and len(plan.settled) > 1:
-            excess = script.statements / MAX_STATEMENTS
-            raise TooLarge(f"{script.statements} statements in one transaction", excess)
-        return script
-
-    def _settlement(self, plan: Plan) -> sql.LaneSettlement:
-        # A conflict's id is in the ledger already, or comes with its first body in this batch.
-        ids = [
-            message.message.id
-            for message, rejection in plan.settled
-            if not rejection or rejection.reason is not Reason.IDEMPOTENCY_CONFLICT
-        ]
-        lane, worker = lane_name(self.head.lane), self.committer.settings.worker
-        rows = [ledger_row(message, rejection, lane, worker) for message, rejection in plan.settled]
-        return sql.LaneSettlement(self.head.lane, self.head.epoch, self.since, ids, rows)
 
 
 def _with_rejections(part: list[DecodedMessage], plan: Plan) -> list[DecodedMessage]:

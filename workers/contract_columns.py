@@ -11,6 +11,7 @@ from typing import Final
 
 from schema import Activity, ColumnType, Reason, Transaction
 from schema.contracts import (
+    Duplicate,
     Mode,
     TableContract,
     Transform,
@@ -31,6 +32,11 @@ class BreaksContract(Exception):
 
 def is_frozen(contract: TableContract | None) -> bool:
     return contract is not None and contract.mode is Mode.FREEZE
+
+
+def is_unique(contract: TableContract | None) -> bool:
+    """Whether the contract keeps its table from having two rows of one primary key."""
+    return contract is not None and contract.duplicate is not Duplicate.ALLOW
 
 
 def stored_columns(contract: TableContract) -> dict[str, Column]:
@@ -90,6 +96,30 @@ def with_key(activity: Activity, contracts: Contracts) -> Activity:
     if faults := open_key_faults(Transaction((activity,)), contracts):
         raise BreaksContract(f"upsert on {activity.table}: {faults[0].message}")
     return with_primary_key(activity, contracts[activity.table])
+
+
+def as_upsert(activity: Activity, contract: TableContract) -> Activity:
+    """Return an insert as an upsert by the primary key; without a whole key it stays an insert."""
+    if None in key_of(activity, contract):
+        return activity
+    return with_primary_key(activity._replace(operation="upsert"), contract)
+
+
+def key_of(activity: Activity, contract: TableContract) -> tuple[str | None, ...]:
+    """Return a row's values of the primary key, in the order of the names sorted without case."""
+    given = dict(zip(map(str.casefold, activity.names), activity.values, strict=True))
+    return tuple([given.get(name) for name in sorted(map(str.casefold, contract.primary_key))])
+
+
+def duplicate_error(contract: TableContract, activity: Activity) -> str:
+    """Name the key that an insert has and another row too; hidden values are left out."""
+    given = dict(zip(map(str.casefold, activity.names), activity.values, strict=True))
+    columns = [contract.by_name[name.casefold()] for name in contract.primary_key]
+    parts = [
+        f"{column.name} = {given[column.name.casefold()] if column.is_open else '…'}"
+        for column in columns
+    ]
+    return f"{contract.table} has a row with {', '.join(parts)} already ({contract.title})"
 
 
 def reason_for(

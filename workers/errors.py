@@ -7,6 +7,8 @@ import requests
 from google.api_core import exceptions as gapi
 from google.auth.exceptions import GoogleAuthError, TransportError
 
+from schema import Reason
+from workers.change_sql import DUPLICATE_TEXT
 from workers.sql import FENCED_TEXT
 
 # Pub/Sub, https://cloud.google.com/pubsub/docs/reference/error-codes: worth another try.
@@ -33,6 +35,28 @@ class Fenced(Exception):
 class WarehouseRejected(Exception):
     """The warehouse refused permanently; nothing was changed."""
 
+    reason = Reason.WAREHOUSE_REJECTED
+
+
+class KeyExists(WarehouseRejected):
+    """An insert has the key of another row, which its contract forbids; nothing was changed."""
+
+    reason = Reason.CONTRACT
+
+
+class DuplicateKeys(Exception):
+    """Rows have keys that no row may have; nothing was changed.
+
+    `places` are those of inserts among the script's activities. `at_begin`: the keys were there
+    before the script changed the table, so that these inserts fail whatever else the script has.
+    """
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        ((phase, places),) = _DUPLICATES.findall(error)[:1] or [("later", "")]
+        self.at_begin = phase == "first"
+        self.places = [int(place) for place in places.split(",")[:-1]]
+
 
 class WarehouseUnavailable(Exception):
     """Nothing was changed, and trying again later may help."""
@@ -58,7 +82,9 @@ class OutcomeUnknown(Exception):
     """The job may have taken effect, or still run: ask."""
 
 
-type Failure = type[Fenced | WarehouseRejected | WarehouseUnavailable | OutcomeUnknown]
+type Failure = type[
+    Fenced | DuplicateKeys | WarehouseRejected | WarehouseUnavailable | OutcomeUnknown
+]
 """What a failed warehouse call means for the transaction it was about."""
 
 
@@ -67,6 +93,13 @@ type Failure = type[Fenced | WarehouseRejected | WarehouseUnavailable | OutcomeU
 _CONFLICT = re.compile(
     r"aborted due to concurrent update|Could not serialize access", re.IGNORECASE
 )
+# A place that is cut off has no comma.
+_DUPLICATES = re.compile(rf"{DUPLICATE_TEXT} (first|later) ((?:[0-9]+,)*)")
+_TEXTS: Final[dict[Failure, re.Pattern[str]]] = {
+    Fenced: re.compile(FENCED_TEXT),
+    DuplicateKeys: _DUPLICATES,
+    Conflicted: _CONFLICT,
+}
 # Both come with reasons that are otherwise permanent.
 # https://cloud.google.com/bigquery/quotas#dml-limits: 20 queued mutations a table.
 # https://cloud.google.com/bigquery/docs/query-queues: a queued job ends after its maximum time.
@@ -130,10 +163,9 @@ _REQUEST_TOO_LARGE = re.compile(r"Request payload size exceeds", re.IGNORECASE)
 def classify(error: BaseException) -> Failure:
     """Decide what a warehouse error means. Texts are matched where BigQuery gives no code."""
     text = str(error)
-    if FENCED_TEXT in text:
-        return Fenced
-    if _CONFLICT.search(text):
-        return Conflicted
+    for known, pattern in _TEXTS.items():
+        if pattern.search(text):
+            return known
     if isinstance(error, gapi.GoogleAPICallError) and (failure := _of_answer(error, text)):
         return failure
     if isinstance(error, _NO_ANSWER):

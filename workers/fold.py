@@ -32,7 +32,7 @@ class _Table:
     def changes(self, name: str) -> Iterator[TableChange]:
         for phase in (*self._earlier, self.phase):
             change = phase.change(name)
-            if change.mutates or change.inserts:
+            if not change.is_empty:
                 yield change
 
 
@@ -40,6 +40,8 @@ def fold(
     activities: Iterable[Activity], defaults: Mapping[str, Collection[str]] | None = None
 ) -> list[TableChange]:
     """Return the net effect of activities in order: the changes of each table, in their order.
+
+    An insert with a `match` is one whose key no row may have: see `workers.key_states`.
 
     `defaults` has, by table, the columns with a default, by name without case: what a row that
     leaves one out has there is not known here.
@@ -49,22 +51,31 @@ def fold(
     """
     tables: dict[str, _Table] = {}
     shapes = ShapeCache()
-    for activity in activities:
+    for place, activity in enumerate(activities):
         table = tables.get(activity.table)
         if table is None:
             table = tables[activity.table] = _Table((defaults or {}).get(activity.table, ()))
-        if activity.match is not None:
+        if activity.match is not None and activity.operation != "insert":
             _change(activity, activity.match, table, shapes)
             continue
         shape = shapes.shape(activity.names, activity.types)
         row = shape.row(activity.values)
         if activity.operation == "insert":
+            if activity.match is not None:
+                _check(place, activity.match, table, shapes)
             table.phase.insert(shape, row)
         else:
             if not table.phase.takes_delete(shape.columns, row):
                 table.next_phase()
             table.phase.delete(shape, row)
     return [change for name in sorted(tables) for change in tables[name].changes(name)]
+
+
+def _check(place: int, key: ColumnValues, table: _Table, shapes: ShapeCache) -> None:
+    shape = shapes.shape(key.names, key.types)
+    if not table.phase.takes_check(shape.columns):
+        table.next_phase()
+    table.phase.check(place, shape, shape.row(key.values))
 
 
 def _change(activity: Activity, match: ColumnValues, table: _Table, shapes: ShapeCache) -> None:

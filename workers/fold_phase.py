@@ -11,7 +11,15 @@ from collections.abc import Collection
 
 from schema import ColumnType
 from workers.shapes import KeyedShape, Shape
-from workers.table_change import ColumnSet, KeyUpdate, Row, RowSet, TableChange, TableUpdate
+from workers.table_change import (
+    ColumnSet,
+    KeyChecks,
+    KeyUpdate,
+    Row,
+    RowSet,
+    TableChange,
+    TableUpdate,
+)
 
 type Values = dict[str, str | None]
 """Values by the column's name without case."""
@@ -65,6 +73,25 @@ class Phase:
         self._last_keyed: KeyedShape | None = None
         self._moved: set[Row] = set()
         self._has_upserts = False
+        self._checks: KeyChecks | None = None
+
+    def takes_check(self, columns: ColumnSet) -> bool:
+        """Whether the keys by these columns are still those that the phase began with.
+
+        But for keys that the activities of the phase name: the caller knows of these.
+        """
+        return (
+            self._set_columns.isdisjoint(columns)
+            and not (self._has_upserts and self._key != columns)
+            and all(set(columns).issuperset(each) for each in self._delete_keys)
+        )
+
+    def check(self, place: int, shape: Shape, key: Row) -> None:
+        """Note that no row may have a key when the phase begins."""
+        if self._checks is None:
+            self._checks = KeyChecks(RowSet(shape.names, shape.types, []), [])
+        self._checks.keys.rows.append(key)
+        self._checks.places.append(place)
 
     def insert(self, shape: Shape, row: Row) -> None:
         number = self._inserted
@@ -184,6 +211,7 @@ class Phase:
             ],
             TableUpdate(self._key, self._columns(), updates) if self._key and updates else None,
             [self._row_set(columns, rows) for columns, rows in inserts.items()],
+            self._checks,
         )
 
     def _key_update(self, key: Row, log: _KeyLog) -> KeyUpdate:

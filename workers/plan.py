@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from schema import Activity, ColumnType, Reason, Rejection, Transaction
-from schema.contracts import TableContract
+from schema.contracts import Duplicate, TableContract
 from workers.contract_columns import (
     NO_CONTRACTS,
     BreaksContract,
     Contracts,
     added_column,
+    as_upsert,
     check_not_null,
     is_frozen,
     reason_for,
@@ -21,6 +22,7 @@ from workers.contract_columns import (
     with_key,
 )
 from workers.decode import DecodedMessage
+from workers.key_states import NO_KEYS, ExistingKeys, KeyStates
 from workers.table_columns import CatalogSnapshot, Column, Columns
 
 MAX_TABLES = 98
@@ -32,7 +34,7 @@ transaction, https://cloud.google.com/bigquery/docs/transactions#limitations."""
 class Plan:
     """What to do with a batch. `creates` and `adds` hold the columns in the order to make them.
 
-    In `accepted` every upsert has its key.
+    In `accepted` every upsert has its key, and so has an insert if no row may have it.
 
     A table in `creates` that has a contract in `contracts` is made by it; its columns there are
     those that the contract does not have.
@@ -70,9 +72,13 @@ class _Refused(Exception):
 class _Overlay:
     """The catalog as the transactions accepted so far, and the one being checked, leave it."""
 
-    def __init__(self, catalog: CatalogSnapshot, contracts: Contracts) -> None:
+    def __init__(
+        self, catalog: CatalogSnapshot, contracts: Contracts, existing: ExistingKeys
+    ) -> None:
         self._catalog = catalog
         self.contracts = contracts
+        self._existing = existing
+        self._keys: dict[str, KeyStates] = {}
         self._required: dict[str, tuple[tuple[str, Column], ...]] = {}
         self.created: list[str] = []
         """Tables of contracts, made for the transaction being checked."""
@@ -92,6 +98,14 @@ class _Overlay:
             self._required[table] = tuple(each for each in columns if each[1].required)
         return self._required[table]
 
+    def keys(self, contract: TableContract) -> KeyStates:
+        """Return the states of the keys in a contract's table."""
+        states = self._keys.get(contract.table)
+        if states is None:
+            existing = self._existing.get(contract.table, ())
+            states = self._keys[contract.table] = KeyStates(contract, existing)
+        return states
+
     def create(self, contract: TableContract) -> None:
         """Make a table by its contract."""
         self._tentative[contract.table] = stored_columns(contract)
@@ -106,19 +120,26 @@ class _Overlay:
 
     def keep(self) -> None:
         self._accepted |= self._tentative
+        for states in self._keys.values():
+            states.keep()
         self.forget()
 
     def forget(self) -> None:
+        for states in self._keys.values():
+            states.forget()
         self._tentative = {}
         self.added = []
         self.created = []
 
 
 def _check(activity: Activity, overlay: _Overlay) -> Activity:
-    """Return the activity as it is applied: an upsert has its key."""
+    """Return the activity as it is applied, with the key that it needs."""
     if activity.has_open_key:
         activity = with_key(activity, overlay.contracts)
     contract = overlay.contracts.get(activity.table)
+    duplicate = contract.duplicate if contract else Duplicate.ALLOW
+    if contract and duplicate is Duplicate.UPSERT and activity.operation == "insert":
+        activity = as_upsert(activity, contract)
     if overlay.columns(activity.table) is None:
         if activity.operation in _AN:
             raise _Refused(
@@ -133,6 +154,8 @@ def _check(activity: Activity, overlay: _Overlay) -> Activity:
         _check_columns(activity, activity.match.names, activity.match.types, overlay, adds=False)
     adds = activity.operation != "delete"
     _check_columns(activity, activity.names, activity.types, overlay, adds=adds)
+    if contract and duplicate is Duplicate.REJECT:
+        return overlay.keys(contract).checked(activity)
     return activity
 
 
@@ -184,9 +207,10 @@ def plan(
     messages: Iterable[DecodedMessage],
     catalog: CatalogSnapshot,
     contracts: Contracts = NO_CONTRACTS,
+    existing: ExistingKeys = NO_KEYS,
 ) -> Plan:
     """Decide on a batch's messages, in order; `catalog` has every table that they name."""
-    result, overlay = Plan(contracts=contracts), _Overlay(catalog, contracts)
+    result, overlay = Plan(contracts=contracts), _Overlay(catalog, contracts, existing)
     for message in messages:
         if message.rejection is not None:
             result.rejected.append((message, message.rejection))

@@ -10,7 +10,7 @@ from workers.table_change import ColumnSet, Row
 type Pick = Callable[[Row], Row]
 
 
-def _pick(places: Sequence[int], width: int) -> Pick:
+def pick(places: Sequence[int], width: int) -> Pick:
     """Return what takes the values at some places out of rows of a width."""
     if list(places) == list(range(width)):
         return tuple  # which returns a tuple itself
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
             columns=tuple(folded[i] for i in order),
             names=tuple(names[i] for i in order),
             types=tuple(types[i] for i in order),
-            row=_pick(order, len(order)),
+            row=pick(order, len(order)),
         )
 
 
@@ -59,7 +59,7 @@ class KeyedShape(NamedTuple):
             match,
             shape,
             tuple(shape.columns[place] for place in own),
-            _pick(own, len(shape.columns)),
+            pick(own, len(shape.columns)),
             tuple(
                 (column, shape.columns.index(column), place)
                 for place, column in enumerate(match.columns)

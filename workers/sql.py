@@ -28,7 +28,9 @@ ROW_COLUMNS = tuple(column for column in LEDGER_COLUMNS if column.name != "settl
 class LaneSettlement(NamedTuple):
     """What a script settles: the lane and its epoch, the new ids, the ledger's rows.
 
-    No transaction of `ids` can have been settled before `since`, a timestamp's text.
+    No transaction of `ids` can have been settled before `since`, a timestamp's text. The heads of
+    `locks`, other lanes, are changed too, so that BigQuery runs no other script with one of them
+    at the same time.
     """
 
     lane: int
@@ -36,6 +38,7 @@ class LaneSettlement(NamedTuple):
     since: str
     ids: Sequence[str]
     rows: Sequence[Sequence[str | None]]
+    locks: Sequence[int] = ()
 
 
 class Script(NamedTuple):
@@ -88,6 +91,10 @@ def _guard(builder: ChangeWriter, settlement: LaneSettlement) -> str:
     )
 
 
+def _lock(builder: ChangeWriter, lane: int) -> str:
+    return f"UPDATE {builder.table(head_table(lane))} SET epoch = epoch WHERE TRUE;"
+
+
 def _ledger_insert(builder: ChangeWriter, settlement: LaneSettlement) -> str:
     builder.parameters["ledger"] = expand.as_json(settlement.rows)
     values = ", ".join(
@@ -118,6 +125,7 @@ def script(
     statements = [
         "BEGIN TRANSACTION;",
         _guard(builder, settlement),
+        *[_lock(builder, lane) for lane in settlement.locks],
         *builder.statements,
         _ledger_insert(builder, settlement),
         "COMMIT TRANSACTION;",

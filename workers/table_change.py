@@ -43,18 +43,33 @@ class TableUpdate(NamedTuple):
     rows: list[KeyUpdate]
 
 
+class KeyChecks(NamedTuple):
+    """Keys that no row may have. `places[i]` is the place of the insert of `keys.rows[i]`.
+
+    It counts the activities of the batch.
+    """
+
+    keys: RowSet
+    places: list[int]
+
+
 class TableChange(NamedTuple):
     """One phase of the effect on a table.
 
-    Everything but `inserts` acts on the rows that were there before the phase. First the rows that
-    match `deletes` go, then the others are updated, and the rows of `inserts` come. A key is not in
-    both `deletes` and `update`.
+    Everything but `inserts` acts on the rows that were there before the phase. First `checks` are
+    made, then the rows that match `deletes` go, the others are updated, and the rows of `inserts`
+    come. A key is not in both `deletes` and `update`.
     """
 
     table: str
     deletes: list[RowSet]
     update: TableUpdate | None
     inserts: list[RowSet]
+    checks: KeyChecks | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.mutates or self.inserts or self.checks)
 
     @property
     def mutates(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from schema.types import ColumnType, parse_type
 
 RETIRED: Final = "retired"
+_OPEN_CLASSES: Final = frozenset({"", "public"})
 
 
 class Mode(StrEnum):
@@ -90,6 +91,11 @@ class ContractColumn:
     def type(self) -> ColumnType:
         """The BigQuery type. `parse_type` keeps it: equal texts are one object."""
         return parse_type(self.declared)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may see its values: in reports and messages."""
+        return self.transform is None and self.classification in _OPEN_CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,6 @@ MAX_EXAMPLES: Final = 3
 MAX_EXAMPLE: Final = 100
 """Characters."""
 
-_OPEN_CLASSES: Final = frozenset({"", "public"})
-
 
 class ViolationKey(NamedTuple):
     """`contract`, `version` and `team` are empty for a table without a contract."""
@@ -91,7 +89,7 @@ def _examples(violation: Violation) -> list[str]:
     if violation.value is None or violation.contract is None:
         return []
     column = violation.contract.column(violation.column)
-    if column is None or column.transform or column.classification not in _OPEN_CLASSES:
+    if column is None or not column.is_open:
         return []
     text = violation.value
     return [text if len(text) <= MAX_EXAMPLE else text[:MAX_EXAMPLE] + "…"]

@@ -11,11 +11,11 @@ from typing import Any
 
 from schema import ColumnType
 from schema.contracts import TableContract
-from tests.support.plain_rows import Row, apply_change, mappings
+from tests.support.plain_rows import Row, apply_change, duplicate_places, mappings
 from workers import sql
 from workers.catalog import TableSchema
-from workers.change_sql import TableLayout
-from workers.errors import Fenced, OutcomeUnknown, WarehouseRejected
+from workers.change_sql import DUPLICATE_TEXT, TableLayout
+from workers.errors import DuplicateKeys, Fenced, OutcomeUnknown, WarehouseRejected
 from workers.jobs import Deadline
 from workers.table_change import TableChange
 from workers.table_columns import Column
@@ -106,8 +106,15 @@ class FakeWarehouse:
                 raise WarehouseRejected(f"Not found: {table}")
         if self.refuses(named):
             raise WarehouseRejected("the warehouse refuses a row")
+        after: dict[str, list[Row]] = {}
         for change in changes:
-            apply_change(self.rows[change.table], change)
+            phase = "later" if change.table in after else "first"
+            rows = after.setdefault(change.table, list(self.rows[change.table]))
+            if places := duplicate_places(rows, change):
+                listed = "".join(f"{place}," for place in places)
+                raise DuplicateKeys(f"{DUPLICATE_TEXT} {phase} {listed}")
+            apply_change(rows, change)
+        self.rows |= after
 
     async def read_lane(
         self, lane: int, ids: list[str], since: str, left: Deadline

@@ -45,6 +45,14 @@ def apply_change(rows: list[Row], change: TableChange) -> None:
     rows[:] = after + come
 
 
+def duplicate_places(rows: list[Row], change: TableChange) -> list[int]:
+    """Return the places of a change's checked keys that rows have."""
+    if change.checks is None:
+        return []
+    keys = zip(mappings(change.checks.keys), change.checks.places, strict=True)
+    return [place for key, place in keys if any(matches(row, key) for row in rows)]
+
+
 def mappings(row_set: RowSet) -> list[Row]:
     """Return rows or keys by column."""
     return [dict(zip(row_set.columns, row, strict=True)) for row in row_set.rows]

@@ -31,9 +31,9 @@ _WHEN = re.compile(
 
 
 _FUNCTION = re.compile(
-    r"FN_(AND|CASE_.*|COALESCE|COUNT.*|CURRENT_TIMESTAMP|EQUAL|ERROR|FROM_BASE64|GREATER.*|IF|IFNULL"
+    r"FN_(AND|BETWEEN|CASE_.*|COALESCE|CONCAT_STRING|COUNT.*|CURRENT_TIMESTAMP|EQUAL|ERROR|FROM_BASE64|GREATER.*|IF|IFNULL"
     r"|IN|IN_ARRAY|IS_NULL|IS_TRUE|IS_FALSE|JSON_(QUERY|VALUE)(_ARRAY)?|LESS.*|NOT|NOT_EQUAL|OR"
-    r"|PARSE_JSON|SUBSTR_STRING|TO_JSON_STRING|(ADD|SUBTRACT)_INT64|(SAFE_)?ARRAY_AT_OFFSET)"
+    r"|PARSE_JSON|STRING_AGG_STRING|SUBSTR_STRING|TO_JSON_STRING|(ADD|SUBTRACT)_INT64|(SAFE_)?ARRAY_AT_OFFSET)"
 )
 _FUNCTIONS = [name for name, _ in FunctionSignatureId.items() if _FUNCTION.fullmatch(name)]
 """The functions of the product's statements: a catalog of all takes 50 ms for each statement."""
@@ -84,6 +84,9 @@ class EvaluatedDataset:
             ((holds,),) = self.query(f"SELECT {condition.rpartition(' AS ')[0]}", parameters)
             if not holds.bool_value:
                 raise AssertionFailed(sql)
+            return changed
+        if word == "SELECT":
+            self.query(sql, parameters)
             return changed
         if word == "MERGE":
             return self._merge(sql, parameters)

@@ -19,7 +19,7 @@ from tests.support.deliveries import (
 from tests.support.fake_warehouse import Changes, FakeWarehouse, Lost
 from workers import commit
 from workers.catalog import CatalogCache
-from workers.commit import MAX_STATEMENTS, CommitSettings, Committer
+from workers.commit import CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
 from workers.errors import (
     Conflicted,
@@ -30,6 +30,7 @@ from workers.errors import (
     WarehouseUnavailable,
 )
 from workers.lane_head import LaneCountDiffers
+from workers.lane_script import MAX_STATEMENTS
 from workers.outcomes import Outcome
 from workers.plan import MAX_TABLES
 from workers.rejection_limit import MIN_REJECTIONS, RejectionLimit, TooManyRejected

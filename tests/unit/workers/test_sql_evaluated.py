@@ -9,14 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema import LEDGER_COLUMNS, Activity, check_body, parse_type
+from schema.contracts import with_primary_key
+from tests.support.contracts import column, contract
 from tests.support.deliveries import body, delete, insert, number, text
 from tests.support.judge.analysis import Columns
 from tests.support.judge.cells import cell_meaning, text_meaning
-from tests.support.judge.evaluator import AssertionFailed, EvaluatedDataset
+from tests.support.judge.engine import SqlRefused
+from tests.support.judge.evaluator import AssertionFailed, EvaluatedDataset, EvaluatedTable
 from tests.support.judge.statements import change_statements
 from tests.support.plain_rows import Row, apply_activities
 from tests.support.strategies import COLUMNS, activities
 from workers import sql
+from workers.change_sql import TableLayout
+from workers.errors import DuplicateKeys
 from workers.fold import fold
 
 BASES = {name: parse_type(types[0]).base for name, (types, _) in COLUMNS.items()}
@@ -128,3 +133,59 @@ def test_attempts_are_counted_for_one_transaction_in_a_row(lane: EvaluatedDatase
     assert noted == [[2, 32, "a", 1], [3, 32, "a", 2], [4, 32, "b", 1]]
     with pytest.raises(AssertionFailed):
         lane.run(*sql.note_attempt("p.d", 7, 3, "b"))
+
+
+def _numbered(*numbers: int) -> list[Activity]:
+    """Return inserts whose key no row may have."""
+    return [
+        with_primary_key(activity, UNIQUE)
+        for activity in check_body(
+            body(*(insert("t", s=text(f"{each}"), n=number(each)) for each in numbers))
+        ).activities
+    ]
+
+
+UNIQUE = contract("t", column("N", "INTEGER", primaryKey=True), column("s"))
+
+
+@pytest.mark.parametrize("pruned_by", [(), ("n",)])
+def test_a_script_that_inserts_a_key_of_a_row_fails_and_names_the_inserts(
+    lane: EvaluatedDataset, pruned_by: tuple[str, ...]
+) -> None:
+    def run(*activities: Activity) -> None:
+        layouts = {"t": TableLayout(pruned_by=pruned_by)}
+        script = sql.script("p.d", fold(activities), _settlement(epoch, f"{epoch}"), layouts)
+        lane.run(script.sql, script.parameters)
+
+    epoch = 1
+    run(*_numbered(1, 2, 3))
+    epoch = 2
+    before = {name: dict(table.rows) for name, table in lane.tables.items()}
+    with pytest.raises(SqlRefused) as first:
+        run(*_numbered(4, 3, 5, 1))
+    by_text = check_body(body(delete("t", s=text("2")))).activities
+    with pytest.raises(SqlRefused) as later:
+        run(*by_text, *_numbered(2, 3))
+
+    assert {name: table.rows for name, table in lane.tables.items()} == before
+    found = [DuplicateKeys(str(each.value)) for each in (first, later)]
+    assert [(each.at_begin, sorted(each.places)) for each in found] == [
+        (True, [1, 3]),
+        (False, [2]),
+    ]
+    run(*by_text, *_numbered(2, 4))
+    assert sorted(_values(lane, "t")) == [[str(n), n] for n in (1, 2, 3, 4)]
+
+
+def test_a_script_changes_the_heads_that_it_locks_and_not_their_epoch(
+    lane: EvaluatedDataset,
+) -> None:
+    lane.tables["p.d.gatekeeper_lane_08"] = EvaluatedTable(LANE["p.d.gatekeeper_lane_07"], {})
+    lane.run("INSERT INTO `p.d.gatekeeper_lane_08` (epoch, lanes) VALUES (5, 32)", {})
+    (number_,) = lane.tables["p.d.gatekeeper_lane_08"].rows
+    script = sql.script("p.d", [], _settlement(1, "a")._replace(locks=[8]))
+
+    lane.run(script.sql, script.parameters)
+
+    assert _values(lane, "gatekeeper_lane_08") == [[5, 32, None, None]]
+    assert number_ not in lane.tables["p.d.gatekeeper_lane_08"].rows

@@ -18,7 +18,7 @@ _DAY_MILLISECONDS: Final = 86_400_000
 
 
 class LiveColumn(NamedTuple):
-    """`type` is as in DDL: `NUMERIC(10,2)`, `STRING(5)`, `ARRAY<INT64>`."""
+    """`type` is as in DDL: `NUMERIC(10,0)`, `STRING(5)`, `ARRAY<INT64>`."""
 
     name: str
     type: str
@@ -62,7 +62,7 @@ def read_live_table(client: bigquery.Client, path: str) -> LiveTable | None:
         return None
     expires = found.time_partitioning and found.time_partitioning.expiration_ms
     return LiveTable(
-        columns=tuple(map(_column, found.schema)),
+        columns=tuple(map(live_column, found.schema)),
         description=found.description or "",
         labels=dict(found.labels),
         partition=_partition(found),
@@ -72,12 +72,22 @@ def read_live_table(client: bigquery.Client, path: str) -> LiveTable | None:
     )
 
 
-def _column(field: bigquery.SchemaField) -> LiveColumn:
+def live_column(field: bigquery.SchemaField) -> LiveColumn:
+    """Return a column of `tables.get`, which has the names of legacy SQL."""
     base = _STANDARD.get(field.field_type, field.field_type)
-    sizes = [str(each) for each in (field.precision, field.scale, field.max_length) if each]
-    own = f"{base}({','.join(sizes)})" if sizes else base
+    own = f"{base}{_size(field)}"
     kind = f"ARRAY<{own}>" if field.mode == "REPEATED" else own
     return LiveColumn(field.name, kind, field.mode == "REQUIRED", field.description or "")
+
+
+def _size(field: bigquery.SchemaField) -> str:
+    """Return a type's parameters. A decimal without a scale has the scale 0, which is left out.
+
+    https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#TableFieldSchema
+    """
+    if field.precision:
+        return f"({field.precision},{field.scale or 0})"
+    return f"({field.max_length})" if field.max_length else ""
 
 
 def _partition(table: bigquery.Table) -> tuple[str, str] | None:

@@ -4,10 +4,11 @@ https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-la
 https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules
 """
 
+import re
 from enum import Enum, auto
 from typing import Final
 
-from schema.types import ColumnType, UnknownType, parse_type
+from schema.types import ColumnType
 
 _EXACT: Final = {
     ("INT64", "NUMERIC"),
@@ -17,6 +18,7 @@ _EXACT: Final = {
 }
 _INEXACT: Final = {(base, "FLOAT64") for base in ("INT64", "NUMERIC", "BIGNUMERIC")}
 _INTEGER_DIGITS: Final = 19
+_DECIMAL: Final = re.compile(r"\w+\((\d+),(\d+)\)")
 
 
 class TypeChange(Enum):
@@ -46,11 +48,8 @@ def _has_room(live: str, base: str, wanted: ColumnType) -> bool:
     integer_digits = (wanted.precision or 0) - (wanted.scale or 0)
     if base == "INT64":
         return integer_digits >= _INTEGER_DIGITS
-    try:
-        known = parse_type(live)
-    except UnknownType:
+    found = _DECIMAL.fullmatch(live)
+    if found is None:  # without parameters it has the most digits of its type
         return False
-    scale, precision = known.scale or 0, known.precision or 0
-    if live == base:  # without parameters it has the most digits of its type
-        return False
+    precision, scale = int(found[1]), int(found[2])
     return scale <= (wanted.scale or 0) and precision - scale <= integer_digits

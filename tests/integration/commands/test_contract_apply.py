@@ -60,6 +60,17 @@ def test_a_table_is_made_once_and_then_there_is_nothing_to_do(
     assert live[2:] == ({"team": "shop"}, ("placed_at", "MONTH"), 400.0, ("item",), ("id",))
 
 
+def test_columns_of_every_type_are_made_once(file: Path, capsys: Output) -> None:
+    kinds = "TEXT BIGINT DOUBLE BOOL DECIMAL DECIMAL(10) NUMERIC(38,20) DECIMAL(35) DATE TIME"
+    kinds += " DATETIME TIMESTAMPTZ JSONB BINARY(4)"
+    columns = (column(f"c{place}", kind) for place, kind in enumerate(kinds.split()))
+    file.write_text(contract_text("orders", *columns))
+    assert main(["contract", "apply", "--yes", str(file)]) == 0
+    capsys.readouterr()
+    assert main(["contract", "plan", str(file)]) == 0
+    assert capsys.readouterr().out == "nothing to do: 1 tables are as their contracts say\n"
+
+
 def test_a_table_is_altered_to_its_new_contract_and_keeps_its_rows(
     file: Path, capsys: Output
 ) -> None:

@@ -62,7 +62,7 @@ class TableSamples:
                 return
             case "update":
                 self._match(given["value_to_match"])
-            case "upsert":
+            case "upsert" if "key" in given:  # otherwise a contract has the key
                 self._count_match(given["key"])
         operation = activity.operation
         self.inserts += operation == "insert"

@@ -117,3 +117,30 @@ def test_a_not_null_column_is_required_and_has_a_remark() -> None:
     ((column, remark),) = infer_from_table("t", table).remarks
     assert column == "a"
     assert "mode freeze" in remark
+
+
+CENSUS = (
+    live_column("geo_id", "STRING"),
+    *(live_column(f"income_{index}_{index + 4_999}", "FLOAT64") for index in range(298)),
+    live_column("do_date", "STRING"),
+)
+"""As the tables of bigquery-public-data.census_bureau_acs: one text, and hundreds of figures."""
+
+SESSIONS = tuple(
+    live_column(
+        f"c{index}", ("STRING", "INT64", "DATE", "TIMESTAMP", "STRUCT", "ARRAY<INT64>")[index % 6]
+    )
+    for index in range(300)
+)
+"""As exports of web analytics: plain columns, records and repeated ones."""
+
+
+@pytest.mark.parametrize(("columns", "left_out"), [(CENSUS, 0), (SESSIONS, 100)])
+def test_a_public_table_of_300_columns(columns: tuple[LiveColumn, ...], left_out: int) -> None:
+    table = LiveTable(columns)
+    contract = read_back(table)
+    assert len(columns) == 300
+    assert len(contract.columns) == 300 - left_out
+    assert len(infer_from_table("orders", table).remarks) == left_out
+    notes = plan_table("p.d", contract, table).notes
+    assert plan_table("p.d", contract, table) == TablePlan("orders", notes=notes)

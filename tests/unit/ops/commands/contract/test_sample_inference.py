@@ -8,7 +8,7 @@ from ops.commands.contract.inferred_contract import Guess, InferredTable
 from ops.commands.contract.sample_inference import infer_from_samples
 from ops.commands.contract.table_samples import TableSamples, add_transaction
 from schema import check
-from tests.support.payloads import delete, insert, lists, transaction, update, upsert
+from tests.support.payloads import delete, insert, lists, transaction, update, upsert, without
 
 
 def inferred(*activities: dict[str, Any]) -> InferredTable:
@@ -88,6 +88,16 @@ def test_the_key_is_guessed_from_what_most_changes_match_on() -> None:
     reason = "part of the key: 2 of 2 changes match on it"
     assert found.guesses == (Guess("a", reason, "primaryKey", value=True),)
     assert not found.contract.primary_key
+
+
+def test_an_upsert_without_a_key_is_a_row_and_no_match() -> None:
+    columns = lists(("a", "INTEGER", 1), ("b", "TEXT", "x"))
+    found = inferred(without(upsert(**columns), "key"))
+    assert [(each.name, each.required) for each in found.contract.columns] == [
+        ("a", True),
+        ("b", True),
+    ]
+    assert not found.guesses
 
 
 def test_a_match_on_a_whole_row_is_no_key() -> None:

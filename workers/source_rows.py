@@ -1,8 +1,9 @@
 """The source rows of an INSERT or a MERGE: rows of several column sets as rows of one. Pure.
 
 A row is an array of texts: in a MERGE first its kind and its key, then a value for each column,
-then, if the rows' columns differ where it matters, its marks: a digit for each such column. A
-column of the key that no row changes has its value in the key alone.
+then, if the rows' columns differ where it matters, its marks: a digit for each such column, or for
+every column next to updates: most batches of a table then have the same text. A column of the key
+that no row changes has its value in the key alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +51,8 @@ class SourceRows:
         self._inserting = {_GivenColumns(frozenset(), frozenset(each.columns)) for each in inserts}
         self._inserting |= {each for each in self._updating if each.inserts is not None}
         self._places = {column: place for place, column in enumerate(self._own())}
-        self._marked = [column for column in self._places if self._is_marked(column)]
+        marked = [column for column in self._places if self._needs_mark(column)]
+        self._marked = list(self._places) if update and marked else marked
 
     def _columns_of(self, each: KeyUpdate) -> _GivenColumns:
         inserts = None if each.inserts is None else frozenset((*self._key, *each.inserts))
@@ -92,7 +94,7 @@ class SourceRows:
             for each in self._inserting
         )
 
-    def _is_marked(self, column: str) -> bool:
+    def _needs_mark(self, column: str) -> bool:
         return (
             self._is_left_alone(column)
             or self._is_not_inserted(column)
@@ -129,7 +131,7 @@ class SourceRows:
         ]
 
     def _kept_or_set(self, column: str, place: int) -> str:
-        if not self._is_left_alone(column):
+        if column not in self._marked:
             return f"s.c{place}"
         return f"IF({self._has_mark(column, _UPDATES)}, s.c{place}, t.`{self._types[column][0]}`)"
 
@@ -142,7 +144,7 @@ class SourceRows:
         if column not in self._places:
             return f"s.k{self._key.index(column)}"
         own = f"s.c{self._places[column]}"
-        if not self._is_defaulted(column) and not self._is_not_inserted(column):
+        if column not in self._marked:
             return own
         return (
             f"IF({self._has_mark(column, _INSERTS)}, {own}, {self._defaults.get(column, 'NULL')})"

@@ -174,8 +174,10 @@ def test_a_new_row_has_neither_what_it_missed_nor_null_for_a_default() -> None:
     script = script_of(*activities, layout=TableLayout({"b": "'own'"}))
 
     (statement,) = statements_of(script)
-    assert "VALUES (s.k0, IF(SUBSTR(s.m, 1, 1) IN ('2', '3'), s.c0, 'own'), s.c1)" in statement
-    assert rows_sent(script) == [["p", "1", "x", "y", "1"], ["p", "2", "z", "z", "3"]]
+    given = "IF(SUBSTR(s.m, {}, 1) IN ('2', '3'), s.c{}, {})"
+    values = f"s.k0, {given.format(1, 0, "'own'")}, {given.format(2, 1, 'NULL')}"
+    assert f"VALUES ({values})" in statement
+    assert rows_sent(script) == [["p", "1", "x", "y", "13"], ["p", "2", "z", "z", "33"]]
 
 
 def test_an_insert_leaves_a_column_to_its_default_where_a_row_does() -> None:
@@ -194,7 +196,8 @@ def test_an_update_of_the_key_sets_it() -> None:
 
     (statement,) = statements_of(script)
     assert "UPDATE SET `a` = IF(SUBSTR(s.m, 1, 1) IN ('1', '3'), s.c0, t.`a`)" in statement
-    assert "INSERT (`a`, `b`) VALUES (s.c0, s.c1)" in statement
+    given = [f"IF(SUBSTR(s.m, {n + 1}, 1) IN ('2', '3'), s.c{n}, NULL)" for n in range(2)]
+    assert f"INSERT (`a`, `b`) VALUES ({', '.join(given)})" in statement
     assert rows_sent(script) == [["u", "1", "2", None, "10"], ["p", "3", "3", "x", "23"]]
 
 

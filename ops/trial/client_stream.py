@@ -32,7 +32,11 @@ KEYS = 40
 SETTABLE = ("k", "v", "amount", "at", "flag")
 """Columns that an update may set: a row keeps its stream and number."""
 OTHERWISE = 0.03
-"""How often a table's rows are not matched by the columns that they usually are matched by."""
+"""How often a table's rows are not matched by the columns that they usually are matched by.
+
+In a stream of up to LONG transactions; in a longer one as many times as in that. Each change of the
+columns is one statement more for a batch, so statements would otherwise grow with the batches.
+"""
 # The columns that rows name: few sets, since a statement of the warehouse has the rows of one set.
 _SHAPES = (tuple(COLUMNS), tuple(COLUMNS), ("stream", "n", "k", "v"))
 _LONGEST_TEXT = 3_000
@@ -104,6 +108,7 @@ class ClientStream:
         self.born: list[str] = []
         """Tables that it has made during the load."""
         self.long = transactions > LONG
+        self._otherwise = OTHERWISE * min(1.0, LONG / max(transactions, 1))
         self.sent: list[Step] = []
         """Its latest requests whose bodies are all valid."""
         self._rows = 0
@@ -175,7 +180,7 @@ class ClientStream:
         embedded warehouse is slow with hundreds of them.
         """
         usual = crc32(table.encode()) % 2 == 0
-        return usual != (self.chance.random() < OTHERWISE)
+        return usual != (self.chance.random() < self._otherwise)
 
     def _match(self, table: str, k: int | None = None) -> Values:
         """Return columns that rows of the stream may have; with this `k`, if given."""
@@ -188,7 +193,7 @@ class ClientStream:
     def delete(self, table: str, k: int | None = None) -> ActivityBody:
         """Delete rows that the stream may have inserted; those with this `k`, if given."""
         rows = [row for where, row in self._recent if where == table and len(row) == len(COLUMNS)]
-        if k is None and rows and self.chance.random() < OTHERWISE:
+        if k is None and rows and self.chance.random() < self._otherwise:
             return activity("delete", table, self.chance.choice(rows))
         return activity("delete", table, self._match(table, k))
 
@@ -196,7 +201,7 @@ class ClientStream:
         """Change rows that the stream may have inserted; now and then the `k` that it matches."""
         match = self._match(table)
         settable: tuple[str, ...] = SETTABLE
-        if "k" in match and self.chance.random() >= OTHERWISE:
+        if "k" in match and self.chance.random() >= self._otherwise:
             settable = SETTABLE[1:]
         names = self.chance.sample(settable, self.chance.randint(1, len(settable)))
         row = self.row(all_columns=True)

@@ -1,12 +1,21 @@
 """What a transaction costs a worker, stage by stage: `gatekeeper bench apply`."""
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import schema
 from ops.bench.bench_progress import rounds, show_progress
+from ops.bench.contract_load import (
+    LoadCost,
+    SetSize,
+    check_all,
+    measure_load,
+    sample_contracts,
+)
 from ops.bench.machine import Cores
 from ops.bench.pubsub_load import publish
 from ops.bench.results import BenchResult, Plot, ResultTable, TargetCheck
@@ -31,7 +40,10 @@ from workers.warehouse import Warehouse
 
 _METHOD: Final = """\
 Every transaction deletes the rows of one id and inserts one row (two activities, five columns),
-over four tables. The keyed fold has upserts, updates and deletes by id on one table. *Stages*: one
+over four tables. The keyed fold has upserts, updates and deletes by id on one table. The contract
+check is the server's: each table has a contract in mode `freeze` with five columns, rules on two. A
+set of 2,000 contracts of 50 columns, compiled already, is loaded by another process, which then
+uses each contract once. *Stages*: one
 thread calls the worker's functions on batches of 1,000 and reads its processor time before and
 after each; the BigQuery client is the real one, against a fake BigQuery that answers immediately.
 *Whole worker*: a worker process applies a full backlog of the embedded Pub/Sub in batches of the
@@ -58,9 +70,11 @@ class ApplySize(NamedTuple):
     backlog: int = 75_000
     backlogs: int = 5
     warehouse_backlog: int = 75_000
+    contracts: SetSize = SetSize()
+    loads: int = 3
 
 
-_QUICK: Final = ApplySize(200, 2, 30_000, 1, 0)
+_QUICK: Final = ApplySize(200, 2, 30_000, 1, 0, SetSize(50, 10), 1)
 
 
 class StageTimes(NamedTuple):
@@ -71,6 +85,7 @@ class StageTimes(NamedTuple):
     plan: float
     fold: float
     keyed: float
+    contracts: float
     sql: float
     client: float
 
@@ -93,8 +108,14 @@ def run(*, quick: bool) -> BenchResult:
             for _ in rounds(size.backlogs, "apply: a worker and a full backlog")
         ]
         stages = [_time_stages(services, size.batch) for _ in rounds(size.rounds, "apply: stages")]
+    loads = [_load(size.contracts) for _ in rounds(size.loads, "apply: contracts")]
     embedded = _with_bigquery(size, cores) if size.warehouse_backlog else None
-    return _result(stages, workers, embedded)
+    return _result(stages, workers, loads, embedded)
+
+
+def _load(size: SetSize) -> LoadCost:
+    with tempfile.TemporaryDirectory(prefix="gatekeeper-bench-") as folder:
+        return measure_load(Path(folder), size)
 
 
 def _with_bigquery(size: ApplySize, cores: Cores) -> WorkerRun:
@@ -121,6 +142,10 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
     planned, planning = _timed(lambda: plan(entries, catalog), count)
     if len(planned.accepted) != count:
         raise RunFailed(f"{len(planned.rejected)} transactions of the benchmark were rejected")
+    checked = [each.transaction for each in planned.accepted if each.transaction]
+    contracts = sample_contracts(_TABLES)
+    check_all(contracts, checked[:_TABLES])  # the checks are made at their first use
+    _, contract_check = _timed(lambda: check_all(contracts, checked), count)
     activities = activities_of(planned.accepted)
     changes, folding = _timed(lambda: fold(activities), count)
     keyed_activities = sample_keyed(2 * count)
@@ -134,7 +159,16 @@ def _time_stages(services: Environment, count: int) -> StageTimes:
     committing = warehouse.commit(script, lambda: _NO_DEADLINE_SECONDS)
     _, sending = _timed(lambda: asyncio.run(committing), count)
     client.close()
-    return StageTimes(check, max(decoded - check, 0), planning, folding, keyed, writing, sending)
+    return StageTimes(
+        check=check,
+        decode=max(decoded - check, 0),
+        plan=planning,
+        fold=folding,
+        keyed=keyed,
+        contracts=contract_check,
+        sql=writing,
+        client=sending,
+    )
 
 
 def _run_worker(services: Environment, count: int, batch: int, cores: Collection[int]) -> WorkerRun:
@@ -175,9 +209,12 @@ def statement_count(count: int, tables: int, column_sets: int) -> int:
 
 
 def _result(
-    stages: list[StageTimes], workers: list[WorkerRun], embedded: WorkerRun | None
+    stages: list[StageTimes],
+    workers: list[WorkerRun],
+    loads: list[LoadCost],
+    embedded: WorkerRun | None,
 ) -> BenchResult:
-    times, whole = by_field(stages), by_field(workers)
+    times, whole, load = by_field(stages), by_field(workers), by_field(loads)
     own = Samples.of(cpu - times["client"].median for cpu in whole["cpu"].values)
     rest = own.median - sum(times[name].median for name in _NAMES)
     statements = max(
@@ -195,6 +232,9 @@ def _result(
             TargetCheck("apply_statements", Samples.of([statements])),
             TargetCheck("apply_fold", pairs),
             TargetCheck("apply_keyed", keyed),
+            TargetCheck("contract_check", times["contracts"]),
+            TargetCheck("contract_load", load["seconds"]),
+            TargetCheck("contract_memory", load["megabytes"]),
         ),
         tables=(
             _time_table(times, whole["cpu"], own, rest),
@@ -202,7 +242,7 @@ def _result(
             _statement_table(),
         ),
         plots=(Plot.bars("apply_cpu", "Processor time of a transaction", "µs", {"": bars}),),
-        data={"stages": stages, "workers": workers, "warehouse": embedded},
+        data={"stages": stages, "workers": workers, "loads": loads, "warehouse": embedded},
     )
 
 

@@ -65,6 +65,11 @@ _TARGETS: Final = (
     FigureTarget("apply_statements", "statements of 1,000 transactions over 100", "<=", 1.0),
     FigureTarget("apply_fold", "delete + insert pairs folded", ">=", 100_000, 0, "/s"),
     FigureTarget("apply_keyed", "keyed activities folded", ">=", 100_000, 0, "/s"),
+    FigureTarget(
+        "contract_check", "contract check a transaction (two activities)", "<=", 15, 1, " µs"
+    ),
+    FigureTarget("contract_load", "2,000 contracts of 50 columns loaded, CPU", "<=", 2, 1, " s"),
+    FigureTarget("contract_memory", "2,000 contracts of 50 columns in use", "<=", 100, 0, " MB"),
     FigureTarget("pipeline_share", "sustained transactions/s over the ingest figure", ">=", 0.40),
     FigureTarget("pipeline_p99", "end to end at half that rate, p99", "<=", 3.0, 2, " s"),
     FigureTarget("scale_8", "8 workers over 8 times one worker", ">=", 0.90),

@@ -45,7 +45,10 @@ def test_ingest_compares_the_server_with_its_baselines(tmp_path: Path) -> None:
 def test_apply_splits_a_transaction_into_its_stages(tmp_path: Path) -> None:
     result = measured("apply", tmp_path)
     names = {check["name"] for check in result["checks"]}
-    assert names == {"apply_cpu", "apply_statements", "apply_fold", "apply_keyed"}
+    own = {"apply_cpu", "apply_statements", "apply_fold", "apply_keyed"}
+    assert names == own | {"contract_check", "contract_load", "contract_memory"}
+    (load,) = result["data"]["loads"]
+    assert load["seconds"] > 0
     for stages in result["data"]["stages"]:
         assert all(stages[name] >= 0 for name in ("check", "decode", "plan", "fold", "sql"))
     assert all(worker["rate"] > 0 for worker in result["data"]["workers"])

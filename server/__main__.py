@@ -43,7 +43,7 @@ def run() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     settings = process.settings_or_exit()
-    log.setup(process.name("server"), settings)
+    log.setup(process.name("server", settings), settings)
     try:
         listener = lifecycle.inherited_listener()
         listener = listener or lifecycle.open_listener(settings.host, settings.port)

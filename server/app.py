@@ -78,7 +78,7 @@ def _add(app: web.Application, method: str, path: str, handler: Handler) -> None
 
 
 async def push_metrics(settings: Settings, _: web.Application) -> AsyncIterator[None]:
-    async with Pusher(settings, "gatekeeper_server", process.name("server")).running():
+    async with Pusher(settings, "gatekeeper_server", process.name("server", settings)).running():
         yield
 
 

@@ -37,7 +37,7 @@ def _declare_labels() -> None:
 
 async def main(settings: Settings, contracts: ContractsInForce) -> int:
     """Put the worker together, run it until SIGTERM, and leave nothing half done."""
-    name = process.name("worker")
+    name = process.name("worker", settings)
     stop = process.stop_event()
     subscriber, publisher = clients.subscriber(settings), clients.publisher(settings)
     queues = LaneQueues(
@@ -46,7 +46,7 @@ async def main(settings: Settings, contracts: ContractsInForce) -> int:
             messages=settings.batch_max_messages,
             bytes=settings.batch_max_bytes,
             max_wait=min(settings.freshness_seconds, settings.batch_max_seconds),
-            eager=settings.local,
+            eager=not settings.cloud,
             jobs=settings.warehouse_jobs,
         ),
     )
@@ -101,6 +101,6 @@ if __name__ == "__main__":
         "run.",
     ).parse_args()
     loaded = process.settings_or_exit()
-    log.setup(process.name("worker"), loaded)
+    log.setup(process.name("worker", loaded), loaded)
     in_force = contracts_or_exit(loaded)
     sys.exit(process.run(lambda: main(loaded, in_force)))

@@ -90,7 +90,7 @@ def replace_publisher(app: web.Application, settings: Settings, name: str) -> No
 
 
 async def main(settings: Settings, name: str) -> int:
-    log.setup(process.name("server"), settings)
+    log.setup(process.name("server", settings), settings)
     listener = lifecycle.inherited_listener()
     if listener is None:
         sys.exit("baselines needs a listening socket as its standard input")

@@ -63,7 +63,7 @@ def run_cost(load: Mapping[str, Any], settings: Settings) -> BenchResult:
     a load that cannot be.
     """
     given = {name: value for name, value in load.items() if value is not None}
-    assumed = AssumedLoad() if settings.local else _load_of(settings)
+    assumed = _load_of(settings) if settings.cloud else AssumedLoad()
     return replace(cloud_cost.run(assumed._replace(**given)), bench="cost")
 
 

@@ -29,7 +29,10 @@ class ConfiguredProcess(NamedTuple):
 
 
 class FleetConfig(NamedTuple):
-    """`address` is the server's listening socket, `host:port`; `socket` is supervisord's own."""
+    """`address` is the server's listening socket, `host:port`; `socket` is supervisord's own.
+
+    `processes` are as many as SERVERS and WORKERS say.
+    """
 
     file: Path
     address: str
@@ -49,6 +52,11 @@ class FleetConfig(NamedTuple):
             if program.name == name:
                 return program.log
         return self.log.with_name(f"{name}.log")
+
+    @property
+    def serves(self) -> bool:
+        """Whether this machine has servers, and so listens at `address`."""
+        return any(each.group == "server" for each in self.processes)
 
     @classmethod
     def read(cls, file: Path | None = None) -> Self:

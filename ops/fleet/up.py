@@ -33,9 +33,10 @@ class RequiredPort(NamedTuple):
 
 def needed_ports(fleet: FleetConfig, settings: Settings) -> list[RequiredPort]:
     """Return the ports that the fleet will listen on."""
-    remedies = {
-        fleet.address: f"change the socket line of [fcgi-program:server] in {fleet.file}",
-    }
+    remedies = {}
+    if fleet.serves:
+        where = f"change the socket line of [fcgi-program:server] in {fleet.file}"
+        remedies[fleet.address] = where
     if settings.local:
         for name in (
             "PUBSUB_EMULATOR_HOST",
@@ -113,25 +114,32 @@ def bring_up(fleet: FleetConfig, settings: Settings) -> None:
 
 def summary(fleet: FleetConfig, settings: Settings) -> str:
     """Return the addresses and folders, and commands to try."""
-    mode = "local mode" if settings.local else f"project {settings.project_id}"
+    mode = f"project {settings.project_id}" if settings.cloud else "local mode"
+    url = f"http://{fleet.reachable}/api/activities"
     where = [
-        ("gate", f"http://{fleet.reachable}/api/activities"),
+        ("machine", settings.instance),
         ("metrics", f"http://{settings.pushgateway_prometheus_host}/metrics"),
         ("logs", f"{relative(fleet.log.parent)}/*.log"),
     ]
     if settings.local:
         where.append(("state", f"{settings.state_dir}/"))
+    commands = ["gatekeeper status"]
+    if fleet.serves:
+        where.insert(0, ("gate", url))
+        commands = [
+            f"curl {url} -H 'Content-Type: application/json' -d '{_FIRST}'",
+            'gatekeeper query "SELECT * FROM greetings"',
+            *commands,
+        ]
     places = "\n".join(f"  {name:8} {place}" for name, place in where)
-    url = where[0][1]
+    lines = "\n".join(f"  {command}" for command in commands)
     return f"""
 Gatekeeper is up ({mode}).
 
 {places}
 
 Try it, after `source .venv/bin/activate`:
-  curl {url} -H 'Content-Type: application/json' -d '{_FIRST}'
-  gatekeeper query "SELECT * FROM greetings"
-  gatekeeper status"""  # noqa: S608  # printed, not run
+{lines}"""
 
 
 def main() -> int:

@@ -17,9 +17,11 @@ def launch(
     """
     settings = process.settings_or_exit()
     if not settings.local:
-        write_line(f"{title} is not needed: PROJECT_ID is set")
+        write_line(
+            f"{title} is not needed: {'PROJECT_ID is set' if settings.cloud else 'LOCAL is 0'}"
+        )
         return 0
-    log.setup(process.name(name), settings)
+    log.setup(process.name(name, settings), settings)
     address = str(getattr(settings, address_setting.lower()))
     try:
         listener = _bind(address)

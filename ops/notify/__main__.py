@@ -48,16 +48,14 @@ async def notify(settings: Settings, contracts: ContractsInForce, stop: asyncio.
 
 async def main(settings: Settings) -> int:
     """Notify until SIGTERM."""
-    name = process.name("notifier")
+    name = process.name("notifier", settings)
     log.setup(name, settings)
     if settings.notify_key_file is None:
         logger.info("notifier_off", reason="NOTIFY_KEY_FILE is not set: not needed")
         return 0
     contracts = contracts_or_exit(settings)
-    pusher = Pusher(settings, "gatekeeper_notifier", name)
-    async with pusher.running():
+    async with Pusher(settings, "gatekeeper_notifier", name).running():
         await notify(settings, contracts, process.stop_event())
-    await pusher.delete()
     logger.info("notifier_stopped")
     return 0
 

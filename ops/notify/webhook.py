@@ -101,7 +101,7 @@ async def open_webhooks(settings: Settings) -> AsyncIterator[Webhooks]:
     if settings.notify_key_file is None:
         raise FileNotFoundError("NOTIFY_KEY_FILE is not set")
     keys = read_notify_keys(settings.notify_key_file)
-    check = AddressCheck(loopback=settings.local, private=settings.notify_private_addresses)
+    check = AddressCheck(loopback=not settings.cloud, private=settings.notify_private_addresses)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(socket_factory=check.open_socket),
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
@@ -109,7 +109,7 @@ async def open_webhooks(settings: Settings) -> AsyncIterator[Webhooks]:
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
         origin = f"/gatekeeper/{settings.project_id}/{settings.dataset_id}"
-        yield Webhooks(session, keys, origin, allows_http=settings.local)
+        yield Webhooks(session, keys, origin, allows_http=not settings.cloud)
 
 
 class AddressCheck(NamedTuple):

@@ -15,7 +15,8 @@ _PUBSUB_NAME = matching(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudSettings:
-    local: bool
+    cloud: bool
+    """Whether PROJECT_ID is set; otherwise it is local mode."""
     project_id: str = setting(
         matching(r"^[a-z][a-z0-9.:-]{4,62}[a-z0-9]$", "a Google Cloud project id"),
         "the Google Cloud project; without it, local mode",

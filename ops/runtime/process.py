@@ -16,9 +16,18 @@ _COLLECT_AFTER = 20_000
 """Containers allocated and not freed, a few megabytes; ten times Python's default."""
 
 
-def name(program: str) -> str:
-    """Return supervisord's name for this process (`worker_00`), else `<program>_<pid>`."""
-    return os.environ.get("SUPERVISOR_PROCESS_NAME") or f"{program}_{os.getpid()}"
+def name(program: str, settings: Settings) -> str:
+    """Return this process's name in the whole fleet, such as `web-1:worker_00`.
+
+    A process that supervisord did not start is `<program>_<pid>` on its machine.
+    """
+    own = os.environ.get("SUPERVISOR_PROCESS_NAME") or f"{program}_{os.getpid()}"
+    return full_name(settings.instance, own)
+
+
+def full_name(machine: str, own: str) -> str:
+    """Return the name in the whole fleet of a process of a machine; neither has a colon."""
+    return f"{machine}:{own}"
 
 
 def settings_or_exit() -> Settings:

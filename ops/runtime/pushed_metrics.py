@@ -11,11 +11,14 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from ops.runtime import direct_http
+from ops.runtime.settings import Settings
 
 TIMEOUT_SECONDS: Final = 3.0
 
 _STARTED = "process_start_time_seconds"
 _PUSHED = "push_time_seconds"
+_MISSED_PUSHES = 3
+_GRACE_SECONDS = 2.0
 _MAX_PAGE_BYTES = 32_000_000
 _MAX_VALUE = 2.0**53
 """Above it a count is no longer exact; the sum of all values on a page is finite."""
@@ -47,6 +50,11 @@ class PushedGroup(NamedTuple):
     samples: dict[str, list[LabelledValue]]
 
     @property
+    def machine(self) -> str:
+        """The INSTANCE of the process's machine; "" for a name that has none."""
+        return self.instance.rpartition(":")[0]
+
+    @property
     def started_at(self) -> float:
         """When the process started, in Unix seconds; 0 if it did not push that."""
         return self.total(_STARTED)
@@ -63,6 +71,11 @@ class PushedGroup(NamedTuple):
     def buckets(self, name: str) -> Buckets:
         """Return a histogram by the name of its `..._bucket` samples; label sets are summed."""
         return add_buckets({_bound(each): each.value} for each in self.samples.get(name, ()))
+
+
+def stale_seconds(settings: Settings) -> float:
+    """Return the age from which a group's process counts as silent: some missed pushes."""
+    return _MISSED_PUSHES * settings.metrics_push_seconds + _GRACE_SECONDS
 
 
 def read_pushed(

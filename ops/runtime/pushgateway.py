@@ -28,7 +28,10 @@ def _request(
 
 
 class Pusher:
-    """The group of one process: job, for example `gatekeeper_server`, and `instance`, its name."""
+    """The group of one process: job, for example `gatekeeper_server`, and `instance`, its name.
+
+    The name is that of `ops.runtime.process.name`.
+    """
 
     def __init__(self, settings: Settings, job: str, instance: str) -> None:
         self._gateway = settings.pushgateway_prometheus_host
@@ -73,9 +76,9 @@ class Pusher:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Push periodically while the block runs, and once more at its end.
+        """Push periodically while the block runs, once more at its end, then delete the group.
 
-        If the process is scaled away, `ops.fleet.scaling.metrics_cleanup` deletes its group.
+        So a group that no longer changes is of a process that was killed, hangs or was cut off.
         """
         stop = asyncio.Event()
         task = asyncio.create_task(self._push_until(stop), name="metrics-push")
@@ -84,4 +87,5 @@ class Pusher:
         finally:
             stop.set()
             await task  # not cancelled: its thread would continue, perhaps after a delete
-            await self.push()
+            if await self.push():  # otherwise a second call would wait as long again
+                await self.delete()

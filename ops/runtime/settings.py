@@ -17,8 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from ops.runtime.cloud_settings import CloudSettings
 from ops.runtime.fleet_files import find_dotenv
+from ops.runtime.fleet_settings import FleetSettings, host_name
 from ops.runtime.given_settings import read_given
 from ops.runtime.setting_declaration import Declaration, parse_texts, setting
 from ops.runtime.setting_rules import (
@@ -41,7 +41,7 @@ class InvalidSettings(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(CloudSettings):
+class Settings(FleetSettings):
     """Sizes are in bytes, times in seconds, addresses are `host:port`."""
 
     pushgateway_prometheus_host: str = setting(
@@ -177,15 +177,6 @@ class Settings(CloudSettings):
         "`report` accepts and lists it, `refuse` answers 400",
         default="evolve",
     )
-    autoscale_target_seconds: float | None = setting(
-        seconds(1, 86_400),
-        "add workers until the oldest unapplied message is younger than this; without it, "
-        "only `supervisorctl scale worker N` changes their number",
-        example="30",
-        section="The number of workers",
-    )
-    autoscale_min: int = setting(whole(1, 99), "the least workers", default="1")
-    autoscale_max: int = setting(whole(1, 99), "the most workers", default="8")
     api_keys_file: Path | None = setting(
         Path,
         "the API keys; without it a server listens on loopback addresses only",
@@ -258,9 +249,12 @@ class Settings(CloudSettings):
         `places` has the start of a fault's text by name; `found` are faults found before.
         """
         texts = {name: text.strip() for name, text in given.items() if text.strip()}
-        local = "PROJECT_ID" not in texts
-        values, invalid = parse_texts(DECLARATIONS, texts, places, local=local)
+        cloud = "PROJECT_ID" in texts
+        values, invalid = parse_texts(DECLARATIONS, texts, places, local=not cloud)
         faults = [*found, *invalid]
+        values["instance"] = values.get("instance") or host_name()
+        if cloud and values.get("local"):
+            faults.append("LOCAL='1': expected 0 where PROJECT_ID is set")
         least, most = values.get("autoscale_min"), values.get("autoscale_max")
         if least and most and least > most:
             faults.append(f"AUTOSCALE_MIN='{least}': expected no more than AUTOSCALE_MAX, {most}")
@@ -269,7 +263,7 @@ class Settings(CloudSettings):
             faults.append(f"MAX_IN_FLIGHT_BYTES='{total}': expected twice MAX_BODY_BYTES or more")
         if faults:
             raise InvalidSettings("\n".join(faults))
-        return cls(local=local, **values)
+        return cls(cloud=cloud, **values)
 
 
 DECLARATIONS: Mapping[str, Declaration] = {

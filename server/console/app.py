@@ -44,7 +44,7 @@ class Console:
     def __init__(self, settings: Settings) -> None:
         self.page = load_page()
         self._settings = settings
-        self._name = process.name("server")
+        self._name = process.name("server", settings)
         self._pool = ThreadPoolExecutor(4, "console")  # one for each source
         self._rejections = RecentRejections(settings)
         self._sources = _sources(settings, self._rejections, self._pool)

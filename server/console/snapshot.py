@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.halts import HALT_METRICS, RESUME, halts
-from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile
+from ops.runtime.process import full_name
+from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile, stale_seconds
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
 from server.console.sources import CachedSource
@@ -24,10 +25,6 @@ COUNTERS: Final = {
 END_TO_END: Final = "gatekeeper_end_to_end_seconds_bucket"
 PUSHED_METRICS: Final = (*COUNTERS.values(), END_TO_END, *HALT_METRICS)
 
-STALE_PUSHES: Final = 3
-"""A process's numbers are stale after this many missed pushes and a moment."""
-
-_GRACE_SECONDS: Final = 2.0
 _ORDER: Final = {"server": 0, "worker": 1}
 
 
@@ -54,7 +51,7 @@ def compose_state(
     groups = sources.pushgateway.latest.value
     processes = None if sources.supervisord is None else sources.supervisord.latest.value
     backlog = sources.backlog.latest.value
-    stale_after = STALE_PUSHES * settings.metrics_push_seconds + _GRACE_SECONDS
+    stale_after = stale_seconds(settings)
     return {
         "server": server,
         "now": now,
@@ -65,7 +62,8 @@ def compose_state(
         "halts": [f"{each}; {RESUME}" for each in halts(groups or (), now)],
         "end_to_end": None if groups is None else _end_to_end(groups),
         "backlog": None if backlog is None else _backlog(backlog),
-        "processes": _processes(groups or [], processes, now, stale_after),
+        "machine": settings.instance,
+        "processes": _processes(settings, groups or [], processes, now),
         "rejected": sources.ledger.latest.value,
     }
 
@@ -103,20 +101,25 @@ def _backlog(backlog: SubscriptionBacklog) -> dict[str, Any]:
 
 
 def _processes(
-    groups: list[PushedGroup], states: list[ProcessState] | None, now: float, stale_after: float
+    settings: Settings, groups: list[PushedGroup], states: list[ProcessState] | None, now: float
 ) -> list[dict[str, Any]]:
-    """Return every process of supervisord or the Pushgateway, in the fleet's order."""
+    """Return every process of supervisord or the Pushgateway, in the fleet's order.
+
+    Those of other machines, whose supervisord does not answer here, are UNKNOWN: they only push.
+    """
+    stale_after = stale_seconds(settings)
     pushed = {group.instance: _pushed(group, now, stale_after) for group in groups}
+    own = {group.instance for group in groups if group.machine == settings.instance}
     rows = [
         {
-            "name": state.name,
+            "name": (name := full_name(settings.instance, state.name)),
             "group": state.group,
             "state": state.state,
             "pid": state.pid,
             "uptime_seconds": state.uptime_seconds,
             "exit_status": state.exit_status,
             "description": state.description,
-            "pushed": pushed.pop(state.name, None),
+            "pushed": pushed.pop(name, None),
         }
         for state in states or ()
     ]
@@ -126,7 +129,7 @@ def _processes(
             **missing,
             "name": name,
             "group": group["job"].removeprefix("gatekeeper_"),
-            "state": "UNKNOWN" if states is None else "GONE",
+            "state": "GONE" if states is not None and name in own else "UNKNOWN",
             "description": "",
             "pushed": group,
         }

@@ -53,26 +53,30 @@ async def test_every_process_is_shown_with_its_state_and_its_push(
     fleet: DisposableFleet, page: BrowserPage
 ) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
-    names = ("server_00", "server_01", "worker_00", "worker_01")
+    machine = fleet.settings.instance
+    names = [f"{machine}:{name}" for name in ("server_00", "server_01", "worker_00", "worker_01")]
     for name in names:
-        state = f"document.querySelector('#processes tr[data-key={name}]').children[1].textContent"
+        state = (
+            f"document.querySelector('#processes tr[data-key=\"{name}\"]').children[1].textContent"
+        )
         await page.until(f"{state}.startsWith('running')", 30)
     rows: dict[str, list[str]] = await page.run(
         "Object.fromEntries([...document.querySelectorAll('#processes tr')]"
         ".map(row => [row.dataset.key, [...row.children].map(cell => cell.textContent)]))"
     )
-    assert set(rows) >= {state.name for state in fleet.states()}
+    assert set(rows) >= {f"{machine}:{state.name}" for state in fleet.states()}
     assert all(rows[name][5].endswith("ago") for name in names)
-    assert rows["provision"][1] == "done"
+    assert rows[f"{machine}:provision"][1] == "done"
 
 
 async def test_a_killed_worker_is_shown(fleet: DisposableFleet, page: BrowserPage) -> None:
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
     (pid,) = (each.pid for each in fleet.states("worker") if each.name == "worker_00")
     os.kill(pid, signal.SIGKILL)
-    row = "document.querySelector('#processes tr[data-key=worker_00]')"
+    name = f"{fleet.settings.instance}:worker_00"
+    row = f"document.querySelector('#processes tr[data-key=\"{name}\"]')"
     await page.until(f"{row}.children[1].textContent.includes('restarted')", 30)
-    assert await page.text("#news") == "worker_00 was restarted"
+    assert await page.text("#news") == f"{name} was restarted"
     await page.until(f"{row}.children[1].textContent.startsWith('running, restarted')", 30)
 
 

@@ -66,8 +66,10 @@ async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(
 
 
 def test_a_worker_scaled_away_takes_its_group_off_the_pushgateway(fleet: DisposableFleet) -> None:
+    machine = f"{fleet.settings.instance}:"
+
     def pushed() -> set[str]:
-        return {group.instance for group in fleet.pushed()}
+        return {group.instance.removeprefix(machine) for group in fleet.pushed()}
 
     fleet.supervisord.call("fleet.scale", "worker", 3)
     wait_until(lambda: "worker_02" in pushed(), 30, "the new worker's group")

@@ -42,7 +42,7 @@ def apply_plan(
         if count and not confirmed and not confirm(f"Run {count} statements?", err=True):
             raise CommandFailed("nothing is changed")
         for plan in plans:
-            _run(client, plan, 0 if settings.local else PAUSE_SECONDS)
+            _run(client, plan, PAUSE_SECONDS if settings.cloud else 0)
     if as_json:
         _print(plans, as_json=True)
     elif count:

@@ -41,8 +41,9 @@ _OF_OTHERS = stat.S_IRWXO | stat.S_IWGRP
 def settings_(settings: Settings, seconds: float) -> str:
     """Return the mode. The settings are valid: invalid ones stop every command."""
     del seconds
-    if settings.local:
-        return "valid; local mode, because PROJECT_ID is not set"
+    if not settings.cloud:
+        where = "" if settings.local else "; LOCAL=0: the embedded services are another machine's"
+        return f"valid; local mode, because PROJECT_ID is not set{where}"
     emulated = [
         f"{name}={address}"
         for name, address in (
@@ -57,7 +58,7 @@ def settings_(settings: Settings, seconds: float) -> str:
 
 def credentials(settings: Settings, seconds: float) -> str:
     if settings.pubsub_emulator_host and settings.bigquery_emulator_host:
-        raise CheckSkipped("emulators need none" if not settings.local else "local mode needs none")
+        raise CheckSkipped("emulators need none" if settings.cloud else "local mode needs none")
     file = settings.google_application_credentials
     if file is not None:
         check_private(file)

@@ -32,7 +32,9 @@ def provision(
         0, metavar="SECONDS", help="How long to wait for emulators that still start."
     ),
     only_local: bool = Option(
-        False, "--only-local", help="Do nothing in the cloud, where a person runs this command."
+        False,
+        "--only-local",
+        help="Do nothing where the embedded services do not run.",
     ),
 ) -> None:
     """Create the topics, subscriptions, dataset and ledger that the fleet needs.
@@ -45,7 +47,11 @@ def provision(
 
     settings = settings_or_exit()
     if only_local and not settings.local:
-        write_line("cloud mode: run `gatekeeper provision` yourself, once")
+        write_line(
+            "cloud mode: run `gatekeeper provision` yourself, once"
+            if settings.cloud
+            else "not needed: LOCAL is 0"
+        )
         return
     _wait_for_emulators(settings, wait)
     try:

@@ -1,8 +1,9 @@
 """The page of `gatekeeper status`, from supervisord, the Pushgateway, Pub/Sub and BigQuery."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Group
 from rich.table import Table
@@ -15,6 +16,8 @@ from ops.commands.text_format import duration
 from ops.fleet.config import FleetConfig
 from ops.runtime import backlog
 from ops.runtime.halts import RESUME, halts
+from ops.runtime.process import full_name
+from ops.runtime.pushed_metrics import stale_seconds
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState, Supervisord, SupervisordUnreachable
 
@@ -30,18 +33,21 @@ class FleetPage:
         self._settings = settings
         self._samples: dict[str, ProcessSample] = {}
         self.healthy = False
-        """Whether supervisord answered last, all processes were healthy, no worker had halted."""
+        """Whether supervisord and the Pushgateway answered last, and nothing was wrong anywhere."""
 
     def refresh(self) -> Group:
         """Query all sources in parallel; a source that does not answer gets a line on the page."""
         answers, errors = self._ask()
         states: list[ProcessState] = answers.get("processes", [])
-        groups = answers.get("pushed")
+        groups, read_at = answers.get("pushed", (None, 0.0))
         halted = halts(groups or ())
-        self.healthy = bool(states) and all(map(_healthy, states)) and not halted
-        samples = process_samples.samples(groups or ())
+        samples = process_samples.samples(groups or (), read_at)
+        rows = _rows(self._settings, states, samples)
+        seen = bool(states) and groups is not None
+        self.healthy = seen and not halted and not any(row.wrong for row in rows)
         page = Group(
-            _processes(states, samples, self._samples),
+            _processes(rows, self._samples),
+            *self._unseen(samples),
             _line("backlog", answers.get("backlog")),
             _line("dead letters", answers.get("dead letters")),
             _line("spool", None if groups is None else process_samples.spool(groups)),
@@ -50,6 +56,14 @@ class FleetPage:
         )
         self._samples |= samples
         return page
+
+    def _unseen(self, samples: dict[str, ProcessSample]) -> list[Text]:
+        own = self._settings.instance
+        others = sorted({each.machine for each in samples.values()} - {own, ""})
+        if not others:
+            return []
+        seen = f"{', '.join(others)}: seen from {own} only by what their processes push"
+        return [_unwrapped(seen, "dim")]
 
     def _ask(self) -> tuple[dict[str, Any], list[str]]:
         """Return the answers by source, and a text for each source that failed."""
@@ -72,7 +86,10 @@ class FleetPage:
         settings, timeout = self._settings, TIMEOUT_SECONDS
         return {
             "processes": Supervisord(self._fleet.socket, timeout).states,
-            "pushed": lambda: process_samples.read(settings.pushgateway_prometheus_host, timeout),
+            "pushed": lambda: (
+                process_samples.read(settings.pushgateway_prometheus_host, timeout),
+                time.time(),
+            ),
             "backlog": lambda: backlog.read(settings, timeout),
             "dead letters": lambda: rejection_counts.count(settings, timeout),
         }
@@ -97,22 +114,58 @@ def _healthy(state: ProcessState) -> bool:
     return state.state == "RUNNING" or (state.state == "EXITED" and state.exit_status == 0)
 
 
-def _processes(
-    states: list[ProcessState], samples: dict[str, ProcessSample], earlier: dict[str, ProcessSample]
-) -> Table:
-    table = Table("process", "state", "up", header_style="bold")
+class _Row(NamedTuple):
+    """A process: its name in the fleet, its state in words, and what it pushed."""
+
+    name: str
+    state: str
+    colour: str
+    wrong: bool
+    uptime: str = ""
+    sample: ProcessSample | None = None
+
+
+def _rows(
+    settings: Settings, states: list[ProcessState], samples: dict[str, ProcessSample]
+) -> list[_Row]:
+    """Return supervisord's processes, then those that only the Pushgateway has."""
+    rows = []
+    for state in states:
+        name = full_name(settings.instance, state.name)
+        colour, wrong = _COLOURS.get(state.state, "red"), not _healthy(state)
+        uptime = duration(state.uptime_seconds) if state.uptime_seconds else ""
+        sample, words = samples.get(name), _state(state)
+        if state.state == "RUNNING" and sample and sample.age_seconds > stale_seconds(settings):
+            words, colour, wrong = "running, but silent", "yellow", True
+        rows.append(_Row(name, words, colour, wrong, uptime, sample))
+    others = sorted(samples.keys() - {row.name for row in rows})
+    known = bool(states)
+    return rows + [_pushed_row(settings, name, samples[name], known=known) for name in others]
+
+
+def _pushed_row(settings: Settings, name: str, sample: ProcessSample, *, known: bool) -> _Row:
+    """Return the row of another machine's process, or of one that `known` processes lack."""
+    if sample.machine == settings.instance and known:
+        return _Row(name, "only on the Pushgateway", "yellow", wrong=True, sample=sample)
+    if sample.age_seconds > stale_seconds(settings):
+        return _Row(name, "silent: killed, hung or cut off", "red", wrong=True, sample=sample)
+    return _Row(name, "pushing", "green", wrong=False, sample=sample)
+
+
+def _processes(rows: list[_Row], earlier: dict[str, ProcessSample]) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("process", no_wrap=True, overflow="ignore")
+    for name in ("state", "up"):
+        table.add_column(name)
     for name in ("rate", "total", "pushed"):
         table.add_column(name, justify="right")
-    for state in states:
-        sample = samples.get(state.name)
+    for row in rows:
         table.add_row(
-            styled(state.name),
-            styled(_state(state), _COLOURS.get(state.state, "red")),
-            duration(state.uptime_seconds) if state.uptime_seconds else "",
-            *(_numbers(sample, earlier.get(state.name)) if sample else ()),
+            styled(row.name),
+            styled(row.state, row.colour),
+            row.uptime,
+            *(_numbers(row.sample, earlier.get(row.name)) if row.sample else ()),
         )
-    for name in sorted(samples.keys() - {state.name for state in states}):
-        table.add_row(styled(name), styled("only on the Pushgateway", "yellow"))
     return table
 
 

@@ -1,6 +1,5 @@
 """The work of each process, from its last push to the Pushgateway."""
 
-import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -22,16 +21,17 @@ _SPOOL = ("gatekeeper_spool_messages", "gatekeeper_spool_bytes")
 
 
 class ProcessSample(NamedTuple):
-    """One process's work at its last push: `total` transactions, at Unix time `pushed_at`."""
+    """One process's work at its last push: `total` transactions, at Unix time `pushed_at`.
 
+    `age_seconds` is how long ago that was when the Pushgateway was read.
+    """
+
+    machine: str
     unit: str
     total: float
     started_at: float
     pushed_at: float
-
-    @property
-    def age_seconds(self) -> float:
-        return max(0.0, time.time() - self.pushed_at)
+    age_seconds: float
 
     def rate(self, before: "ProcessSample | None") -> float:
         """Return transactions a second since `before`, or since the process started."""
@@ -67,12 +67,14 @@ def spool(groups: Iterable[PushedGroup]) -> SpoolBacklog:
     return SpoolBacklog(*(sum(group.total(name) for group in servers) for name in _SPOOL))
 
 
-def samples(groups: Iterable[PushedGroup]) -> dict[str, ProcessSample]:
-    """Return each server's and worker's work by its name."""
-    return {group.instance: _sample(group) for group in groups if group.job in _WORK}
+def samples(groups: Iterable[PushedGroup], read_at: float) -> dict[str, ProcessSample]:
+    """Return each server's and worker's work by its name, which includes its machine's."""
+    return {group.instance: _sample(group, read_at) for group in groups if group.job in _WORK}
 
 
-def _sample(group: PushedGroup) -> ProcessSample:
+def _sample(group: PushedGroup, read_at: float) -> ProcessSample:
     unit, counters = _WORK[group.job]
     total = sum(group.total(name) for name in counters)
-    return ProcessSample(unit, total, group.started_at or group.pushed_at, group.pushed_at)
+    age = max(0.0, read_at - group.pushed_at)
+    started_at = group.started_at or group.pushed_at
+    return ProcessSample(group.machine, unit, total, started_at, group.pushed_at, age)

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from ops.fleet.autoscale.autoscaler import Autoscaler
+from ops.fleet.autoscale.machine_share import AUTOSCALER_JOB, read_other_machines
 from ops.fleet.autoscale.policy import AutoscalePolicy
 from ops.fleet.autoscale.ticks import standard_input, standard_output, ticks
 from ops.runtime import log, metrics, process
@@ -38,6 +39,8 @@ def make_autoscaler(settings: Settings, target_seconds: float) -> Autoscaler:
         policy,
         Supervisord(socket, CALL_SECONDS),
         lambda: backlog.read(settings, CALL_SECONDS),
+        settings.instance,
+        lambda: read_other_machines(settings, time.time(), CALL_SECONDS),
     )
 
 
@@ -53,19 +56,16 @@ async def autoscale(
         least=settings.autoscale_min,
         most=settings.autoscale_max,
     )
-    pusher = Pusher(settings, "gatekeeper_autoscaler", name)
-    async with pusher.running():
+    async with Pusher(settings, AUTOSCALER_JOB, name).running():
         async for tick in arriving:
             # One that waited while the last call took long is answered by the tick after it.
             if time.time() - tick < TICK_SECONDS:
                 await asyncio.to_thread(autoscaler.tick)
-    # Its figures are no longer true, and nothing replaces them if it is turned off now.
-    await pusher.delete()
 
 
 async def main(settings: Settings) -> int:
     """Take ticks until SIGTERM or the end of supervisord."""
-    name = process.name("autoscale")
+    name = process.name("autoscale", settings)
     log.setup(name, settings)
     answer = standard_output()
     stop = process.stop_event()

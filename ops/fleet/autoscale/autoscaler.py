@@ -1,10 +1,12 @@
-"""Samples the backlog, and scales the workers as the policy decides; logged and counted."""
+"""Samples the backlog, and scales this machine's workers as the policy decides for the fleet."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ops.fleet.autoscale.machine_share import own_number
 from ops.fleet.autoscale.policy import AutoscalePolicy, AutoscaleState, BacklogSample, decide
 from ops.runtime import log, metrics
 
@@ -23,22 +25,29 @@ class FleetClient(Protocol):
 
 
 class Autoscaler:
-    """Keeps the workers of one fleet at the number that the policy wants.
+    """Keeps the workers of `machine` at its part of the number that the policy wants.
 
-    `read` returns the backlog. An error of it or of supervisord is logged and counted, and no
-    decision follows. `clock` is steady, in seconds.
+    The policy's bounds are those of one machine. `read` returns the backlog. An error of it or of
+    supervisord is logged and counted, and no decision follows. `read_others` returns the workers of
+    the other machines; after an OSError of it, which is logged, this machine decides alone.
+    A machine without workers is left so. `clock` is steady, in seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # all that it stands on, and the clock
         self,
         policy: AutoscalePolicy,
         fleet: FleetClient,
         read: "Callable[[], SubscriptionBacklog]",
+        machine: str = "",
+        read_others: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._fleet = fleet
         self._read = read
+        self._machine = machine
+        self._read_others = read_others
+        self._others_missing = False
         self._clock = clock
         self._state = AutoscaleState()
         self._last_error: str | None = None
@@ -57,9 +66,19 @@ class Autoscaler:
         self._last_error = None
         _export(backlog.unacked, backlog.oldest_age_seconds)
         metrics.WORKERS_WANTED.set(workers)
-        self._act(
-            BacklogSample(self._clock(), backlog.unacked, backlog.oldest_age_seconds, workers)
-        )
+        if workers:
+            self._act(backlog, {**self._other_machines(), self._machine: workers})
+
+    def _other_machines(self) -> Mapping[str, int]:
+        try:
+            others = self._read_others()
+        except OSError as error:
+            if not self._others_missing:  # logged once, not on every tick
+                logger.warning("other_machines_unseen", error=str(error))
+            self._others_missing = True
+            return {}
+        self._others_missing = False
+        return others
 
     def _on_missed_sample(self, error: Exception) -> None:
         self._state = self._state.after_missed_sample()
@@ -70,27 +89,37 @@ class Autoscaler:
             logger.warning("backlog_unseen", error=text)
         self._last_error = text
 
-    def _act(self, sample: BacklogSample) -> None:
-        decision, state = decide(self._policy, self._state, sample)
-        if decision.workers == sample.workers:
+    def _act(self, backlog: "SubscriptionBacklog", numbers: Mapping[str, int]) -> None:
+        """Decide for all machines of `numbers`, and change this one's; no change, no call."""
+        workers, total = numbers[self._machine], sum(numbers.values())
+        policy = replace(
+            self._policy,
+            least=self._policy.least * len(numbers),
+            most=self._policy.most * len(numbers),
+        )
+        sample = BacklogSample(self._clock(), backlog.unacked, backlog.oldest_age_seconds, total)
+        decision, state = decide(policy, self._state, sample)
+        number = own_number(self._machine, numbers, decision.workers)
+        if number == workers:
             self._state = state
             return
         fields = {
-            "from": sample.workers,
-            "to": decision.workers,
+            "from": workers,
+            "to": number,
+            "fleet": decision.workers,
             "reason": decision.reason,
             "oldest_age_seconds": round(sample.oldest_age_seconds, 1),
             "backlog": sample.transactions,
         }
         try:
-            self._fleet.call("fleet.scale", GROUP, decision.workers)
+            self._fleet.call("fleet.scale", GROUP, number)
         except Exception as error:  # noqa: BLE001  # the next tick decides again
             logger.warning("scale_failed", error=f"{type(error).__name__}: {error}", **fields)
             return
         self._state = state
-        direction = "up" if decision.workers > sample.workers else "down"
+        direction = "up" if number > workers else "down"
         metrics.AUTOSCALE_DECISIONS.labels(direction=direction).inc()
-        metrics.WORKERS_WANTED.set(decision.workers)
+        metrics.WORKERS_WANTED.set(number)
         logger.info("scaled", **fields)
 
 

@@ -14,9 +14,9 @@ from supervisor.options import FastCGIProcessConfig, ProcessConfig, UnhosedConfi
 from supervisor.states import ProcessStates
 
 from ops.fleet.scaling.metrics_cleanup import delete_metrics
+from ops.runtime.fleet_settings import MOST_PROCESSES
 
 SCALABLE = ("server", "worker")
-LARGEST = 99  # names have two digits
 
 
 class CannotScale(ValueError):
@@ -24,7 +24,7 @@ class CannotScale(ValueError):
 
 
 class GroupScaling:
-    """The numbers of processes that differ from supervisord.conf, by group.
+    """The numbers of processes that differ from the configured ones, by group.
 
     They are stored in `scale.json`, in the directory of the pid file, and survive a restart.
     """
@@ -49,8 +49,8 @@ class GroupScaling:
         """
         if name not in SCALABLE:
             raise CannotScale(f"{name!r} cannot be scaled; {' and '.join(SCALABLE)} can")
-        if not 1 <= count <= LARGEST:
-            raise CannotScale(f"the number must be from 1 to {LARGEST}")
+        if not 0 <= count <= MOST_PROCESSES:
+            raise CannotScale(f"the number must be from 0 to {MOST_PROCESSES}")
         self._configs(name, count)  # raises for a program that cannot be read
         self._wanted[name] = count
         if count == len(self._supervisord.process_groups[name].config.process_configs):

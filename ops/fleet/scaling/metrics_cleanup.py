@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ops.runtime import process
 from ops.runtime.pushgateway import Pusher
 from ops.runtime.settings import InvalidSettings, Settings
 
@@ -35,6 +36,7 @@ def _delete_metrics(group: str, name: str, folder: Path, warn: Callable[[str], N
     except InvalidSettings as faults:
         warn(f"the metrics of {name} stay on the Pushgateway: {faults}")
         return
+    name = process.full_name(settings.instance, name)
     pusher = Pusher(settings, f"gatekeeper_{group}", name)
     for _ in range(ATTEMPTS):
         if asyncio.run(pusher.delete()):

@@ -7,12 +7,13 @@ from typing import Any
 
 from supervisor.xmlrpc import Faults, RPCError
 
-from ops.fleet.scaling import ipv6_socket
+from ops.fleet.scaling import ipv6_socket, process_numbers
 from ops.fleet.scaling.groups import CannotScale, GroupScaling
 from ops.runtime import addresses
 
 # supervisord imports this before it reads the sections of programs.
 ipv6_socket.support()
+process_numbers.support()
 
 
 class FleetInterface:

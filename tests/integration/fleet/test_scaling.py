@@ -1,8 +1,10 @@
 import http.server
+import json
 import os
 import subprocess
 import sys
 import threading
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ops.fleet.config import ROOT
+from ops.fleet.ports import listening
 from ops.rig import Service, free_port, wait_until
 from ops.runtime.supervisord import ProcessState, Supervisord
 
@@ -84,7 +87,7 @@ class DeletionLog:
 
         class Noting(http.server.BaseHTTPRequestHandler):
             def do_DELETE(self) -> None:
-                deleted.append(self.path)
+                deleted.append(urllib.parse.unquote(self.path))
                 self.send_response(202)
                 self.end_headers()
 
@@ -123,7 +126,11 @@ class SmallFleet:
         (folder / "work.py").write_text(WORK)
         self.service = Service(
             [sys.executable, "-m", "supervisor.supervisord", "-c", self.conf],
-            environ={**os.environ, "PUSHGATEWAY_PROMETHEUS_HOST": gateway.address},
+            environ={
+                **os.environ,
+                "PUSHGATEWAY_PROMETHEUS_HOST": gateway.address,
+                "INSTANCE": "m1",
+            },
         )
         self.supervisord = Supervisord(self.run / "s.sock")
 
@@ -184,7 +191,7 @@ def test_scaling_adds_and_drains_without_touching_the_others(fleet: SmallFleet) 
         assert fleet.log(name) == ["started", "drained"]
     deleted = wait_until(lambda: len(fleet.gateway.deleted) == 3 and fleet.gateway.deleted)
     assert set(deleted) == {
-        f"/metrics/job/gatekeeper_worker/instance/{name}" for name in names(4) - names(1)
+        f"/metrics/job/gatekeeper_worker/instance/m1:{name}" for name in names(4) - names(1)
     }
 
 
@@ -192,7 +199,7 @@ def test_a_worker_that_has_to_be_killed_leaves_no_metrics_behind(fleet: SmallFle
     wait_until(lambda: "started" in fleet.log("worker_01"))
     (fleet.run / "hold").touch()
     fleet.ctl("scale", "worker", "1")
-    group = "/metrics/job/gatekeeper_worker/instance/worker_01"
+    group = "/metrics/job/gatekeeper_worker/instance/m1:worker_01"
     wait_until(lambda: fleet.gateway.deleted == [group])
     assert fleet.log("worker_01") == ["started"]
 
@@ -214,6 +221,52 @@ def test_a_worker_wanted_back_while_it_drains_comes_back(fleet: SmallFleet) -> N
     (fleet.run / "hold").unlink()
     wait_until(lambda: fleet.log("worker_01") == ["started", "drained", "started"])
     wait_until(lambda: fleet.running("worker").keys() == names(2))
+
+
+def test_a_machine_may_have_no_workers_and_get_some_again(fleet: SmallFleet) -> None:
+    wait_until(lambda: len(fleet.running("worker")) == 2)
+    fleet.ctl("scale", "worker", "0")
+    wait_until(lambda: not fleet.states("worker"))
+    assert "added worker_00" in fleet.ctl("scale", "worker", "1")
+    wait_until(lambda: fleet.running("worker").keys() == names(1))
+
+
+def test_the_settings_give_the_numbers_and_scale_overrides_them(fleet: SmallFleet) -> None:
+    fleet.service.stop()
+    dotenv = fleet.conf.with_name(".env")  # the programs' directory
+    dotenv.write_text("WORKERS=3\nSERVERS=0\n")
+    conf = fleet.conf.read_text()
+    fleet.conf.write_text(conf.replace("numprocs=1\n", f"numprocs=1\ndirectory={dotenv.parent}\n"))
+    fleet.start()
+    wait_until(lambda: fleet.running("worker").keys() == names(3))
+    assert fleet.states("server") == []
+    assert not listening(f"127.0.0.1:{fleet.port}")
+    assert "No config updates" in fleet.ctl("reread")
+
+    fleet.ctl("scale", "worker", "1")
+    fleet.ctl("scale", "server", "1")
+    wait_until(lambda: listening(f"127.0.0.1:{fleet.port}"))
+    fleet.service.stop()
+    fleet.start()
+    wait_until(lambda: fleet.running("worker").keys() == names(1))
+    wait_until(lambda: len(fleet.running("server")) == 1)
+    assert fleet.ctl("scale", "worker", "3")
+    assert json.loads((fleet.run / "scale.json").read_text()) == {"server": 1}
+
+
+def test_wrong_settings_stop_supervisord_with_their_faults(fleet: SmallFleet) -> None:
+    fleet.service.stop()
+    fleet.conf.with_name(".env").write_text("WORKERS=many\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", fleet.conf],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert ".env line 1: WORKERS='many': expected a whole number from 0 to 99" in done.stderr
 
 
 def test_reread_sees_no_change_and_update_keeps_the_number(fleet: SmallFleet) -> None:
@@ -243,8 +296,8 @@ def test_misuse_changes_nothing_and_prints_the_reason(fleet: SmallFleet) -> None
     for words, status, message in (
         (["scale", "worker"], 2, "usage"),
         (["scale", "worker", "many"], 2, "usage"),
-        (["scale", "worker", "0"], 1, "from 1 to 99"),
-        (["scale", "worker", "100"], 1, "from 1 to 99"),
+        (["scale", "worker", "-1"], 2, "usage"),
+        (["scale", "worker", "100"], 1, "from 0 to 99"),
         (["scale", "wroker", "3"], 1, "server and worker can"),
         (["roll", "wroker"], 1, "no group 'wroker'"),
     ):

@@ -92,3 +92,9 @@ def test_what_is_missing_is_reported_in_the_order_of_the_start(tmp_path: Path) -
     assert "being created" in (missing([worker, server, state("provision")]) or "")
     done = state("provision", "EXITED", 0)
     assert "/readyz does not answer" in (missing([worker, server, done]) or "")
+
+
+def test_what_a_machine_does_not_run_is_not_missing(tmp_path: Path) -> None:
+    missing = ReadinessCheck(fleet(tmp_path))
+    assert missing([state("worker_00")]) is None
+    assert "/readyz does not answer" in (missing([state("server_00")]) or "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.fleet.config import FleetConfig
+from ops.fleet.config import ConfiguredProcess, FleetConfig
 from ops.fleet.ports import free_ports
 from ops.fleet.startup import StartFailed
 from ops.fleet.up import check_ports, needed_ports, summary
@@ -16,14 +16,14 @@ from schema import check_body
 CLOUD = {"PROJECT_ID": "a-project", "DATASET_ID": "d", "TOPIC_ID": "ttt", "SUBSCRIPTION_ID": "sss"}
 
 
-def fleet(folder: Path, address: str = "0.0.0.0:8080") -> FleetConfig:
+def fleet(folder: Path, address: str = "0.0.0.0:8080", group: str = "server") -> FleetConfig:
     return FleetConfig(
         file=folder / "supervisord.conf",
         address=address,
         socket=folder / "s.sock",
         pid_file=folder / "pid",
         log=folder / "supervisord.log",
-        processes=(),
+        processes=(ConfiguredProcess(group, f"{group}_00", folder / "a.log"),),
     )
 
 
@@ -32,6 +32,17 @@ def test_local_mode_needs_four_ports_and_the_cloud_one(tmp_path: Path) -> None:
     assert [port.number for port in local] == [8080, 8085, 9050, 9091]
     cloud = needed_ports(fleet(tmp_path), Settings.parse(CLOUD))
     assert [port.number for port in cloud] == [8080]
+
+
+def test_a_machine_that_joins_needs_no_ports_of_services_or_servers_that_it_does_not_run(
+    tmp_path: Path,
+) -> None:
+    joined = Settings.parse({"LOCAL": "0", "SERVERS": "0", "INSTANCE": "w1"})
+    assert needed_ports(fleet(tmp_path, group="worker"), joined) == []
+    assert [port.number for port in needed_ports(fleet(tmp_path), joined)] == [8080]
+    shown = summary(fleet(tmp_path, group="worker"), joined)
+    assert "  machine  w1\n" in shown
+    assert "curl" not in shown
 
 
 def test_a_port_in_use_is_reported_with_its_owner_and_where_to_change_it(tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ def _pusher(address: str, every: str = "0.1") -> Pusher:
     settings = Settings.parse(
         {"PUSHGATEWAY_PROMETHEUS_HOST": address, "METRICS_PUSH_SECONDS": every}
     )
-    return Pusher(settings, "gatekeeper_worker", "worker_07")
+    return Pusher(settings, "gatekeeper_worker", "web-1:worker_07")
 
 
-GROUP = "/metrics/job/gatekeeper_worker/instance/worker_07"
+GROUP = "/metrics/job/gatekeeper_worker/instance/web-1:worker_07"
 
 
-async def test_a_process_pushes_its_own_group_again_and_again_and_a_last_time(
+async def test_a_process_pushes_its_own_group_until_its_end_and_then_deletes_it(
     gateway: tuple[str, list[tuple[str, str]]],
 ) -> None:
     address, calls = gateway
@@ -45,8 +45,9 @@ async def test_a_process_pushes_its_own_group_again_and_again_and_a_last_time(
         await eventually(lambda: len(calls) >= 3)
         running = len(calls)
 
-    assert len(calls) > running
-    assert set(calls) == {("PUT", GROUP)}
+    assert len(calls) > running + 1  # a last push, with all that was counted
+    assert set(calls[:-1]) == {("PUT", GROUP)}
+    assert calls[-1] == ("DELETE", GROUP)
 
 
 async def test_a_dead_pushgateway_costs_a_count_and_nothing_else() -> None:

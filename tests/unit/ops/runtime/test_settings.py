@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.runtime.fleet_settings import host_name
 from ops.runtime.settings import InvalidSettings, Settings
 
 CLOUD = {
@@ -31,6 +32,23 @@ def test_with_a_project_nothing_points_at_this_machine_but_the_pushgateway() -> 
     assert settings.topic_path == "projects/a-project/topics/transactions"
     assert settings.dead_letter_topic_path == "projects/a-project/topics/transactions-dead-letter"
     assert settings.subscription_path == "projects/a-project/subscriptions/workers"
+
+
+def test_a_machine_that_joins_runs_no_embedded_services_and_has_a_name() -> None:
+    settings = Settings.parse({"LOCAL": "0", "SERVERS": "0", "WORKERS": "4", "INSTANCE": "w-2.a_b"})
+    assert not settings.local
+    assert not settings.cloud
+    assert (settings.servers, settings.workers, settings.instance) == (0, 4, "w-2.a_b")
+    assert Settings.parse({}).servers is None
+    assert Settings.parse({}).instance == host_name()
+
+
+@pytest.mark.parametrize(
+    "given", [{"INSTANCE": "a:b"}, {"SERVERS": "100"}, {"WORKERS": "-1"}, {**CLOUD, "LOCAL": "1"}]
+)
+def test_what_a_machine_cannot_run_or_be_called_is_a_fault(given: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettings, match=list(given)[-1]):
+        Settings.parse(given)
 
 
 def test_an_empty_value_is_the_same_as_none() -> None:

@@ -15,7 +15,7 @@ from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Source
 from server.console.sources import CachedSource
 
 NOW = 1_700_000_000.0
-SETTINGS = Settings.parse({"METRICS_PUSH_SECONDS": "5"})
+SETTINGS = Settings.parse({"METRICS_PUSH_SECONDS": "5", "INSTANCE": "m"})
 
 
 def pushed(name: str, *, age: float = 1.0, **totals: float) -> PushedGroup:
@@ -24,10 +24,13 @@ def pushed(name: str, *, age: float = 1.0, **totals: float) -> PushedGroup:
     samples = {key: [LabelledValue({}, value)] for key, value in values.items()}
     applied = totals.get("applied", 0.0)
     samples[END_TO_END] = [LabelledValue({"le": bound}, applied) for bound in ("1", "+Inf")]
-    return PushedGroup(f"gatekeeper_{name.partition('_')[0]}", name, samples)
+    own = name.rpartition(":")[2]
+    return PushedGroup(f"gatekeeper_{own.partition('_')[0]}", name, samples)
 
 
 def state(name: str, word: str = "RUNNING", exit_status: int = 0) -> ProcessState:
+    """Return the state that supervisord of this machine has of `m:<name>`, or of `<name>`."""
+    name = name.removeprefix("m:")
     return ProcessState(
         name.partition("_")[0], name, word, 7, 60.0, exit_status, "as the test says"
     )
@@ -78,9 +81,9 @@ async def test_totals_and_quantiles_are_of_all_processes(
     composed: Callable[..., Any],
 ) -> None:
     groups = [
-        pushed("server_00", accepted=5, rejected=1),
-        pushed("server_01", accepted=2),
-        pushed("worker_00", applied=6, dead_lettered=1),
+        pushed("m:server_00", accepted=5, rejected=1),
+        pushed("m:server_01", accepted=2),
+        pushed("m:worker_00", applied=6, dead_lettered=1),
     ]
     seen = await composed(lambda: groups, lambda: [state(group.instance) for group in groups])
     assert seen["totals"] == {
@@ -91,14 +94,16 @@ async def test_totals_and_quantiles_are_of_all_processes(
         "spooled": 0,
     }
     assert seen["end_to_end"] == pytest.approx({"count": 6, "p50": 0.5, "p99": 0.99})
-    assert [row["name"] for row in seen["processes"]] == ["server_00", "server_01", "worker_00"]
+    assert [row["name"] for row in seen["processes"]] == [
+        "m:server_00", "m:server_01", "m:worker_00",
+    ]  # fmt: skip
     assert seen["processes"][2]["pushed"]["applied"] == 6
     assert seen["processes"][2]["pushed"]["end_to_end"] == [[1.0, 6], [None, 6]]
     assert {source["state"] for source in seen["sources"].values()} == {"up"}
 
 
 async def test_a_process_that_no_longer_pushes_is_stale(composed: Callable[..., Any]) -> None:
-    groups = [pushed("worker_00", age=16.9), pushed("worker_01", age=17.1)]
+    groups = [pushed("m:worker_00", age=16.9), pushed("m:worker_01", age=17.1)]
     seen = await composed(lambda: groups, lambda: [state("worker_00"), state("worker_01")])
     assert [row["pushed"]["stale"] for row in seen["processes"]] == [False, True]
 
@@ -106,17 +111,32 @@ async def test_a_process_that_no_longer_pushes_is_stale(composed: Callable[..., 
 async def test_a_group_without_a_process_and_a_process_without_a_group_are_shown(
     composed: Callable[..., Any],
 ) -> None:
-    seen = await composed(lambda: [pushed("worker_05")], lambda: [state("pubsub", "FATAL")])
+    seen = await composed(lambda: [pushed("m:worker_05")], lambda: [state("pubsub", "FATAL")])
     rows = {row["name"]: row for row in seen["processes"]}
-    assert rows["worker_05"]["state"] == "GONE"
-    assert (rows["pubsub"]["state"], rows["pubsub"]["pushed"]) == ("FATAL", None)
+    assert rows["m:worker_05"]["state"] == "GONE"
+    assert (rows["m:pubsub"]["state"], rows["m:pubsub"]["pushed"]) == ("FATAL", None)
+
+
+async def test_processes_of_other_machines_are_shown_by_what_they_push(
+    composed: Callable[..., Any],
+) -> None:
+    groups = [pushed("m:worker_00"), pushed("n:worker_00"), pushed("n:worker_01", age=60.0)]
+    seen = await composed(lambda: groups, lambda: [state("worker_00")])
+    assert seen["machine"] == "m"
+    assert [(row["name"], row["state"], row["pushed"]["stale"]) for row in seen["processes"]] == [
+        ("m:worker_00", "RUNNING", False),
+        ("n:worker_00", "UNKNOWN", False),
+        ("n:worker_01", "UNKNOWN", True),
+    ]
 
 
 async def test_without_supervisord_the_processes_are_those_that_push(
     composed: Callable[..., Any],
 ) -> None:
-    seen = await composed(lambda: [pushed("server_00")], None)
-    assert [(row["name"], row["state"]) for row in seen["processes"]] == [("server_00", "UNKNOWN")]
+    seen = await composed(lambda: [pushed("m:server_00")], None)
+    assert [(row["name"], row["state"]) for row in seen["processes"]] == [
+        ("m:server_00", "UNKNOWN")
+    ]
     assert seen["sources"]["supervisord"]["state"] == "absent"
 
 
@@ -131,10 +151,10 @@ async def test_a_source_that_is_down_is_reported_and_the_rest_is_shown(
     }
     assert (seen["totals"], seen["end_to_end"], seen["backlog"]) == (None, None, None)
     assert seen["rejected"] is None
-    assert [row["name"] for row in seen["processes"]] == ["worker_00"]
+    assert [row["name"] for row in seen["processes"]] == ["m:worker_00"]
 
     seen = await composed(
-        lambda: [pushed("worker_00")], away, lambda: SubscriptionBacklog(3, 1.5, " (late)")
+        lambda: [pushed("m:worker_00")], away, lambda: SubscriptionBacklog(3, 1.5, " (late)")
     )
     assert seen["backlog"] == {"unacked": 3, "oldest_age_seconds": 1.5, "note": "late"}
     assert seen["processes"][0]["state"] == "UNKNOWN"
@@ -163,11 +183,11 @@ def test_every_metric_that_is_read_is_one_that_the_processes_push() -> None:
 async def test_a_halted_worker_is_shown_with_the_command_that_goes_on(
     composed: Callable[..., Any],
 ) -> None:
-    group = pushed("worker_00")
+    group = pushed("m:worker_00")
     group.samples["gatekeeper_halted"] = [LabelledValue({}, 1.0)]
-    seen = await composed(lambda: [group, pushed("worker_01")], None)
+    seen = await composed(lambda: [group, pushed("m:worker_01")], None)
     (halt,) = seen["halts"]
-    assert halt.startswith("worker_00 has halted")
+    assert halt.startswith("m:worker_00 has halted")
     assert "`gatekeeper resume`" in halt
 
 

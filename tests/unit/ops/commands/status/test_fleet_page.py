@@ -1,4 +1,5 @@
 import io
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +16,14 @@ from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
 
 NAMES = ("gatekeeper_", "valid_", "invalid_")
-WORKER = 'instance="worker_00",job="gatekeeper_worker"'
+WORKER = 'instance="w1:worker_00",job="gatekeeper_worker"'
+OTHER = 'instance="w2:worker_00",job="gatekeeper_worker"'
 
 
 @pytest.fixture(scope="module")
 def shown() -> Callable[..., tuple[str, bool]]:
     """Return the page as printed, and whether the fleet is healthy, of what others say."""
-    fleet, local = FleetConfig.read(), Settings.parse({})
+    fleet, local = FleetConfig.read(), Settings.parse({"INSTANCE": "w1"})
 
     def shown(page: str, rejected: str = "none", state: str = "RUNNING") -> tuple[str, bool]:
         class Known(FleetPage):
@@ -29,13 +31,13 @@ def shown() -> Callable[..., tuple[str, bool]]:
                 process = ProcessState("worker", "worker_00", state, 7, 60.0, 0, rejected)
                 return {
                     "processes": lambda: [process],
-                    "pushed": lambda: parse_pushed(page, NAMES),
+                    "pushed": lambda: (parse_pushed(page, NAMES), time.time()),
                     "dead letters": lambda: rejected,
                     "backlog": lambda: int(f"no {rejected}"),
                 }
 
         known, file = Known(fleet, local), io.StringIO()
-        PlainConsole(file=file, width=60).print(known.refresh(), crop=False)
+        PlainConsole(file=file, width=100).print(known.refresh(), crop=False)
         return file.getvalue(), known.healthy
 
     return shown
@@ -46,8 +48,29 @@ def test_a_halted_worker_makes_the_fleet_unhealthy(shown: Callable[..., tuple[st
     assert shown(pushed)[1]
     text, healthy = shown(f"{pushed}gatekeeper_halted{{{WORKER}}} 1\n")
     assert not healthy
-    assert "worker_00 has halted: its log has the reason; repair the set-up, then run" in text
+    assert "w1:worker_00 has halted: its log has the reason; repair the set-up, then run" in text
     assert text.count("`gatekeeper resume`") == 1
+
+
+def test_a_machine_is_seen_by_what_it_pushes(shown: Callable[..., tuple[str, bool]]) -> None:
+    own = f"push_time_seconds{{{WORKER}}} {time.time()}\n"
+    text, healthy = shown(f"{own}push_time_seconds{{{OTHER}}} {time.time()}\n")
+    assert healthy
+    assert re.search(r"w1:worker_00 │ running", text)
+    assert re.search(r"w2:worker_00 │ pushing", text)
+    assert "w2: seen from w1 only by what their processes push" in text
+
+    text, healthy = shown(f"{own}push_time_seconds{{{OTHER}}} {time.time() - 60}\n")
+    assert not healthy
+    assert re.search(r"w2:worker_00 │ silent: killed", text)
+
+
+def test_a_process_that_runs_and_does_not_push_is_not_healthy(
+    shown: Callable[..., tuple[str, bool]],
+) -> None:
+    text, healthy = shown(f"push_time_seconds{{{WORKER}}} {time.time() - 60}\n")
+    assert not healthy
+    assert "running, but silent" in " ".join(text.split())
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])

@@ -29,24 +29,24 @@ def groups(page: str) -> list[PushedGroup]:
 
 
 def test_each_process_has_its_own_work_and_no_other_job_counts() -> None:
-    assert samples(groups(PAGE)) == {
-        "server_00": ProcessSample("checked", 100, 1000, 1050),
-        "worker_00": ProcessSample("settled", 90, 1000, 1030),
+    assert samples(groups(PAGE), 1060) == {
+        "server_00": ProcessSample("", "checked", 100, 1000, 1050, 10),
+        "worker_00": ProcessSample("", "settled", 90, 1000, 1030, 30),
     }
 
 
 def test_the_rate_is_the_average_since_the_start() -> None:
-    assert samples(groups(PAGE))["server_00"].rate(None) == pytest.approx(2)
+    assert samples(groups(PAGE), 1060)["server_00"].rate(None) == pytest.approx(2)
 
 
 def test_the_rate_between_two_pushes_is_of_that_time() -> None:
-    before = ProcessSample("settled", 60, 1000, 1020)
-    assert samples(groups(PAGE))["worker_00"].rate(before) == pytest.approx(3)
+    before = ProcessSample("", "settled", 60, 1000, 1020, 0)
+    assert samples(groups(PAGE), 1060)["worker_00"].rate(before) == pytest.approx(3)
 
 
 def test_a_process_that_restarted_in_between_starts_again() -> None:
-    before = ProcessSample("settled", 600, 500, 1020)
-    assert samples(groups(PAGE))["worker_00"].rate(before) == pytest.approx(3)
+    before = ProcessSample("", "settled", 600, 500, 1020, 0)
+    assert samples(groups(PAGE), 1060)["worker_00"].rate(before) == pytest.approx(3)
 
 
 def test_the_spool_is_the_sum_of_all_servers() -> None:

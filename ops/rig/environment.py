@@ -168,7 +168,7 @@ class Environment(LocalServices):
         """Start the embedded BigQuery and provision it."""
         process = self.process("bigquery", "ops.local.bigquery", cores=cores)
         self.start(process, self.variables["BIGQUERY_EMULATOR_HOST"])
-        dataset.ensure(self.settings, None)
+        dataset.ensure(self.settings)
         return process
 
     def strict_bigquery(

@@ -13,6 +13,8 @@ from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_line
 
 _POLL_SECONDS = 0.1
+# A week to fix any problem. The most: https://cloud.google.com/pubsub/docs/subscription-properties
+LEAST_RETENTION_DAYS, MOST_RETENTION_DAYS = 7, 31
 
 app = command_app()
 
@@ -20,13 +22,35 @@ app = command_app()
 @app.command(
     epilog=examples(
         "gatekeeper provision",
+        "gatekeeper provision --dry-run          print what would be created or updated",
         "gatekeeper provision --location EU      create the dataset in the EU",
+        "gatekeeper provision --labels team=data --region europe-west1",
     )
 )
 def provision(
     *,
     location: str | None = Option(
         None, help="The location of a new dataset (BigQuery's default is US)."
+    ),
+    region: list[str] = Option(
+        [], help="Where Pub/Sub may store messages; may be repeated (anywhere, without it)."
+    ),
+    labels: str = Option(
+        "", metavar="KEY=VALUE,…", help="Labels to add to topics, subscriptions and the dataset."
+    ),
+    kms_key: str | None = Option(
+        None, help="The full name of a Cloud KMS key, for new topics and a new dataset."
+    ),
+    retention: int | None = Option(
+        None,
+        min=LEAST_RETENTION_DAYS,
+        max=MOST_RETENTION_DAYS,
+        metavar="DAYS",
+        help="How long Pub/Sub keeps what is not acknowledged, rejected transactions included "
+        f"({LEAST_RETENTION_DAYS}, without it). It is charged after a day.",
+    ),
+    dry_run: bool = Option(
+        False, "--dry-run", help="Change nothing; print what would be created or updated."
     ),
     wait: float = Option(
         0, metavar="SECONDS", help="How long to wait for emulators that still start."
@@ -44,7 +68,16 @@ def provision(
     """
     from ops.commands.google_failure import CALL_ERRORS, google_failure
     from ops.commands.provision import dataset, subscriptions
+    from ops.commands.provision.provision_options import ProvisionOptions, check_key, parse_labels
 
+    options = ProvisionOptions(
+        location=location,
+        labels=parse_labels(labels),
+        kms_key=check_key(kms_key),
+        retention_days=retention,
+        regions=tuple(region),
+        dry_run=dry_run,
+    )
     settings = settings_or_exit()
     if only_local and not settings.local:
         write_line(
@@ -55,9 +88,9 @@ def provision(
         return
     _wait_for_emulators(settings, wait)
     try:
-        for change in asyncio.run(subscriptions.ensure(settings)):
+        for change in asyncio.run(subscriptions.ensure(settings, options)):
             write_line(str(change))
-        for change in dataset.ensure(settings, location):
+        for change in dataset.ensure(settings, options):
             write_line(str(change))
     except CALL_ERRORS as error:
         raise google_failure(error, settings) from error

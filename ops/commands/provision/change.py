@@ -8,7 +8,10 @@ class Change(NamedTuple):
     name: str
     outcome: Literal["created", "already there", "updated"]
     detail: str = ""
+    planned: bool = False
+    """Whether it is only what a run without --dry-run would do."""
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.kind:13} {self.name}: {self.outcome}{detail}"
+        would = "would be " if self.planned and self.outcome != "already there" else ""
+        return f"{self.kind:13} {self.name}: {would}{self.outcome}{detail}"

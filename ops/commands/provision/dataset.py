@@ -1,12 +1,14 @@
 """Creates or updates the dataset, the lanes' heads and ledgers, and the view over the ledgers."""
 
 import contextlib
+from typing import Final
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from ops.commands.failure import CommandFailed
 from ops.commands.provision.change import Change
+from ops.commands.provision.provision_options import ProvisionOptions
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
@@ -16,50 +18,88 @@ CALL_SECONDS = 30.0
 SCRIPT_SECONDS = 600.0
 """For two tables a lane, one after the other."""
 _DAY_MILLISECONDS = 24 * 3600 * 1000
+_DEFAULTS: Final = ProvisionOptions()
 
 
-def ensure(settings: Settings, location: str | None = None) -> list[Change]:
+def ensure(settings: Settings, options: ProvisionOptions = _DEFAULTS) -> list[Change]:
     """Create or update the dataset and its lanes; return the changes.
 
     Raises `CommandFailed` for what exists and cannot be updated, and the client's errors.
     """
     with contextlib.closing(clients.warehouse(settings)) as client:
-        return [
-            _ensure_dataset(client, settings, location),
-            _ensure_lanes(client, settings),
-            _ensure_view(client, settings),
+        first = _ensure_dataset(client, settings, options)
+        missing = options.dry_run and first.outcome == "created"
+        changes = [
+            first,
+            _ensure_lanes(client, settings, dry_run=options.dry_run, missing=missing),
+            _ensure_view(client, settings, dry_run=options.dry_run),
         ]
+    return [change._replace(planned=options.dry_run) for change in changes]
 
 
-def _ensure_dataset(client: bigquery.Client, settings: Settings, location: str | None) -> Change:
+def _ensure_dataset(
+    client: bigquery.Client, settings: Settings, options: ProvisionOptions
+) -> Change:
     name = settings.dataset_path
     try:
         found = client.get_dataset(name, timeout=CALL_SECONDS)
     except NotFound:
-        dataset = bigquery.Dataset(name)
-        dataset.location = location
-        client.create_dataset(dataset, exists_ok=True, timeout=CALL_SECONDS)
+        if not options.dry_run:
+            wanted = wanted_dataset(name, options)
+            client.create_dataset(wanted, exists_ok=True, timeout=CALL_SECONDS)
         return Change("dataset", name, "created")
-    if location and found.location.upper() != location.upper():
+    check_fixed_properties(found, options)
+    if options.labels.items() <= found.labels.items():
+        return Change("dataset", name, "already there")
+    if not options.dry_run:
+        found.labels = {**found.labels, **options.labels}
+        client.update_dataset(found, ["labels"], timeout=CALL_SECONDS)
+    return Change("dataset", name, "updated", "labels")
+
+
+def wanted_dataset(name: str, options: ProvisionOptions) -> bigquery.Dataset:
+    """Return a dataset as it is created."""
+    dataset = bigquery.Dataset(name)
+    dataset.location = options.location
+    dataset.labels = dict(options.labels)
+    if options.kms_key:
+        key = bigquery.EncryptionConfiguration(kms_key_name=options.kms_key)
+        dataset.default_encryption_configuration = key
+    return dataset
+
+
+def check_fixed_properties(found: bigquery.Dataset, options: ProvisionOptions) -> None:
+    """Raise `CommandFailed` with the remedy if a dataset has another location or another key."""
+    name = f"{found.project}.{found.dataset_id}"
+    if options.location and found.location.upper() != options.location.upper():
         raise CommandFailed(
-            f"dataset {name} is in {found.location}, not {location}: a dataset cannot move; "
-            "leave --location out, or choose another DATASET_ID"
+            f"dataset {name} is in {found.location}, not {options.location}: a dataset cannot "
+            "move; leave --location out, or choose another DATASET_ID"
         )
-    return Change("dataset", name, "already there")
+    config = found.default_encryption_configuration
+    key = config.kms_key_name if config else None
+    if options.kms_key and key != options.kms_key:
+        raise CommandFailed(
+            f"dataset {name} is encrypted with {key or 'a key of Google'}: its tables would keep "
+            "that; leave --kms-key out, or choose another DATASET_ID"
+        )
 
 
-def _ensure_lanes(client: bigquery.Client, settings: Settings) -> Change:
+def _ensure_lanes(
+    client: bigquery.Client, settings: Settings, *, dry_run: bool, missing: bool
+) -> Change:
+    """Create the lanes' tables; `missing`: the dataset is too, and would only be created."""
     what = f"{settings.lanes} lanes in {settings.dataset_path}"
-    found = _existing_tables(client, settings)
+    found = set() if missing else _existing_tables(client, settings)
     if head_table(0) in found:
         check_lane_count(client, settings)
-    missing = [lane for lane in range(settings.lanes) if not lane_tables(lane) <= found]
-    if missing:
+    incomplete = [lane for lane in range(settings.lanes) if not lane_tables(lane) <= found]
+    if incomplete:
         script = "\n".join(
             lane_ddl(settings.dataset_path, lane, settings.lanes, settings.ledger_days)
-            for lane in missing
+            for lane in incomplete
         )
-        query(client, script, timeout=SCRIPT_SECONDS)
+        _run(client, script, dry_run=dry_run)
         return Change("ledger", what, "created")
     if not has_expiry(client, settings):
         script = "\n".join(
@@ -67,9 +107,14 @@ def _ensure_lanes(client: bigquery.Client, settings: Settings) -> Change:
             f"SET OPTIONS(partition_expiration_days={settings.ledger_days});"
             for lane in range(settings.lanes)
         )
-        query(client, script, timeout=SCRIPT_SECONDS)
+        _run(client, script, dry_run=dry_run)
         return Change("ledger", what, "updated", "the expiry of its partitions")
     return Change("ledger", what, "already there")
+
+
+def _run(client: bigquery.Client, script: str, *, dry_run: bool) -> None:
+    if not dry_run:
+        query(client, script, timeout=SCRIPT_SECONDS)
 
 
 def lane_tables(lane: int) -> set[str]:
@@ -126,12 +171,12 @@ def lane_ddl(dataset: str, lane: int, lanes: int, ledger_days: int) -> str:
     )
 
 
-def _ensure_view(client: bigquery.Client, settings: Settings) -> Change:
+def _ensure_view(client: bigquery.Client, settings: Settings, *, dry_run: bool) -> Change:
     name = f"{settings.dataset_path}.{LEDGER_TABLE}"
     try:
         found = client.get_table(name, timeout=CALL_SECONDS)
     except NotFound:
-        query(client, view_ddl(settings.dataset_path, settings.lanes), timeout=CALL_SECONDS)
+        _run(client, view_ddl(settings.dataset_path, settings.lanes), dry_run=dry_run)
         return Change("view", name, "created")
     if found.table_type != "VIEW":
         raise CommandFailed(

@@ -6,25 +6,32 @@ BigQuery also causes deliveries. Workers publish to the dead-letter topic themse
 reason, after the rejection is in the ledger.
 """
 
-from google.api_core.exceptions import AlreadyExists
+import contextlib
+from collections.abc import Mapping
+from typing import Final
+
+from google.api_core.exceptions import AlreadyExists, NotFound
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1 import (
     ExpirationPolicy,
+    MessageStoragePolicy,
     PublisherAsyncClient,
     RetryPolicy,
     SubscriberAsyncClient,
     Subscription,
+    Topic,
 )
 
 from ops.commands.failure import CommandFailed
 from ops.commands.provision.change import Change
+from ops.commands.provision.provision_options import ProvisionOptions
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 
 CALL_SECONDS = 30.0
-# The longest retention without a surcharge
-# (https://cloud.google.com/pubsub/docs/subscription-properties): a week to fix any problem.
+# Pub/Sub's default: a week to fix any problem. What waits longer than a day is charged
+# (https://cloud.google.com/pubsub/docs/subscription-properties).
 RETENTION_SECONDS = 7 * 24 * 3600
 # A nacked message is delivered again soon; only a long outage of BigQuery slows it down.
 RETRY_FIRST_SECONDS = 1
@@ -33,26 +40,30 @@ DEAD_LETTER_LEASE_SECONDS = 60
 # What is older is not reported any more: ops.notify.outbox.KEPT_SECONDS.
 NOTIFY_RETENTION_SECONDS = 24 * 3600
 
+_DEFAULTS: Final = ProvisionOptions()
 
-async def ensure(settings: Settings) -> list[Change]:
+
+async def ensure(settings: Settings, options: ProvisionOptions = _DEFAULTS) -> list[Change]:
     """Create or update the topics and subscriptions; return the changes.
 
     Raises `CommandFailed` for an existing one that cannot be updated, and the client's errors.
     """
     publisher, subscriber = clients.publisher(settings), clients.subscriber(settings)
+    topics = [
+        wanted_topic(path, options)
+        for path in (settings.topic_path, settings.dead_letter_topic_path)
+    ]
+    wanted = [workers_subscription(settings), dead_letter_subscription(settings)]
+    if options.retention_days:
+        for each in wanted:
+            each.message_retention_duration = Duration(seconds=options.retention_days * 86_400)
+    wanted += notify_subscriptions(settings)
     try:
-        return [
-            await _ensure_topic(publisher, settings.topic_path),
-            await _ensure_topic(publisher, settings.dead_letter_topic_path),
-            await _ensure_subscription(subscriber, workers_subscription(settings)),
-            await _ensure_subscription(subscriber, dead_letter_subscription(settings)),
-            *[
-                await _ensure_subscription(subscriber, each)
-                for each in notify_subscriptions(settings)
-            ],
-        ]
+        changes = [await _ensure_topic(publisher, each, options) for each in topics]
+        changes += [await _ensure_subscription(subscriber, each, options) for each in wanted]
     finally:
         await clients.close(publisher, subscriber)
+    return [change._replace(planned=options.dry_run) for change in changes]
 
 
 def workers_subscription(settings: Settings) -> Subscription:
@@ -100,27 +111,81 @@ def notify_subscriptions(settings: Settings) -> list[Subscription]:
     ]
 
 
-async def _ensure_topic(publisher: PublisherAsyncClient, path: str) -> Change:
-    try:
-        await publisher.create_topic(name=path, timeout=CALL_SECONDS)
-    except AlreadyExists:
-        return Change("topic", path, "already there")
-    return Change("topic", path, "created")
+def wanted_topic(path: str, options: ProvisionOptions) -> Topic:
+    """Return a topic as it is created."""
+    topic = Topic(name=path, labels=options.labels, kms_key_name=options.kms_key or "")
+    if options.regions:
+        topic.message_storage_policy = MessageStoragePolicy(
+            allowed_persistence_regions=options.regions
+        )
+    return topic
 
 
-async def _ensure_subscription(subscriber: SubscriberAsyncClient, wanted: Subscription) -> Change:
+async def _ensure_topic(
+    publisher: PublisherAsyncClient, wanted: Topic, options: ProvisionOptions
+) -> Change:
     try:
-        await subscriber.create_subscription(request=wanted, timeout=CALL_SECONDS)
-    except AlreadyExists:
+        found = await publisher.get_topic(topic=wanted.name, timeout=CALL_SECONDS)
+    except NotFound:
+        if not options.dry_run:
+            with contextlib.suppress(AlreadyExists):  # another provision was faster
+                await publisher.create_topic(request=wanted, timeout=CALL_SECONDS)
+        return Change("topic", wanted.name, "created")
+    if not (fields := outdated_topic(found, wanted)):
+        return Change("topic", wanted.name, "already there")
+    if not options.dry_run:
+        wanted.labels = {**found.labels, **wanted.labels}
+        request = {"topic": wanted, "update_mask": FieldMask(paths=fields)}
+        await publisher.update_topic(request=request, timeout=CALL_SECONDS)
+    return Change("topic", wanted.name, "updated", ", ".join(fields))
+
+
+def outdated_topic(found: Topic, wanted: Topic) -> list[str]:
+    """Return the names of the fields to update; what is not wanted is left alone.
+
+    Raises `CommandFailed` for another key: messages of a topic keep theirs.
+    """
+    if wanted.kms_key_name and found.kms_key_name != wanted.kms_key_name:
+        name = wanted.name.rpartition("/")[2]
+        raise CommandFailed(
+            f"topic {name} is encrypted with {found.kms_key_name or 'a key of Google'}: the key of "
+            "a topic cannot change; leave --kms-key out, or choose another TOPIC_ID"
+        )
+    fields = [] if _has_labels(found, wanted.labels) else ["labels"]
+    regions = set(wanted.message_storage_policy.allowed_persistence_regions)
+    if regions and regions != set(found.message_storage_policy.allowed_persistence_regions):
+        fields.append("message_storage_policy")
+    return fields
+
+
+def _has_labels(found: Topic | Subscription, labels: Mapping[str, str]) -> bool:
+    return labels.items() <= dict(found.labels).items()
+
+
+async def _ensure_subscription(
+    subscriber: SubscriberAsyncClient, wanted: Subscription, options: ProvisionOptions
+) -> Change:
+    wanted.labels = dict(options.labels)
+    try:
         found = await subscriber.get_subscription(subscription=wanted.name, timeout=CALL_SECONDS)
-    else:
+    except NotFound:
+        if not options.dry_run:
+            with contextlib.suppress(AlreadyExists):  # another provision was faster
+                await subscriber.create_subscription(request=wanted, timeout=CALL_SECONDS)
         return Change("subscription", wanted.name, "created")
     check_fixed_fields(found, wanted)
-    if not (fields := outdated(found, wanted)):
+    fields = outdated(found, wanted)
+    if options.retention_days and _is_longer(found, wanted):
+        fields.append("message_retention_duration")
+    if not _has_labels(found, wanted.labels):
+        fields.append("labels")
+    if not fields:
         return Change("subscription", wanted.name, "already there")
-    await subscriber.update_subscription(
-        subscription=wanted, update_mask=FieldMask(paths=fields), timeout=CALL_SECONDS
-    )
+    if not options.dry_run:
+        wanted.labels = {**found.labels, **wanted.labels}
+        await subscriber.update_subscription(
+            subscription=wanted, update_mask=FieldMask(paths=fields), timeout=CALL_SECONDS
+        )
     return Change("subscription", wanted.name, "updated", ", ".join(fields))
 
 
@@ -153,8 +218,14 @@ def check_fixed_fields(found: Subscription, wanted: Subscription) -> None:
 
 
 def outdated(found: Subscription, wanted: Subscription) -> list[str]:
-    """Return the names of the fields to update."""
-    fields = ["ack_deadline_seconds", "message_retention_duration", "expiration_policy"]
+    """Return the names of the fields to update. A longer retention is an operator's choice."""
+    fields = ["ack_deadline_seconds", "expiration_policy"]
+    if not _is_longer(found, wanted):
+        fields.append("message_retention_duration")
     if "retry_policy" in wanted:
         fields.append("retry_policy")
     return [name for name in fields if getattr(found, name) != getattr(wanted, name)]
+
+
+def _is_longer(found: Subscription, wanted: Subscription) -> bool:
+    return bool(found.message_retention_duration > wanted.message_retention_duration)

@@ -1,8 +1,11 @@
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
+from google.pubsub_v1 import Subscription, Topic
 
 from ops.commands.__main__ import main
 from ops.commands.provision import dataset as provision_warehouse
@@ -34,6 +37,68 @@ def test_everything_is_created_and_the_second_run_finds_it_there(
     assert main(["provision"]) == 0
     again = capsys.readouterr().out.splitlines()
     assert all(line.endswith("already there") for line in again), again
+
+
+def test_a_dry_run_prints_what_a_run_would_do_and_does_nothing(
+    settings: Settings, warehouse: bigquery.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["provision", "--dry-run"]) == 0
+    planned = capsys.readouterr().out.splitlines()
+    assert len(planned) == 7
+    assert all(line.endswith("would be created") for line in planned), planned
+    with pytest.raises(NotFound):
+        warehouse.get_dataset(settings.dataset_path)
+
+    assert main(["provision"]) == 0
+    done = capsys.readouterr().out.splitlines()
+    assert done == [line.replace("would be ", "") for line in planned]
+    assert main(["provision", "--dry-run"]) == 0
+    assert "would be" not in capsys.readouterr().out
+
+
+def test_labels_regions_and_retention_are_set_and_kept(
+    settings: Settings, warehouse: bigquery.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def found() -> tuple[Topic, Subscription]:
+        publisher, subscriber = clients.publisher(settings), clients.subscriber(settings)
+        try:
+            return (
+                await publisher.get_topic(topic=settings.topic_path),
+                await subscriber.get_subscription(subscription=settings.subscription_path),
+            )
+        finally:
+            await clients.close(publisher, subscriber)
+
+    options = ["--labels", "team=data", "--region", "europe-west1", "--retention", "14"]
+    assert main(["provision", *options]) == 0
+    capsys.readouterr()
+    for again in ([], ["--retention", "14"], options):
+        assert main(["provision", *again]) == 0
+        printed = capsys.readouterr().out
+        assert printed.count("already there") == 7, printed
+        topic, subscription = asyncio.run(found())
+        assert dict(topic.labels) == dict(subscription.labels) == {"team": "data"}
+        assert list(topic.message_storage_policy.allowed_persistence_regions) == ["europe-west1"]
+        assert subscription.message_retention_duration == timedelta(days=14)
+    assert warehouse.get_dataset(settings.dataset_path).labels == {"team": "data"}
+
+    assert main(["provision", "--retention", "7", "--labels", "env=live", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("would be updated (message_retention_duration, labels)") == 2
+    assert printed.count("would be updated (labels)") == 3, "two topics and the dataset"
+
+
+@pytest.mark.parametrize("options", [["--labels", "Team=1"], ["--kms-key", "k"]])
+def test_what_google_would_refuse_is_one_line_and_nothing_is_made(
+    options: list[str],
+    settings: Settings,
+    warehouse: bigquery.Client,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["provision", *options]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    with pytest.raises(NotFound):
+        warehouse.get_dataset(settings.dataset_path)
 
 
 def test_each_lane_has_a_ledger_and_a_head_and_a_view_is_over_the_ledgers(

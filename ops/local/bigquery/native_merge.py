@@ -15,15 +15,11 @@ from sqlglot import exp
 
 from ops.local.bigquery.translation_cache import SOURCE_TEXT
 
-_PARTS = "gatekeeper_parts"
-
 
 def run(cur: Any, tree: Any, context: Any) -> Any:
     """Run a MERGE; the counts by action are not known, only their sum."""
     total = 0
-    if _PARTS not in tree.meta:
-        tree.meta[_PARTS] = list(_parts(tree))  # a cached tree keeps them
-    for part in tree.meta[_PARTS]:
+    for part in _parts(tree):
         sql, bound = query.translate(part, context)
         (count,) = cur.execute(sql, bound).fetchone()
         total += count

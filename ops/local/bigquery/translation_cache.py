@@ -1,8 +1,7 @@
-"""A cache of translations from BigQuery's SQL to DuckDB's, and of the trees in between.
+"""A cache of translations from BigQuery's SQL to DuckDB's.
 
 Every batch has the same few statements with other parameters. To translate them takes more than
-half of the time of a small transaction: 180 ms for a MERGE of seven columns, and 14 ms to parse it.
-Only INSERT, UPDATE, DELETE, MERGE and conditions of
+half of the time of a small transaction. Only INSERT, UPDATE, DELETE, MERGE and conditions of
 scripts are cached. A translation depends on its text, the project and dataset, the types of its
 parameters, and the catalog. A statement that creates, changes or drops a table removes the
 translations that name that table or a view. Any other change of the catalog clears the cache. Both
@@ -10,7 +9,6 @@ happen before the client has its answer. A change inside a transaction, which Bi
 not visible to every statement immediately: after one the cache is off.
 """
 
-import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,8 +23,6 @@ from sqlglot import exp
 from ops.local.bigquery import table_names
 
 MAX_TRANSLATIONS = 1_000
-MAX_TREES = 200
-"""Parsed statements; each takes up to a megabyte."""
 MAX_CHANGED_TABLES = 10_000
 """How many tables' last changes are stored, before the cache is cleared."""
 SOURCE_TEXT = "gatekeeper_source"
@@ -43,7 +39,6 @@ _NO_DDL = (
     exp.Rollback,
 )
 _CACHED = (exp.Insert, exp.Delete, exp.Update, exp.Merge)
-_CACHED_WORDS = ("INSERT", "DELETE", "UPDATE", "MERGE")
 _READ_METHODS = {"GET", "HEAD", "OPTIONS"}
 # They run as jobs; each job's statements are checked.
 _JOB_PATHS = ("/jobs", "/queries")
@@ -145,11 +140,9 @@ def install() -> TranslationCache:
 def _attach_sources() -> None:
     """Store in the trees of cacheable statements the text that they come from."""
     parse, expression, select = script.parse, script.Interpreter.expression, script._select  # noqa: SLF001
-    # Nothing changes the tree of such a statement: it is copied for its translation.
-    parse_once = functools.lru_cache(MAX_TREES)(parse)
 
     def parsed(text: str) -> Any:
-        trees = (parse_once if text.lstrip().upper().startswith(_CACHED_WORDS) else parse)(text)
+        trees = parse(text)
         if len(trees) == 1 and isinstance(trees[0], _CACHED) and "@@" not in text:
             trees[0].meta[SOURCE_TEXT] = text
         return trees

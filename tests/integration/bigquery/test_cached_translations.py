@@ -109,18 +109,3 @@ def test_a_table_created_in_a_transaction_is_seen_after_the_commit(tmp_path: Pat
         for _ in range(2):
             emulator.run(insert, a="x")
         assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(2,)]
-
-
-def test_a_merge_in_parts_is_right_every_time(emulator: Emulator) -> None:
-    table = f"{DATASET}.t_{uuid.uuid4().hex}"
-    emulator.run(f"CREATE TABLE `{table}` AS SELECT a, 0 AS b FROM UNNEST([1, 2]) AS a")
-    text = (
-        f"MERGE INTO `{table}` AS t USING (SELECT CAST(JSON_VALUE(r, '$[0]') AS INT64) AS a, "
-        "JSON_VALUE(r, '$[1]') AS kind FROM UNNEST(JSON_QUERY_ARRAY(@rows)) AS r) AS s "
-        "ON t.a = s.a "
-        "WHEN MATCHED AND s.kind = 'd' THEN DELETE WHEN MATCHED THEN UPDATE SET b = t.b + 1 "
-        "WHEN NOT MATCHED AND s.kind != 'd' THEN INSERT (a, b) VALUES (s.a, 10)"
-    )
-    for rows in ([[1, "d"], [2, "u"]], [[2, "u"], [3, "u"]], [[2, "d"], [3, "u"]]):
-        emulator.run(text, rows=json.dumps(rows))
-    assert emulator.rows(f"SELECT a, b FROM `{table}`") == [(3, 11)]

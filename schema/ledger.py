@@ -1,4 +1,6 @@
-"""The ledger's table: one row for each settled transaction. Workers write it, servers read it.
+"""The ledger: one row for each settled transaction, and the bodies of the rejected ones.
+
+Workers write it, servers and commands read it.
 
 An id has one row for each body sent with it. The first settled body is the transaction. The others
 are rejected as `idempotency_conflict`.
@@ -8,6 +10,8 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 LEDGER_TABLE: Final = "gatekeeper_ledger"
+"""A view over the lanes' tables."""
+REJECTED_TABLE: Final = "gatekeeper_rejected"
 """A view over the lanes' tables."""
 RESUMES_TABLE: Final = "gatekeeper_resumes"
 """One row for each `gatekeeper resume`."""
@@ -40,6 +44,11 @@ def ledger_table(lane: int) -> str:
     return f"gatekeeper_ledger_{lane:02}"
 
 
+def rejected_table(lane: int) -> str:
+    """Return the table of a lane's rejected transactions, with their bodies."""
+    return f"gatekeeper_rejected_{lane:02}"
+
+
 def head_table(lane: int) -> str:
     """Return the table whose one row every commit in the lane changes."""
     return f"gatekeeper_lane_{lane:02}"
@@ -47,7 +56,7 @@ def head_table(lane: int) -> str:
 
 class LedgerColumn(NamedTuple):
     name: str
-    type: Literal["INT64", "STRING", "TIMESTAMP"]
+    type: Literal["BYTES", "INT64", "STRING", "TIMESTAMP"]
     mode: Literal["NULLABLE", "REQUIRED"]
     description: str
 
@@ -65,4 +74,23 @@ LEDGER_COLUMNS: Final = (
     LedgerColumn("received_at", "TIMESTAMP", "NULLABLE", "When the server received it"),
     LedgerColumn("settled_at", "TIMESTAMP", "REQUIRED", "When the outcome was committed"),
     LedgerColumn("worker", "STRING", "NULLABLE", "The process that settled it"),
+)
+
+REJECTED_COLUMNS: Final = (
+    LedgerColumn("id", "STRING", "REQUIRED", "The transaction's id"),
+    LedgerColumn("sha256", "STRING", "REQUIRED", "The body's hash, hexadecimal"),
+    LedgerColumn("reason", "STRING", "REQUIRED", "Why it was rejected: one of a closed set"),
+    LedgerColumn("error", "STRING", "NULLABLE", "The rejection in a sentence"),
+    LedgerColumn("source", "STRING", "NULLABLE", "The API key's name that sent it"),
+    LedgerColumn("tables", "STRING", "NULLABLE", "The tables that it names, with commas between"),
+    LedgerColumn("ordering_key", "STRING", "NULLABLE", "The client's ordering key"),
+    LedgerColumn("lane", "STRING", "REQUIRED", "The lane: lane-07"),
+    LedgerColumn("received_at", "TIMESTAMP", "NULLABLE", "When the server received it"),
+    LedgerColumn("settled_at", "TIMESTAMP", "REQUIRED", "When the rejection was committed"),
+    LedgerColumn("worker", "STRING", "NULLABLE", "The process that settled it"),
+    LedgerColumn("body_bytes", "INT64", "REQUIRED", "The body's size"),
+    LedgerColumn("body", "STRING", "NULLABLE", "The body, if it is text of at most 1 MB"),
+    LedgerColumn("raw", "BYTES", "NULLABLE", "The body otherwise, up to 6.5 MB"),
+    LedgerColumn("resolution", "STRING", "NULLABLE", "replayed or discarded; NULL while open"),
+    LedgerColumn("resolved_at", "TIMESTAMP", "NULLABLE", "When it was replayed or discarded"),
 )

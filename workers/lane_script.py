@@ -11,6 +11,7 @@ from workers.dedupe import ledger_row
 from workers.errors import TooLarge
 from workers.lane_head import LaneHead
 from workers.plan import MAX_TABLES, Plan
+from workers.rejected_row import rejected_row
 from workers.table_change import TableChange
 
 MAX_STATEMENTS = 100
@@ -55,8 +56,11 @@ class LaneScripts:
         rows = [
             ledger_row(message, rejection, lane, self.worker) for message, rejection in plan.settled
         ]
+        rejected = [rejected_row(*each, lane, self.worker) for each in plan.rejected]
         locks = self._locks(plan.contracts, tables)
-        return sql.LaneSettlement(self.head.lane, self.head.epoch, self.since, ids, rows, locks)
+        return sql.LaneSettlement(
+            self.head.lane, self.head.epoch, self.since, ids, rows, locks, rejected
+        )
 
     def _locks(self, contracts: Contracts, tables: Iterable[str]) -> list[int]:
         """Return the other lanes whose heads stand for tables with unique keys.

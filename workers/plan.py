@@ -25,9 +25,9 @@ from workers.decode import DecodedMessage
 from workers.key_states import NO_KEYS, ExistingKeys, KeyStates
 from workers.table_columns import CatalogSnapshot, Column, Columns
 
-MAX_TABLES = 98
-"""Tables that one transaction may change, next to the lane's head and ledger. BigQuery: 100 a
-transaction, https://cloud.google.com/bigquery/docs/transactions#limitations."""
+MAX_TABLES = 97
+"""Tables that one transaction may change, next to the lane's head, ledger and rejected ones.
+BigQuery: 100 a transaction, https://cloud.google.com/bigquery/docs/transactions#limitations."""
 
 
 @dataclass(slots=True)

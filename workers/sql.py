@@ -7,7 +7,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from schema import LEDGER_COLUMNS, RESUMES_TABLE, ColumnType, head_table, ledger_table
+from schema import (
+    LEDGER_COLUMNS,
+    REJECTED_COLUMNS,
+    RESUMES_TABLE,
+    ColumnType,
+    LedgerColumn,
+    head_table,
+    ledger_table,
+    rejected_table,
+)
 from workers import row_expansion as expand
 from workers.change_sql import ChangeWriter, TableLayout
 from workers.table_change import TableChange
@@ -23,10 +32,18 @@ FENCED_TEXT = "gatekeeper: fenced"
 
 ROW_COLUMNS = tuple(column for column in LEDGER_COLUMNS if column.name != "settled_at")
 """A ledger row's columns, in the order of `workers.dedupe.ledger_row`."""
+REJECTED_ROW_COLUMNS = tuple(
+    column
+    for column in REJECTED_COLUMNS
+    if column.name not in {"settled_at", "resolution", "resolved_at"}
+)
+"""A rejected row's columns, in the order of `workers.rejected_row.rejected_row`."""
 
 
 class LaneSettlement(NamedTuple):
     """What a script settles: the lane and its epoch, the new ids, the ledger's rows.
+
+    `rejected` has a row with the body for each rejected one of `rows`.
 
     No transaction of `ids` can have been settled before `since`, a timestamp's text. The heads of
     `locks`, other lanes, are changed too, so that BigQuery runs no other script with one of them
@@ -39,6 +56,7 @@ class LaneSettlement(NamedTuple):
     ids: Sequence[str]
     rows: Sequence[Sequence[str | None]]
     locks: Sequence[int] = ()
+    rejected: Sequence[Sequence[str | None]] = ()
 
 
 class Script(NamedTuple):
@@ -95,15 +113,27 @@ def _lock(builder: ChangeWriter, lane: int) -> str:
     return f"UPDATE {builder.table(head_table(lane))} SET epoch = epoch WHERE TRUE;"
 
 
-def _ledger_insert(builder: ChangeWriter, settlement: LaneSettlement) -> str:
-    builder.parameters["ledger"] = expand.as_json(settlement.rows)
-    values = ", ".join(
-        expand.typed(expand.value(i), each.type) for i, each in enumerate(ROW_COLUMNS)
-    )
+def _settled_inserts(builder: ChangeWriter, settlement: LaneSettlement) -> list[str]:
+    """Write the INSERTs of what is settled. BigQuery bills each table, so none has no rows."""
+    lane, rows, rejected = settlement.lane, settlement.rows, settlement.rejected
+    into = [(rejected_table(lane), REJECTED_ROW_COLUMNS, "rejected", rejected)] if rejected else []
+    into.append((ledger_table(lane), ROW_COLUMNS, "ledger", rows))
+    return [_settled_insert(builder, *each) for each in into]
+
+
+def _settled_insert(
+    builder: ChangeWriter,
+    table: str,
+    columns: Sequence[LedgerColumn],
+    parameter: str,
+    rows: Sequence[Sequence[str | None]],
+) -> str:
+    builder.parameters[parameter] = expand.as_json(rows)
+    values = ", ".join(expand.typed(expand.value(i), each.type) for i, each in enumerate(columns))
     return (
-        f"INSERT INTO {builder.table(ledger_table(settlement.lane))} "
-        f"({expand.quoted(each.name for each in ROW_COLUMNS)}, `settled_at`) "
-        f"SELECT {values}, CURRENT_TIMESTAMP() FROM {expand.source('ledger')};"
+        f"INSERT INTO {builder.table(table)} "
+        f"({expand.quoted(each.name for each in columns)}, `settled_at`) "
+        f"SELECT {values}, CURRENT_TIMESTAMP() FROM {expand.source(parameter)};"
     )
 
 
@@ -127,7 +157,7 @@ def script(
         _guard(builder, settlement),
         *[_lock(builder, lane) for lane in settlement.locks],
         *builder.statements,
-        _ledger_insert(builder, settlement),
+        *_settled_inserts(builder, settlement),
         "COMMIT TRANSACTION;",
     ]
     return Script("\n".join(statements), builder.parameters, count, changes, settlement)

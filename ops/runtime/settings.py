@@ -157,6 +157,9 @@ class Settings(FleetSettings):
         seconds(0.1, 300), "seconds between two metric pushes of a process", default="5"
     )
     ledger_days: int = setting(whole(1, 3_650), "days that the ledger keeps an id", default="30")
+    rejected_days: int = setting(
+        whole(1, 3_650), "days that rejected transactions are kept, with their bodies", default="90"
+    )
     dead_letter_max_share: float = setting(
         share,
         "circuit breaker: a worker stops when it would reject more than this share of its last "

@@ -45,7 +45,7 @@ class Head:
 
 @dataclass
 class FakeWarehouse:
-    """Tables of text rows, heads and ledger rows by lane.
+    """Tables of text rows, heads, ledger rows and rejected rows by lane.
 
     `failures` are used up one a commit: an exception raised before anything happens, Lost, or None
     for none. `refuses` gets the keys, set values and rows of each commit; `commits` holds each
@@ -60,6 +60,7 @@ class FakeWarehouse:
     rows: dict[str, list[Row]] = field(default_factory=dict)
     heads: dict[int, Head] = field(default_factory=dict)
     ledger: list[dict[str, str | None]] = field(default_factory=list)
+    rejected: list[dict[str, str | None]] = field(default_factory=list)
     commits: list[list[str | None]] = field(default_factory=list)
     scripts: list[sql.Script] = field(default_factory=list)
     ddl: list[tuple[str, str]] = field(default_factory=list)
@@ -89,6 +90,8 @@ class FakeWarehouse:
         head.epoch += 1
         names = [column.name for column in sql.ROW_COLUMNS]
         self.ledger += [dict(zip(names, row, strict=True)) for row in settlement.rows]
+        names = [column.name for column in sql.REJECTED_ROW_COLUMNS]
+        self.rejected += [dict(zip(names, row, strict=True)) for row in settlement.rejected]
         self.scripts.append(script)
         if isinstance(failure, Lost):
             raise OutcomeUnknown("the answer was lost")

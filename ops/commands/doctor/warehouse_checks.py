@@ -10,10 +10,11 @@ from ops.commands.doctor.pubsub_checks import PROVISION, grant
 from ops.commands.failure import CommandFailed
 from ops.commands.google_failure import one_line, unreachable_service
 from ops.commands.provision import dataset as provisioning
+from ops.commands.provision.lane_ddl import lane_tables
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, ledger_table
+from schema import LEDGER_TABLE, REJECTED_TABLE, ledger_table
 
 
 def check_dataset(settings: Settings, seconds: float) -> str:
@@ -26,7 +27,8 @@ def check_ledger(settings: Settings, seconds: float) -> str:
     with contextlib.closing(clients.warehouse(settings)) as client:
         found = client.list_tables(settings.dataset_path, retry=None, timeout=seconds)  # type: ignore[arg-type]  # None: never
         names = {each.table_id for each in found}
-        needed = {LEDGER_TABLE}.union(*map(provisioning.lane_tables, range(settings.lanes)))
+        lanes = map(lane_tables, range(settings.lanes))
+        needed = {LEDGER_TABLE, REJECTED_TABLE}.union(*lanes)
         if missing := sorted(needed - names):
             raise CheckFailed(f"{settings.dataset_path} lacks {', '.join(missing[:5])}", PROVISION)
         try:
@@ -34,8 +36,12 @@ def check_ledger(settings: Settings, seconds: float) -> str:
         except CommandFailed as failure:  # its message ends with the remedy
             raise CheckFailed(str(failure)) from None
         if not provisioning.has_expiry(client, settings):
-            raise CheckFailed("the ledger has another expiry than LEDGER_DAYS", PROVISION)
-    return f"{settings.lanes} lanes, {settings.ledger_days} days"
+            text = "tables have another expiry than LEDGER_DAYS and REJECTED_DAYS"
+            raise CheckFailed(text, PROVISION)
+    return (
+        f"{settings.lanes} lanes, {settings.ledger_days} days; "
+        f"rejected transactions {settings.rejected_days} days"
+    )
 
 
 def check_permissions(settings: Settings, seconds: float) -> str:

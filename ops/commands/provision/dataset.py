@@ -1,4 +1,4 @@
-"""Creates or updates the dataset, the lanes' heads and ledgers, and the view over the ledgers."""
+"""Creates or updates the dataset, the tables of the lanes, and the views over them."""
 
 import contextlib
 from typing import Final
@@ -8,15 +8,22 @@ from google.cloud import bigquery
 
 from ops.commands.failure import CommandFailed
 from ops.commands.provision.change import Change
+from ops.commands.provision.lane_ddl import (
+    expiring_tables,
+    expiry_ddl,
+    lane_ddl,
+    lane_tables,
+    views_ddl,
+)
 from ops.commands.provision.provision_options import ProvisionOptions
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_COLUMNS, LEDGER_TABLE, head_table, ledger_table
+from schema import LEDGER_TABLE, head_table
 
 CALL_SECONDS = 30.0
 SCRIPT_SECONDS = 600.0
-"""For two tables a lane, one after the other."""
+"""For three tables a lane, one after the other."""
 _DAY_MILLISECONDS = 24 * 3600 * 1000
 _DEFAULTS: Final = ProvisionOptions()
 
@@ -32,7 +39,7 @@ def ensure(settings: Settings, options: ProvisionOptions = _DEFAULTS) -> list[Ch
         changes = [
             first,
             _ensure_lanes(client, settings, dry_run=options.dry_run, missing=missing),
-            _ensure_view(client, settings, dry_run=options.dry_run),
+            *_ensure_views(client, settings, dry_run=options.dry_run),
         ]
     return [change._replace(planned=options.dry_run) for change in changes]
 
@@ -95,19 +102,11 @@ def _ensure_lanes(
         check_lane_count(client, settings)
     incomplete = [lane for lane in range(settings.lanes) if not lane_tables(lane) <= found]
     if incomplete:
-        script = "\n".join(
-            lane_ddl(settings.dataset_path, lane, settings.lanes, settings.ledger_days)
-            for lane in incomplete
-        )
+        script = "\n".join(lane_ddl(settings, lane) for lane in incomplete)
         _run(client, script, dry_run=dry_run)
         return Change("ledger", what, "created")
     if not has_expiry(client, settings):
-        script = "\n".join(
-            f"ALTER TABLE `{settings.dataset_path}.{ledger_table(lane)}` "
-            f"SET OPTIONS(partition_expiration_days={settings.ledger_days});"
-            for lane in range(settings.lanes)
-        )
-        _run(client, script, dry_run=dry_run)
+        _run(client, expiry_ddl(settings), dry_run=dry_run)
         return Change("ledger", what, "updated", "the expiry of its partitions")
     return Change("ledger", what, "already there")
 
@@ -115,11 +114,6 @@ def _ensure_lanes(
 def _run(client: bigquery.Client, script: str, *, dry_run: bool) -> None:
     if not dry_run:
         query(client, script, timeout=SCRIPT_SECONDS)
-
-
-def lane_tables(lane: int) -> set[str]:
-    """Return the names of the tables that a lane needs."""
-    return {head_table(lane), ledger_table(lane)}
 
 
 def _existing_tables(client: bigquery.Client, settings: Settings) -> set[str]:
@@ -142,56 +136,37 @@ def check_lane_count(client: bigquery.Client, settings: Settings) -> None:
 
 
 def has_expiry(client: bigquery.Client, settings: Settings) -> bool:
-    """Whether the ledgers' partitions expire after LEDGER_DAYS. The embedded ones have none."""
+    """Whether partitions expire after LEDGER_DAYS and REJECTED_DAYS. The embedded ones have none.
+
+    The lanes are alike.
+    """
     if settings.bigquery_emulator_host is not None:
         return True
-    table = f"{settings.dataset_path}.{ledger_table(0)}"
-    partitioning = client.get_table(table, timeout=CALL_SECONDS).time_partitioning
-    return bool(
-        partitioning and partitioning.expiration_ms == settings.ledger_days * _DAY_MILLISECONDS
-    )
+    for name, days in expiring_tables(settings, 0):
+        table = client.get_table(f"{settings.dataset_path}.{name}", timeout=CALL_SECONDS)
+        partitioning = table.time_partitioning
+        if not partitioning or partitioning.expiration_ms != days * _DAY_MILLISECONDS:
+            return False
+    return True
 
 
-def lane_ddl(dataset: str, lane: int, lanes: int, ledger_days: int) -> str:
-    """Return the script that creates a lane's head and ledger.
-
-    The head's row comes with its table: of two that provision at the same time, one creates both.
-    """
-    head, ledger = f"`{dataset}.{head_table(lane)}`", f"`{dataset}.{ledger_table(lane)}`"
-    columns = ", ".join(
-        f"`{each.name}` {each.type}{' NOT NULL' if each.mode == 'REQUIRED' else ''}"
-        for each in LEDGER_COLUMNS
-    )
-    return (
-        f"CREATE TABLE IF NOT EXISTS {ledger} ({columns}) "
-        "PARTITION BY TIMESTAMP_TRUNC(settled_at, HOUR) CLUSTER BY id "
-        f"OPTIONS(partition_expiration_days={ledger_days});\n"
-        f"CREATE TABLE IF NOT EXISTS {head} AS SELECT 0 AS epoch, {lanes} AS lanes, "
-        "CAST(NULL AS STRING) AS suspect, 0 AS attempts;"
-    )
+def _ensure_views(client: bigquery.Client, settings: Settings, *, dry_run: bool) -> list[Change]:
+    return [
+        _ensure_view(client, f"{settings.dataset_path}.{view}", ddl, dry_run=dry_run)
+        for view, ddl in views_ddl(settings).items()
+    ]
 
 
-def _ensure_view(client: bigquery.Client, settings: Settings, *, dry_run: bool) -> Change:
-    name = f"{settings.dataset_path}.{LEDGER_TABLE}"
+def _ensure_view(client: bigquery.Client, name: str, ddl: str, *, dry_run: bool) -> Change:
     try:
         found = client.get_table(name, timeout=CALL_SECONDS)
     except NotFound:
-        _run(client, view_ddl(settings.dataset_path, settings.lanes), dry_run=dry_run)
+        _run(client, ddl, dry_run=dry_run)
         return Change("view", name, "created")
-    if found.table_type != "VIEW":
+    if found.table_type != "VIEW":  # only the ledger was a table once
         raise CommandFailed(
             f"{name} is the ledger of version 1: stop its workers, let its subscription run empty, "
             f"rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO gatekeeper_ledger_v1`), and run "
             "`gatekeeper provision` again"
         )
     return Change("view", name, "already there")
-
-
-def view_ddl(dataset: str, lanes: int) -> str:
-    """Return the DDL of the view over all lanes' ledgers."""
-    names = ", ".join(column.name for column in LEDGER_COLUMNS)
-    parts = " UNION ALL ".join(
-        f"SELECT {names} FROM `{dataset}.{ledger_table(lane)}`"  # noqa: S608  # our own names
-        for lane in range(lanes)
-    )
-    return f"CREATE OR REPLACE VIEW `{dataset}.{LEDGER_TABLE}` AS {parts}"

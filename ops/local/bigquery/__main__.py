@@ -6,6 +6,7 @@ import sys
 import duckdb
 
 from ops.local.bigquery import extensions, service
+from ops.local.bigquery.maintenance import KeptDays
 from ops.local.launcher import launch
 from ops.runtime import addresses, local_secret
 from ops.runtime.settings import Settings
@@ -28,7 +29,7 @@ def _run(settings: Settings, listener: socket.socket) -> int:
             host=addresses.split(str(settings.bigquery_emulator_host))[0],
             token=local_secret.read_or_create(settings.state_dir, local_secret.BIGQUERY_FILE),
             dataset=dataset,
-            ledger_days=settings.ledger_days,
+            kept=KeptDays(settings.ledger_days, settings.rejected_days),
         )
     except (OSError, duckdb.IOException) as error:
         write_error(f"local BigQuery cannot use {directory}: {str(error).splitlines()[0]}")

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import duckdb
 from local_bigquery.engine import database
@@ -9,7 +11,7 @@ from local_bigquery.engine import database
 from ops.local import steady_clock
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 from ops.runtime import log
-from schema import MAX_LANES, ledger_table
+from schema import MAX_LANES, ledger_table, rejected_table
 
 logger = log.get(__name__)
 
@@ -84,10 +86,17 @@ def delete_jobs(keep_seconds: float = KEEP_JOBS_SECONDS) -> None:
     )
 
 
-def expire_ledger(dataset: tuple[str, str], days: int) -> None:
-    """Delete the ledger rows that BigQuery's partition expiration would have dropped."""
+class KeptDays(NamedTuple):
+    """How long the lanes' tables keep what is settled."""
+
+    ledger: int
+    rejected: int
+
+
+def expire(dataset: tuple[str, str], table_of: Callable[[int], str], days: int) -> None:
+    """Delete the rows of the lanes that BigQuery's partition expiration would have dropped."""
     for lane in range(MAX_LANES):
-        table = database.quote(*dataset, ledger_table(lane))
+        table = database.quote(*dataset, table_of(lane))
         try:
             database.execute(
                 f"DELETE FROM {table} WHERE settled_at < to_timestamp(?) - to_days(?)",  # noqa: S608
@@ -100,11 +109,11 @@ def expire_ledger(dataset: tuple[str, str], days: int) -> None:
 class Maintenance(threading.Thread):
     """Runs rounds of maintenance: after `JOBS_A_ROUND` jobs, or when the server is idle."""
 
-    def __init__(self, lock: MaintenanceLock, dataset: tuple[str, str], ledger_days: int) -> None:
+    def __init__(self, lock: MaintenanceLock, dataset: tuple[str, str], kept: KeptDays) -> None:
         super().__init__(name="maintenance", daemon=True)
         self._lock = lock
         self._dataset = dataset
-        self._ledger_days = ledger_days
+        self._kept = kept
         self._stopping = threading.Event()
         self._done_at = 0
         self._missed = 0
@@ -165,4 +174,5 @@ class Maintenance(threading.Thread):
     def _prune(self) -> None:
         self._pruned_at = time.monotonic()
         delete_jobs()
-        expire_ledger(self._dataset, self._ledger_days)
+        expire(self._dataset, ledger_table, self._kept.ledger)
+        expire(self._dataset, rejected_table, self._kept.rejected)

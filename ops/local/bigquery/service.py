@@ -25,7 +25,7 @@ from ops.local.bigquery import (
     table_names,
     translation_cache,
 )
-from ops.local.bigquery.maintenance import Maintenance
+from ops.local.bigquery.maintenance import KeptDays, Maintenance
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 from ops.runtime import log
 
@@ -104,7 +104,7 @@ def run(  # noqa: PLR0913  # all but two are keyword-only
     host: str,
     token: str | None,
     dataset: tuple[str, str],
-    ledger_days: int,
+    kept: KeptDays,
 ) -> None:
     """Serve the lake in this directory on this socket until SIGTERM or SIGINT.
 
@@ -114,7 +114,7 @@ def run(  # noqa: PLR0913  # all but two are keyword-only
     interrupted = open_database(directory, *dataset, lock)
     cache = translation_cache.install()
     application = access.guarding(translation_cache.clearing(app, cache), token, host)
-    maintenance = Maintenance(lock, dataset, ledger_days)
+    maintenance = Maintenance(lock, dataset, kept)
     maintenance.prepare()
     maintenance.start()
     logger.info("local_bigquery_ready", address=listener.getsockname()[:2], interrupted=interrupted)

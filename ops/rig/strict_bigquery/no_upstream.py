@@ -16,7 +16,15 @@ from ops.rig.strict_bigquery.parsed_script import ParsedStatement
 from ops.rig.strict_bigquery.query_job import QueryJob
 from ops.rig.strict_bigquery.refusals import Refused
 from ops.rig.transaction_mix import COLUMNS, PARTITIONED_BY, TYPES
-from schema import LEDGER_COLUMNS, LEDGER_TABLE, MAX_LANES, head_table, parse_type
+from schema import (
+    LEDGER_COLUMNS,
+    LEDGER_TABLE,
+    MAX_LANES,
+    REJECTED_COLUMNS,
+    REJECTED_TABLE,
+    head_table,
+    parse_type,
+)
 
 STORED_RESULTS: Final = 10_000
 _HEADS: Final = frozenset(map(head_table, range(MAX_LANES)))
@@ -36,10 +44,9 @@ def _load_fields() -> list[dict[str, str]]:
 
 
 def _fields(table: str) -> list[dict[str, str]]:
-    if table.startswith(LEDGER_TABLE):
-        return [
-            {"name": each.name, "type": each.type, "mode": each.mode} for each in LEDGER_COLUMNS
-        ]
+    for prefix, columns in ((LEDGER_TABLE, LEDGER_COLUMNS), (REJECTED_TABLE, REJECTED_COLUMNS)):
+        if table.startswith(prefix):
+            return [{"name": each.name, "type": each.type, "mode": each.mode} for each in columns]
     if table in _HEADS:
         names = ("epoch", "lanes", "suspect", "attempts")
         return [{"name": name, "type": _type(name), "mode": "NULLABLE"} for name in names]
@@ -117,6 +124,8 @@ class NoUpstream:
         found: dict[str, Any] = {"schema": {"fields": _fields(name)}}
         if name.startswith(LEDGER_TABLE):
             found["timePartitioning"] = {"type": "HOUR", "field": "settled_at"}
+        elif name.startswith(REJECTED_TABLE):
+            found["timePartitioning"] = {"type": "DAY", "field": "settled_at"}
         elif self._partitioned and name not in _HEADS:
             found["timePartitioning"] = {"type": "DAY", "field": PARTITIONED_BY}
         return found

@@ -13,7 +13,15 @@ from ops.rig import free_port
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_COLUMNS, LEDGER_TABLE, head_table, lane_name, ledger_table
+from schema import (
+    LEDGER_COLUMNS,
+    LEDGER_TABLE,
+    REJECTED_TABLE,
+    head_table,
+    lane_name,
+    ledger_table,
+    rejected_table,
+)
 
 
 @pytest.fixture
@@ -29,7 +37,7 @@ def test_everything_is_created_and_the_second_run_finds_it_there(
     assert main(["provision"]) == 0
     created = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in created] == [
-        "topic", "topic", "subscription", "subscription", "dataset", "ledger", "view",
+        "topic", "topic", "subscription", "subscription", "dataset", "ledger", "view", "view",
     ]  # fmt: skip
     assert all(line.endswith("created") for line in created), created
     assert settings.subscription_path in created[2]
@@ -110,7 +118,9 @@ def test_each_lane_has_a_ledger_and_a_head_and_a_view_is_over_the_ledgers(
     assert tables == {
         **{head_table(lane): "TABLE" for lane in range(3)},
         **{ledger_table(lane): "TABLE" for lane in range(3)},
+        **{rejected_table(lane): "TABLE" for lane in range(3)},
         LEDGER_TABLE: "VIEW",
+        REJECTED_TABLE: "VIEW",
     }
 
 
@@ -179,11 +189,11 @@ def test_a_run_that_died_between_two_lanes_is_completed(
     settings: Settings, warehouse: bigquery.Client
 ) -> None:
     assert main(["provision"]) == 0
-    gone = (head_table(1), ledger_table(2), head_table(3), ledger_table(3))
+    gone = (head_table(1), ledger_table(2), head_table(3), ledger_table(3), rejected_table(0))
     for name in gone:
         warehouse.delete_table(f"{settings.dataset_path}.{name}")
     outcomes = [change.outcome for change in provision_warehouse.ensure(settings)]
-    assert outcomes == ["already there", "created", "already there"]
+    assert outcomes == ["already there", "created", "already there", "already there"]
     assert {each.table_id for each in warehouse.list_tables(settings.dataset_id)} >= set(gone)
 
 

@@ -205,7 +205,7 @@ class Cutting(requests.adapters.HTTPAdapter):
         return response
 
 
-def _cut_client(local: Local, adapter: Cutting) -> bigquery.Client:
+def cut_client(local: Local, adapter: Cutting) -> bigquery.Client:
     client = clients.warehouse(local.settings)
     client._http.mount("http://", adapter)
     return client
@@ -217,7 +217,7 @@ async def test_a_lost_answer_is_asked_for_and_never_a_second_run(
 ) -> None:
     await _reasons(local, [decoded(insert(name, a=number(1)))])
     adapter = Cutting(method, 0)
-    client = _cut_client(local, adapter)
+    client = cut_client(local, adapter)
     committer = local.committer(client)
     await committer.settle(
         LANE, [decoded(insert(name, a=number(2)))], a_while
@@ -238,7 +238,7 @@ async def test_a_table_is_looked_up_once_and_its_caller_decides_whether_again(
     local: Local, name: str
 ) -> None:
     adapter = Cutting("GET", 2)
-    client = _cut_client(local, adapter)
+    client = cut_client(local, adapter)
     with pytest.raises(WarehouseUnavailable):
         await local.warehouse(client).schema(name)
     assert adapter.dropped == 1

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from schema import LEDGER_COLUMNS
+from schema import LEDGER_COLUMNS, REJECTED_COLUMNS
 from tests.support.judge.analysis import Analyzer, Columns
 from tests.support.judge.engine import SqlRefused
 
 _QUOTED = re.compile(r"`([\w-]+\.[\w-]+\.[\w-]+)`")
-_LANE = re.compile(r"(gatekeeper_(?:lane|ledger)_)\d+")
+_LANE = re.compile(r"(gatekeeper_(?:lane|ledger|rejected)_)\d+")
 _LEDGER = {column.name: column.type for column in LEDGER_COLUMNS}
+_REJECTED = {column.name: column.type for column in REJECTED_COLUMNS}
 _UNKNOWN_TO_GOOGLESQL = re.compile(
     r"\A(?:BEGIN TRANSACTION|CALL BQ\.ABORT_SESSION\(\))\Z|^IF |\bgatekeeper_try_\w+` ADD COLUMN ",
     re.MULTILINE,
@@ -126,6 +127,8 @@ def _everywhere(sent: Collection[SentText]) -> dict[str, Columns]:
     found: dict[str, dict[str, str]] = {
         "gatekeeper_ledger": dict(_LEDGER),
         "gatekeeper_ledger_00": dict(_LEDGER),
+        "gatekeeper_rejected": dict(_REJECTED),
+        "gatekeeper_rejected_00": dict(_REJECTED),
         "gatekeeper_lane_00": dict(_HEAD),
         "gatekeeper_resumes": {"resumed_at": "TIMESTAMP"},
     }

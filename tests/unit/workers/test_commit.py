@@ -100,6 +100,7 @@ async def test_a_redelivery_after_the_commit_changes_nothing_and_has_the_same_ou
     assert reasons(first) == reasons(again) == [None, Reason.TABLE_MISSING]
     assert values(warehouse) == ["1"]
     assert len(warehouse.settled()) == 2
+    assert [row["body"] for row in warehouse.rejected] == [batch[1].message.data.decode()]
 
 
 async def test_two_workers_with_the_same_messages_have_one_effect(
@@ -230,15 +231,16 @@ async def test_settling_again_after_a_failure_has_one_effect(
     committer: Committer, warehouse: FakeWarehouse, failure: Exception | Lost
 ) -> None:
     warehouse.failures.append(failure)
-    batch = numbered(3)
+    batch = [*numbered(3), decoded(delete("u", a=number(1)), id="rejected")]
     for _ in range(2):
         try:
             outcomes = await committer.settle(LANE, batch, always)
         except WarehouseUnavailable:
             continue
-        assert reasons(outcomes) == [None] * 3
+        assert reasons(outcomes) == [None] * 3 + [Reason.TABLE_MISSING]
     assert values(warehouse) == ["0", "1", "2"]
     warehouse.settled()
+    assert [row["id"] for row in warehouse.rejected] == ["rejected"]
 
 
 async def test_a_redelivery_makes_no_tables(committer: Committer, warehouse: FakeWarehouse) -> None:

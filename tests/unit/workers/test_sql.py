@@ -32,6 +32,14 @@ def test_the_script_is_one_transaction_with_the_fence_first_and_the_ledger_last(
     assert script.parameters["ids"] == '["an id"]'
 
 
+def test_a_table_of_rejected_transactions_is_named_only_in_a_batch_that_has_some() -> None:
+    settlement = NOTHING._replace(rows=[["a", "rejected"]], rejected=[["a", "a hash"]])
+    lines = sql.script("p.d", [], settlement).sql.splitlines()
+    assert lines[-3].startswith("INSERT INTO `p.d.gatekeeper_rejected_07` (`id`, `sha256`,")
+    assert lines[-2].startswith("INSERT INTO `p.d.gatekeeper_ledger_07`")
+    assert "gatekeeper_rejected" not in sql.script("p.d", [], NOTHING).sql
+
+
 TYPED = st.one_of(
     st.text(max_size=30).filter(lambda s: s.isprintable()).map(lambda s: ("TEXT", s)),
     st.integers(10**9, 2**62).map(lambda n: ("INTEGER", n)),

@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema import LEDGER_COLUMNS, Activity, check_body, parse_type
+from schema import (
+    LEDGER_COLUMNS,
+    REJECTED_COLUMNS,
+    Activity,
+    Rejection,
+    check_body,
+    parse_type,
+)
 from schema.contracts import with_primary_key
 from tests.support.contracts import column, contract
-from tests.support.deliveries import body, delete, insert, number, text
+from tests.support.deliveries import body, delete, delivery, insert, number, text
 from tests.support.judge.analysis import Columns
 from tests.support.judge.cells import cell_meaning, text_meaning
 from tests.support.judge.engine import SqlRefused
@@ -21,8 +28,10 @@ from tests.support.plain_rows import Row, apply_activities
 from tests.support.strategies import COLUMNS, activities
 from workers import sql
 from workers.change_sql import TableLayout
+from workers.decode import DecodedMessage, decode
 from workers.errors import DuplicateKeys
 from workers.fold import fold
+from workers.rejected_row import rejected_row
 
 BASES = {name: parse_type(types[0]).base for name, (types, _) in COLUMNS.items()}
 LANE: dict[str, Columns] = {
@@ -33,6 +42,7 @@ LANE: dict[str, Columns] = {
         "attempts": "INT64",
     },
     "p.d.gatekeeper_ledger_07": {column.name: column.type for column in LEDGER_COLUMNS},
+    "p.d.gatekeeper_rejected_07": {column.name: column.type for column in REJECTED_COLUMNS},
 }
 SINCE = "2024-01-01 00:00:00+00:00"
 
@@ -100,6 +110,42 @@ def test_a_script_changes_the_head_the_table_and_the_ledger(lane: EvaluatedDatas
     assert _values(lane, "gatekeeper_lane_07") == [[2, 32, None, None]]
     assert _values(lane, "t") == [["x", 1]]
     assert [row[:2] for row in _values(lane, "gatekeeper_ledger_07")] == [["a", "applied"]]
+
+
+@pytest.mark.parametrize("data", [b'{"a": "\xc3\xa9\\u0001"}\n', b"\xff\0", b""])
+def test_a_rejected_transaction_is_in_the_ledger_and_its_body_is_kept(
+    lane: EvaluatedDataset, data: bytes
+) -> None:
+    message = decode(delivery(data, id="a"))
+    assert message.rejection
+    lane.run(*_rejecting(1, message, message.rejection))
+
+    with pytest.raises(AssertionFailed, match=sql.FENCED_TEXT):
+        lane.run(*_rejecting(2, message, message.rejection))
+
+    assert [row[:2] for row in _values(lane, "gatekeeper_ledger_07")] == [["a", "rejected"]]
+    (row,) = _values(lane, "gatekeeper_rejected_07")
+    found = dict(zip((each.name for each in REJECTED_COLUMNS), row, strict=True))
+    assert (found["id"], found["body_bytes"]) == ("a", len(data))
+    if found["raw"] is None:
+        assert found["body"] == data.decode()
+    else:
+        assert (found["body"], found["raw"]) == (None, data)
+
+
+def _rejecting(
+    epoch: int, message: DecodedMessage, rejection: Rejection
+) -> tuple[str, dict[str, str]]:
+    settlement = _settlement(epoch, message.message.id)
+    script = sql.script(
+        "p.d",
+        [],
+        settlement._replace(
+            rows=[["a", "rejected", *settlement.rows[0][2:]]],
+            rejected=[rejected_row(message, rejection, "lane-07", "w")],
+        ),
+    )
+    return script.sql, script.parameters
 
 
 @pytest.mark.parametrize(("epoch", "id_"), [(1, "b"), (3, "b"), (2, "a")])

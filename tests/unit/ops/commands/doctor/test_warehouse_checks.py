@@ -8,7 +8,7 @@ from ops.commands.doctor import warehouse_checks
 from ops.commands.doctor.check_result import CheckFailed
 from ops.runtime import clients
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, head_table, ledger_table
+from schema import LEDGER_TABLE, REJECTED_TABLE, head_table, ledger_table, rejected_table
 
 LANES = 3
 CLOUD = {
@@ -17,12 +17,18 @@ CLOUD = {
     "TOPIC_ID": "some-topic",
     "SUBSCRIPTION_ID": "some-subscription",
     "LEDGER_DAYS": "7",
+    "REJECTED_DAYS": "40",
     "LANES": f"{LANES}",
 }
 LOCAL = {"LANES": f"{LANES}"}
 TABLES = (
     LEDGER_TABLE,
-    *(name for lane in range(LANES) for name in (head_table(lane), ledger_table(lane))),
+    REJECTED_TABLE,
+    *(
+        name
+        for lane in range(LANES)
+        for name in (head_table(lane), ledger_table(lane), rejected_table(lane))
+    ),
 )
 
 
@@ -30,12 +36,15 @@ class ProvisionedClient:
     """A provisioned dataset."""
 
     def __init__(
-        self, tables: tuple[str, ...] = TABLES, lanes: int = LANES, days: int | None = 7
+        self,
+        tables: tuple[str, ...] = TABLES,
+        lanes: int = LANES,
+        days: int | None = 7,
+        rejected_days: int | None = 40,
     ) -> None:
         self._tables = tables
         self._lanes = lanes
-        expiry = None if days is None else SimpleNamespace(expiration_ms=days * 24 * 3600 * 1000)
-        self._partitioning = expiry
+        self._days = {"gatekeeper_ledger_00": days, "gatekeeper_rejected_00": rejected_days}
         self.closed = False
 
     def list_tables(self, dataset: str, **_: Any) -> list[SimpleNamespace]:
@@ -43,8 +52,9 @@ class ProvisionedClient:
         return [SimpleNamespace(table_id=name) for name in ("t1", *self._tables)]
 
     def get_table(self, table: str, **_: Any) -> SimpleNamespace:
-        assert table.endswith(".gatekeeper_ledger_00")
-        return SimpleNamespace(time_partitioning=self._partitioning)
+        days = self._days[table.rpartition(".")[2]]
+        expiry = None if days is None else SimpleNamespace(expiration_ms=days * 24 * 3600 * 1000)
+        return SimpleNamespace(time_partitioning=expiry)
 
     def query_and_wait(self, sql: str, **_: Any) -> list[dict[str, int]]:
         assert "gatekeeper_lane_00`" in sql
@@ -65,7 +75,8 @@ def checked(
 
 
 def test_a_provisioned_ledger_is_ok(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checked(ProvisionedClient(), monkeypatch) == "3 lanes, 7 days"
+    text = checked(ProvisionedClient(), monkeypatch)
+    assert text == "3 lanes, 7 days; rejected transactions 40 days"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -85,12 +96,12 @@ def test_another_number_of_lanes_is_wrong_and_the_remedy_is_the_setting(
         checked(ProvisionedClient(lanes=8), monkeypatch)
 
 
-@pytest.mark.parametrize("days", [8, None])
+@pytest.mark.parametrize(("days", "rejected"), [(8, 40), (None, 40), (7, 41), (7, None)])
 def test_another_expiry_is_wrong_in_the_cloud(
-    days: int | None, monkeypatch: pytest.MonkeyPatch
+    days: int | None, rejected: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(CheckFailed, match="another expiry than LEDGER_DAYS") as caught:
-        checked(ProvisionedClient(days=days), monkeypatch)
+    with pytest.raises(CheckFailed, match="than LEDGER_DAYS and REJECTED_DAYS") as caught:
+        checked(ProvisionedClient(days=days, rejected_days=rejected), monkeypatch)
     assert caught.value.remedy == "gatekeeper provision"
 
 

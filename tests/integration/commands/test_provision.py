@@ -52,7 +52,7 @@ def test_a_dry_run_prints_what_a_run_would_do_and_does_nothing(
 ) -> None:
     assert main(["provision", "--dry-run"]) == 0
     planned = capsys.readouterr().out.splitlines()
-    assert len(planned) == 7
+    assert len(planned) == 8
     assert all(line.endswith("would be created") for line in planned), planned
     with pytest.raises(NotFound):
         warehouse.get_dataset(settings.dataset_path)
@@ -83,7 +83,7 @@ def test_labels_regions_and_retention_are_set_and_kept(
     for again in ([], ["--retention", "14"], options):
         assert main(["provision", *again]) == 0
         printed = capsys.readouterr().out
-        assert printed.count("already there") == 7, printed
+        assert printed.count("already there") == 8, printed
         topic, subscription = asyncio.run(found())
         assert dict(topic.labels) == dict(subscription.labels) == {"team": "data"}
         assert list(topic.message_storage_policy.allowed_persistence_regions) == ["europe-west1"]

@@ -151,8 +151,8 @@ async def test_a_server_and_a_worker_alone_work_and_drain(
             assert post(port, "contained", number) == 200
         await eventually(lambda: len(applied_by(services)) == 5, 180, "all is applied")
         assert {name.partition(":")[0] for name in applied_by(services)} == {"work-1"}
-        assert server.drain() == 0
-        assert worker.drain() == 0
+        assert server.drain() == 0, server.output
+        assert worker.drain() == 0, worker.output
     assert "worker_stopped" in worker.output
     assert services.pushed() == [], "a process that ends deletes its metrics"
 
@@ -174,7 +174,7 @@ async def test_the_fleet_runs_in_the_foreground_logs_to_standard_output_and_drai
         await eventually(lambda: is_ready(fleet, port), 240, "the fleet is ready")
         assert post(port, "boxed", 1) == 200
         await eventually(lambda: applied_by(services) == ["box-1:worker_00"], 180)
-        assert fleet.drain() == 0
+        assert fleet.drain() == 0, fleet.output
     actions = [json.loads(x)["action"] for x in fleet.output.splitlines() if '"action"' in x]
     assert {"worker_started", "worker_stopped"} <= set(actions)
     wait_until(lambda: services.pushed() == [], 30, "nobody pushes any more")

@@ -13,7 +13,7 @@ from ops.rig import Service, free_port
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from schema import LANES
-from workers.catalog import CatalogCache
+from workers.catalog import MAX_AGE_SECONDS, CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.rejection_limit import RejectionLimit
 from workers.warehouse import Warehouse
@@ -45,13 +45,15 @@ class Local:
         return Warehouse(client or self.client, self.settings.dataset_path)
 
     def committer(
-        self, client: bigquery.Client | None = None, worker: str = "a worker"
+        self,
+        client: bigquery.Client | None = None,
+        worker: str = "a worker",
+        catalog_seconds: float = MAX_AGE_SECONDS,
     ) -> Committer:
         """Return a committer of this warehouse, through the given client if there is one."""
         warehouse = self.warehouse(client)
-        return Committer(
-            warehouse, CatalogCache(warehouse), RejectionLimit(), CommitSettings(worker, LANES)
-        )
+        catalog = CatalogCache(warehouse, max_age=catalog_seconds)
+        return Committer(warehouse, catalog, RejectionLimit(), CommitSettings(worker, LANES))
 
     def rows(self, sql: str, **parameters: str) -> list[bigquery.Row]:
         """Run a query in the dataset."""

@@ -26,8 +26,9 @@ def _environments(conf: Path) -> dict[str, dict[str, str]]:
 def test_its_ports_folders_and_settings_are_not_those_of_any_other_fleet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PROJECT_ID", "the-cloud")
-    fleet = DisposableFleet(tmp_path)
+    with monkeypatch.context() as around:
+        around.setenv("PROJECT_ID", "the-cloud")
+        fleet = DisposableFleet(tmp_path)
     assert fleet.settings.local
     read = FleetConfig.read(fleet.conf)
     assert read.address == fleet.address != "127.0.0.1:8080"

@@ -2,28 +2,43 @@
 
 A table's activities go into one phase as long as its statements can apply them all: see
 `workers.fold_phase`. Inserts and deletes alone are always one, and so are activities that all match
-on the same columns, as long as no update changes these. Running the phases in order leaves the same
-rows as running the activities one by one.
+on the same columns, as long as no update changes these. An update may join an earlier phase if it
+commutes with those after it. Running the phases in order leaves the same rows as running the
+activities one by one.
 
 Pure: values are canonical texts (`schema.types.canonical`), equal exactly where SQL's values are.
 The caller has seen to it that a column has one type throughout the batch, and each upsert its key.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 
 from schema import Activity, ColumnValues
 from workers.fold_phase import Phase
-from workers.shapes import ShapeCache
-from workers.table_change import TableChange
+from workers.shapes import KeyedShape, ShapeCache
+from workers.table_change import Row, TableChange
 
 
 class _Table:
-    """A table's phases: `phase` is the last, which takes activities."""
+    """A table's phases: `phase` is the last; the earlier ones take only updates."""
 
     def __init__(self, defaults: Collection[str]) -> None:
         self._defaults = defaults
         self._earlier: list[Phase] = []
         self.phase = Phase(defaults)
+
+    def phase_for(self, operation: str, keyed: KeyedShape, key: Row) -> Phase:
+        """Return the last phase that takes an update or upsert, or a new one.
+
+        An update may come before phases that it commutes with.
+        """
+        for phase in chain((self.phase,), reversed(self._earlier)):
+            if phase.takes_update(keyed.match.columns, key):
+                return phase
+            if operation != "update" or not phase.commutes_with(keyed):
+                break
+        self.next_phase()
+        return self.phase
 
     def next_phase(self) -> None:
         self._earlier.append(self.phase)
@@ -81,9 +96,8 @@ def _check(place: int, key: ColumnValues, table: _Table, shapes: ShapeCache) -> 
 def _change(activity: Activity, match: ColumnValues, table: _Table, shapes: ShapeCache) -> None:
     keyed = shapes.keyed(activity, match)
     key, row = keyed.match.row(match.values), keyed.shape.row(activity.values)
-    if not table.phase.takes_update(keyed.match.columns, key):
-        table.next_phase()
+    phase = table.phase_for(activity.operation, keyed, key)
     if activity.operation == "update":
-        table.phase.update(keyed, key, row)
+        phase.update(keyed, key, row)
     else:
-        table.phase.upsert(keyed, key, row)
+        phase.upsert(keyed, key, row)

@@ -4,10 +4,12 @@ The batch's own rows are pending, with their values known, so that an activity t
 here. For the rows that are there already, deletes join the phase's delete keys, and updates and
 upserts are kept for their key: all those of a phase match on the same columns, which gives one row
 a key. Statements delete first, then update, then insert. An activity that would have to come in
-another order is for the next phase: `takes_delete`, `takes_update`.
+another order is for the next phase: `takes_delete`, `takes_update`. Or, if it is an update that the
+phase `commutes_with`, for an earlier one.
 """
 
 from collections.abc import Collection
+from itertools import chain
 
 from schema import ColumnType
 from workers.shapes import KeyedShape, Shape
@@ -127,6 +129,15 @@ class Phase:
             (self._key is None or self._key == columns)
             and key not in self._moved
             and self._left_to_default.isdisjoint(columns)
+        )
+
+    def commutes_with(self, keyed: KeyedShape) -> bool:
+        """Whether an update that follows the phase would have the same effect before it."""
+        sets = keyed.shape.columns
+        return (
+            not (self._inserted or self._has_upserts)
+            and self._set_columns.isdisjoint((*keyed.match.columns, *sets))
+            and set(sets).isdisjoint(chain(self._key or (), *self._delete_keys))
         )
 
     def update(self, keyed: KeyedShape, key: Row, row: Row) -> None:

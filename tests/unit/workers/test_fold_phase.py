@@ -1,7 +1,12 @@
 """Which activities one phase of the fold takes, and what is left for the next."""
 
+from typing import Any
+
+import pytest
+
 from schema import Activity, check_body
 from tests.support.deliveries import body, delete, insert, number, text, update, upsert
+from tests.support.plain_rows import Row, apply_activities, apply_change
 from workers.fold import fold
 
 
@@ -68,3 +73,51 @@ def test_an_upsert_finds_only_the_rows_that_a_delete_by_other_columns_spared() -
     assert change.update
     assert [each.inserts for each in change.update.rows] == [{"c"}]
     assert change.inserts == []
+
+
+def test_updates_by_several_sets_of_columns_in_turn_are_one_phase_for_each_set() -> None:
+    in_turn = [
+        update("t", {by: number(i)}, **{sets: number(i)})
+        for i in range(20)
+        for by, sets in (("a", "d"), ("b", "e"), ("c", "f"))
+    ]
+    changes = fold(_activities(*in_turn))
+
+    assert [each.update and each.update.key for each in changes] == [("a",), ("b",), ("c",)]
+    assert [each.update and len(each.update.rows) for each in changes] == [20, 20, 20]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [update("t", {"b": number(1)}, a=number(7))],
+        [update("t", {"b": number(1)}, c=number(7))],
+        [update("t", {"c": number(1)}, d=number(7))],
+        [update("t", {"b": number(1)}, d=number(7)), insert("t", a=number(1))],
+        [upsert("t", "b", b=number(7), a=number(1), d=number(7))],
+        [update("t", {"b": number(1)}, d=number(7)), delete("t", c=number(1))],
+    ],
+    ids=[
+        "sets what it matches on",
+        "sets what it sets",
+        "matches on what it sets",
+        "inserts what it changes",
+        "upserts what it changes",
+        "deletes by what it sets",
+    ],
+)
+def test_an_update_stays_behind_a_phase_that(between: list[dict[str, Any]]) -> None:
+    first = update("t", {"a": number(1)}, e=number(0))
+    last = update("t", {"a": number(1)}, c=number(2))
+    given_ = _activities(first, *between, last)
+    changes = fold(given_)
+
+    assert len(changes) == 3
+    row: Row = {"a": "1", "b": "1", "c": "1"}
+    plain, folded, too_early = [row], [row], [row]
+    apply_activities(plain, given_)
+    for change in changes:
+        apply_change(folded, change)
+    assert folded == plain
+    apply_activities(too_early, _activities(first, last, *between))
+    assert too_early != plain

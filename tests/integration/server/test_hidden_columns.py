@@ -1,10 +1,8 @@
 """Values that a contract hides are in nothing that leaves the request but its own fault."""
 
-import contextlib
 import hashlib
 import json
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from schema.contracts import InvalidContracts
 from server.app import create_app
 from tests.support.contracts import column, contract_text, custom_properties
 from tests.support.deliveries import body, delete, insert, text
+from tests.support.file_contents import file_contents
 from tests.support.server_in_process import FakeTopic, in_process_server
 
 SECRET = "ann@secret.example"  # what must not be seen
@@ -59,13 +58,6 @@ def given(tmp_path: Path) -> dict[str, str]:
 
 def values(activity: dict[str, Any]) -> dict[str, Any]:
     return dict(zip(activity["col_names"], activity["col_values"], strict=True))
-
-
-def files(folder: Path) -> Iterator[bytes]:
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file():
-                yield path.read_bytes()
 
 
 async def test_the_message_and_the_verdict_have_the_hidden_values(given: dict[str, str]) -> None:
@@ -116,7 +108,7 @@ async def test_no_value_is_in_a_file_or_a_log_whatever_the_verdict(
         assert any("mystery" in str(each["got"]) for each in verdict["error"]), "the client's own"
         status, verdict = await server.post(forbidden)
         assert (status, verdict["error"][0]["rule"]) == (400, "contract_transform")
-    kept = b"".join(files(tmp_path / "state"))
+    kept = b"".join(file_contents(tmp_path / "state"))
     out, err = capfd.readouterr()
     assert kept, "the registry and the record of violations are there"
     for secret in ("secret.example", "mystery.example"):

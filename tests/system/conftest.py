@@ -21,7 +21,9 @@ def shared_fleet(
     if worker_id != "master":
         # Fails in a second process of the suite: its pieces would not be dealt out as they are to.
         (tmp_path_factory.getbasetemp().parent / "the-one-fleet").mkdir()
-    running = DisposableFleet(tmp_path_factory.mktemp("fleet"))
+    folder = tmp_path_factory.mktemp("fleet")
+    (folder / "notify-key").write_text("n" * 32)
+    running = DisposableFleet(folder, NOTIFY_KEY_FILE=str(folder / "notify-key"))
     try:
         running.up()
         yield running

@@ -61,10 +61,9 @@ def test_an_invalid_payload_gets_all_its_errors_and_is_not_published(
 def test_every_process_has_its_own_group_on_the_pushgateway(fleet: DisposableFleet) -> None:
     wanted = {
         (f"gatekeeper_{state.group}", f"{fleet.settings.instance}:{state.name}")
-        for group in ("server", "worker")
-        for state in fleet.states(group)
+        for state in fleet.states("server", "worker", "notifier")
     }
-    assert len(wanted) == 4
+    assert len(wanted) == 5
 
     def groups() -> set[tuple[str, str]]:
         name = "valid_payload_count_total"

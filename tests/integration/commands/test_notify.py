@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from google.pubsub_v1 import PubsubMessage
@@ -23,57 +20,20 @@ from ops.runtime import clients
 from ops.runtime.settings import Settings
 from tests.support.fake_clock import FakeClock
 from tests.support.stream import insert, transaction
+from tests.support.webhook_receiver import WebhookReceiver
 
 Shown = pytest.CaptureFixture[str]
 
 
-class HookServer(HTTPServer):
-    """Keeps the bodies and headers of what is posted, and answers `status`."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Hook)
-        self.status = 204
-        self.got: list[tuple[bytes, dict[str, str]]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
-
-
-class _Hook(BaseHTTPRequestHandler):
-    server: HookServer
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((body, dict(self.headers)))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving() -> Iterator[HookServer]:
-    with HookServer() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
-def hook() -> Iterator[HookServer]:
-    with serving() as server:
-        yield server
+def hook() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as receiver, receiver.serving():
+        yield receiver
 
 
 @pytest.fixture
 def notified(
-    settings: Settings, hook: HookServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, hook: WebhookReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
     """Settings with a key `shop` whose rejections go to the hook, provisioned."""
     del settings
@@ -97,7 +57,7 @@ def letter(id_: str) -> PubsubMessage:
 
 
 async def test_rejections_reach_the_receiver_of_their_key(
-    notified: Settings, hook: HookServer, capsys: Shown
+    notified: Settings, hook: WebhookReceiver, capsys: Shown
 ) -> None:
     publisher, subscriber = clients.publisher(notified), clients.subscriber(notified)
     clock = FakeClock(0)
@@ -125,7 +85,7 @@ async def test_rejections_reach_the_receiver_of_their_key(
 
 
 def test_a_test_is_sent_and_switches_a_receiver_on_again(
-    notified: Settings, hook: HookServer, capsys: Shown
+    notified: Settings, hook: WebhookReceiver, capsys: Shown
 ) -> None:
     with closing(Outbox(outbox_file(notified))) as outbox:
         outbox.switch_off(hook.url, "410: no more")

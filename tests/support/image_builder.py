@@ -121,7 +121,9 @@ class Container(Service):
 
         def found() -> psutil.Process | None:
             children = psutil.Process(self.pid).children(recursive=True)
-            own = [each for each in children if each.uids().real == USER]
+            # buildah's own process in the container has the same user.
+            ours = (each for each in children if each.uids().real == USER)
+            own = [each for each in ours if each.name().startswith("python")]
             return min(own, key=lambda each: each.create_time()) if own else None
 
         return wait_until(found, 120, "the container's first process")

@@ -11,12 +11,16 @@ The caller has seen to it that a column has one type throughout the batch, and e
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
+from typing import Final
 
 from schema import Activity, ColumnValues
 from workers.fold_phase import Phase
 from workers.shapes import KeyedShape, ShapeCache
 from workers.table_change import Row, TableChange
+
+LOOK_BACK: Final = 100
+"""Earlier phases that an update may join: a job has no more statements (`lane_script`)."""
 
 
 class _Table:
@@ -32,7 +36,7 @@ class _Table:
 
         An update may come before phases that it commutes with.
         """
-        for phase in chain((self.phase,), reversed(self._earlier)):
+        for phase in chain((self.phase,), islice(reversed(self._earlier), LOOK_BACK)):
             if phase.takes_update(keyed.match.columns, key):
                 return phase
             if operation != "update" or not phase.commutes_with(keyed):

@@ -7,7 +7,7 @@ import pytest
 from schema import Activity, check_body
 from tests.support.deliveries import body, delete, insert, number, text, update, upsert
 from tests.support.plain_rows import Row, apply_activities, apply_change
-from workers.fold import fold
+from workers.fold import LOOK_BACK, fold
 
 
 def _activities(*drawn: dict[str, object]) -> tuple[Activity, ...]:
@@ -85,6 +85,17 @@ def test_updates_by_several_sets_of_columns_in_turn_are_one_phase_for_each_set()
 
     assert [each.update and each.update.key for each in changes] == [("a",), ("b",), ("c",)]
     assert [each.update and len(each.update.rows) for each in changes] == [20, 20, 20]
+
+
+def test_an_update_looks_for_an_earlier_phase_a_bounded_way_back() -> None:
+    first = update("t", {"a": number(1)}, x=number(0))
+    others = [
+        update("t", {f"b{i}": number(1)}, **{f"c{i}": number(0)}) for i in range(LOOK_BACK + 1)
+    ]
+    last = update("t", {"a": number(1)}, y=number(0))
+
+    assert len(fold(_activities(first, *others[1:], last))) == 1 + LOOK_BACK
+    assert len(fold(_activities(first, *others, last))) == 1 + len(others) + 1
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,16 @@ _PIECES = (
     "tests/integration/pubsub/",
     "tests/integration/workers/",
 )
-# They have a fleet each, a dozen processes. They are dealt out as two pieces: more fleets than two
-# and the one of all other system tests would wait for one another until a deadline passes.
+# They have a fleet each, a dozen processes. They are one piece: more fleets than that of all other
+# system tests and one more would wait for one another until a deadline passes.
 _FLEETS = ("tests/system/test_audit.py", "tests/system/test_autoscaling.py")
-_FLEET_PIECES = 2
 _ONE_FLEET = "tests/system/"
 
 
 def piece(nodeid: str) -> str:
     """Name the piece of the suite that a test is in: one process runs all of a piece."""
+    if nodeid.startswith(_FLEETS):
+        return _FLEETS[0]
     shared = (each for each in (_ONE_FLEET, *_PIECES) if nodeid.startswith(each))
     return next(shared, nodeid.partition("::")[0])
 
@@ -40,16 +41,8 @@ class Pieces(LoadScopeScheduling):  # type: ignore[misc]  # untyped
     pytest-xdist's own groups are lost with pytest 9.2, without a word (pytest-xdist issue 1386).
     """
 
-    def __init__(self, config: pytest.Config, log: Any) -> None:
-        super().__init__(config, log)
-        self._fleets: list[str] = []
-
     def _split_scope(self, nodeid: str) -> str:
-        if not nodeid.startswith(_FLEETS):
-            return piece(nodeid)
-        if nodeid not in self._fleets:
-            self._fleets.append(nodeid)
-        return f"fleets {self._fleets.index(nodeid) % _FLEET_PIECES}"
+        return piece(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:
@@ -60,4 +53,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest pieces first: nothing is left to run next to them at the end."""
-    items.sort(key=lambda item: piece(item.nodeid) != _ONE_FLEET)
+    items.sort(key=lambda item: not item.nodeid.startswith(_ONE_FLEET))

@@ -15,7 +15,13 @@ from tests.support.plain_rows import Row, apply_change, duplicate_places, mappin
 from workers import sql
 from workers.catalog import TableSchema
 from workers.change_sql import DUPLICATE_TEXT, TableLayout
-from workers.errors import DuplicateKeys, Fenced, OutcomeUnknown, WarehouseRejected
+from workers.errors import (
+    DuplicateKeys,
+    Fenced,
+    OutcomeUnknown,
+    WarehouseRejected,
+    WarehouseUnavailable,
+)
 from workers.jobs import Deadline
 from workers.table_change import TableChange
 from workers.table_columns import Column
@@ -76,7 +82,7 @@ class FakeWarehouse:
         return self.heads.setdefault(lane, Head())
 
     async def commit(self, script: sql.Script, left: Deadline) -> None:
-        assert left() > 0
+        _check_time(left)
         settlement = script.settlement
         self.commits.append([row[0] for row in settlement.rows])
         failure = self.failures.popleft() if self.failures else None
@@ -123,7 +129,7 @@ class FakeWarehouse:
         self, lane: int, ids: list[str], since: str, left: Deadline
     ) -> list[Mapping[str, Any]]:
         assert since
-        assert left() > 0
+        _check_time(left)
         self.reads += 1
         head = self.head(lane)
         own = {
@@ -137,7 +143,7 @@ class FakeWarehouse:
         return [{**own, **row} for row in found or [nothing]]
 
     async def note_attempt(self, lane: int, epoch: int, id_: str, left: Deadline) -> None:
-        assert left() > 0
+        _check_time(left)
         head = self.head(lane)
         if head.epoch != epoch:
             raise Fenced("gatekeeper: fenced")
@@ -146,7 +152,7 @@ class FakeWarehouse:
         head.suspect = id_
 
     async def count_resumes(self, left: Deadline) -> int:
-        assert left() > 0
+        _check_time(left)
         return self.resumes
 
     async def create_table(
@@ -171,7 +177,7 @@ class FakeWarehouse:
         self._add(table, columns)
 
     def _make(self, what: str, table: str, left: Deadline) -> None:
-        assert left() > 0
+        _check_time(left)
         failure = self.ddl_failures.popleft() if self.ddl_failures else None
         if failure:
             raise failure
@@ -202,3 +208,9 @@ class FakeWarehouse:
         found = {(str(row["id"]), str(row["sha256"])): row["reason"] for row in self.ledger}
         assert len(found) == len(self.ledger), "settled twice"
         return found
+
+
+def _check_time(left: Deadline) -> None:
+    """Fail as `workers.jobs.JobRunner.run` does."""
+    if left() <= 0:
+        raise WarehouseUnavailable("no time is left for the job")

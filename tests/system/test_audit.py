@@ -16,6 +16,8 @@ from ops.trial.audit_report import DEFECTS
 from ops.trial.fault_kinds import KINDS
 from ops.trial.trial import Trial, TrialPlan, TrialResult
 
+pytestmark = pytest.mark.timeout(1_200)  # the longest takes three minutes on two free cores
+
 SETTLE_SECONDS = 30.0
 """More than a lease, after which a killed worker's messages come back, and some slow commits."""
 

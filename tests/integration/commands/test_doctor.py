@@ -34,7 +34,7 @@ def pushgateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def examined(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, str]]]:
     capsys.readouterr()
-    status = main(["doctor", "--format", "json", "--seconds", "20"])
+    status = main(["doctor", "--format", "json", "--seconds", "120"])
     document = json.loads(capsys.readouterr().out)
     return status, {each["check"]: each for each in document["checks"]}
 
@@ -43,11 +43,11 @@ def examined(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[st
 def test_provisioned_resources_are_ok(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["provision"]) == 0
     status, found = examined(capsys)
-    assert status == 0, found
-    assert {each["state"] for each in found.values()} <= {"ok", "skipped"}
+    assert [each for each in found.values() if each["state"] not in {"ok", "skipped"}] == []
+    assert status == 0
     assert found["subscription"]["state"] == found["ledger"]["state"] == "ok"
     assert found["clock"]["state"] == "ok"
-    assert main(["doctor", "--seconds", "20"]) == 0
+    assert main(["doctor", "--seconds", "120"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(found)
 

@@ -52,7 +52,8 @@ class SourceRows:
         self._inserting |= {each for each in self._updating if each.inserts is not None}
         self._places = {column: place for place, column in enumerate(self._own())}
         marked = [column for column in self._places if self._needs_mark(column)]
-        self._marked = list(self._places) if update and marked else marked
+        marked = list(self._places) if update and marked else marked
+        self._marked = {column: place for place, column in enumerate(marked)}
 
     def _columns_of(self, each: KeyUpdate) -> _GivenColumns:
         inserts = None if each.inserts is None else frozenset((*self._key, *each.inserts))
@@ -152,7 +153,7 @@ class SourceRows:
 
     def _has_mark(self, column: str, mark: int) -> str:
         either = f"'{mark}', '{_UPDATES + _INSERTS}'"
-        return f"SUBSTR(s.m, {self._marked.index(column) + 1}, 1) IN ({either})"
+        return f"SUBSTR(s.m, {self._marked[column] + 1}, 1) IN ({either})"
 
     def rows(self) -> Iterator[list[str | None]]:
         """Yield the rows to update, then those to insert."""

@@ -1,17 +1,15 @@
 """`gatekeeper query`."""
 
-import base64
 import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any, Literal
 
 from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
+from ops.commands.json_values import json_value
 from ops.runtime.process import settings_or_exit
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import DataOutput, write_json
@@ -66,25 +64,8 @@ def _fetch(sql: str, settings: Settings) -> Any:
     )
 
 
-def _json_value(value: Any) -> Any:
-    """Return a value as JSON can hold it: exact, and as BigQuery itself would write it."""
-    match value:
-        case Decimal():
-            return format(value, "f")
-        case datetime() | date() | time():
-            return value.isoformat()
-        case bytes():
-            return base64.b64encode(value).decode()
-        case dict():
-            return {key: _json_value(each) for key, each in value.items()}
-        case list():
-            return [_json_value(each) for each in value]
-        case _:
-            return value
-
-
 def _text(value: Any) -> str:
-    plain = _json_value(value)
+    plain = json_value(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
@@ -119,7 +100,7 @@ def _write_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def _write_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
-        values = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
+        values = {name: json_value(value) for name, value in zip(names, row, strict=True)}
         write_json(values)
 
 

@@ -1,21 +1,14 @@
-"""A dead letter: a rejected transaction with the reason, kept for a person. Pure."""
+"""A dead letter: a rejected transaction with the reason, as the workers published it. Pure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from schema import MAX_LANES, InvalidJSON, loads, read_message
-
-# What the workers add to a rejected transaction's own attributes.
-_ADDED = ("reason", "error", "trimmed")
+from schema import InvalidJSON, loads, read_message
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class DeadLetter:
-    """A rejected transaction; `ack_ids` has one for each copy that was delivered.
+class DeadLetter(NamedTuple):
+    """A rejected transaction, known by its id and the hash of its body.
 
-    Its identity is its id and the hash of its body: an id that was used twice has two letters.
     `since` is when it became a dead letter. `tables` are those it names, in order, as far as its
     body can be parsed.
     """
@@ -25,22 +18,8 @@ class DeadLetter:
     reason: str
     error: str
     source: str
-    received_at: str
-    ordering_key: str
     since: datetime
-    data: bytes
-    attributes: Mapping[str, str]
     tables: tuple[str, ...]
-    lane: int = 0
-    ack_ids: list[str] = field(default_factory=list)
-
-    @property
-    def original_attributes(self) -> dict[str, str]:
-        """The attributes of the transaction, without those that the workers added."""
-        return {name: text for name, text in self.attributes.items() if name not in _ADDED}
-
-    def age_seconds(self, now: datetime) -> float:
-        return max((now - self.since).total_seconds(), 0.0)
 
     @classmethod
     def read(cls, received: Any) -> Self:
@@ -49,38 +28,17 @@ class DeadLetter:
         attributes = dict(message.attributes)
         since = message.publish_time
         transaction = read_message(
-            message.data,
-            attributes,
-            message.message_id,
-            since.isoformat(),
-            message.ordering_key,
-            MAX_LANES,  # a dead letter's ordering key is its lane's name
+            message.data, attributes, message.message_id, since.isoformat(), message.ordering_key
         )
         return cls(
-            id=transaction.id,
-            sha256=transaction.sha256,
-            reason=attributes.get("reason", "unknown"),
-            error=attributes.get("error", ""),
-            source=transaction.source,
-            received_at=transaction.received_at,
-            ordering_key=message.ordering_key,
-            lane=transaction.lane,
-            since=since,
-            data=message.data,
-            attributes=attributes,
-            tables=tables(message.data),
-            ack_ids=[received.ack_id],
+            transaction.id,
+            transaction.sha256,
+            attributes.get("reason", "unknown"),
+            attributes.get("error", ""),
+            transaction.source,
+            since,
+            tables(message.data),
         )
-
-
-def merge_copies(received: Iterable[Any]) -> list[DeadLetter]:
-    """Return the dead letters of some deliveries, oldest first; copies of one become one."""
-    letters: dict[tuple[str, str], DeadLetter] = {}
-    for letter in sorted(map(DeadLetter.read, received), key=lambda each: each.since):
-        known = letters.setdefault((letter.id, letter.sha256), letter)
-        if known is not letter:
-            known.ack_ids += letter.ack_ids
-    return list(letters.values())
 
 
 def tables(data: bytes) -> tuple[str, ...]:

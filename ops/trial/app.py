@@ -55,7 +55,7 @@ def audit(
     skip_dead_letters: bool = Option(
         False,
         "--skip-dead-letters",
-        help="Do not read the dead letters, because some were replayed or discarded.",
+        help="Do not read the dead letters, because some were replayed.",
     ),
     output: Format = "table",
 ) -> int:

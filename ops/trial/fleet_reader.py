@@ -11,11 +11,11 @@ import requests
 from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
-from ops.commands.deadletter.dead_letter_queue import opened
 from ops.runtime import backlog, clients
 from ops.runtime.settings import Settings
 from ops.trial import readback
 from ops.trial.comparison import Evidence, LedgerRow, outcomes_of
+from ops.trial.dead_letter_queue import opened
 from ops.trial.expected import Expected, RowName, replay
 from ops.trial.journal import History, SentKey
 from ops.trial.model import ModelRow

@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from google.pubsub_v1 import PubsubMessage, ReceivedMessage
 
-from ops.runtime.letter import DeadLetter
-
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -18,7 +16,3 @@ def received(id_: str, data: object, minutes: int = 0, key: str = "t") -> Receiv
         publish_time=NOW - timedelta(minutes=minutes),
     )
     return ReceivedMessage(ack_id=f"{id_}-{minutes}", message=message)
-
-
-def letter(id_: str = "a1", data: object = 1, key: str = "t") -> DeadLetter:
-    return DeadLetter.read(received(id_, data, key=key))

@@ -1,4 +1,4 @@
-"""`gatekeeper deadletter`: reads the dead-letter subscription, replays or discards its messages.
+"""`gatekeeper deadletter`: lists, shows, replays or discards what is in `gatekeeper_rejected`.
 
 It does not decide what is rejected; the workers do.
 """

@@ -1,116 +1,158 @@
 """What the four verbs of `gatekeeper deadletter` do. Each returns an exit status."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from ops.commands.deadletter import dead_letter_output as output
-from ops.commands.deadletter.dead_letter_queue import DeadLetterQueue, opened
+from typer import confirm
+
+from ops.commands.deadletter import rejection_output as output
+from ops.commands.deadletter.rejection_ledger import RejectionLedger
 from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
+from ops.commands.deadletter.replay_outcomes import outcomes
 from ops.commands.deadletter.selection import Selection
-from ops.runtime.letter import DeadLetter
+from ops.commands.deadletter.stored_rejection import StoredRejection
+from ops.commands.failure import CommandFailed
 from ops.runtime.settings import Settings
-from ops.runtime.terminal import write_error
+from ops.runtime.terminal import write_error, write_json, write_line
 
 
-@contextlib.asynccontextmanager
-async def _pulled(
-    settings: Settings, selection: Selection
-) -> AsyncIterator[tuple[DeadLetterQueue, list[DeadLetter]]]:
-    async with opened(settings) as queue:
-        letters = await queue.pull(selection.limit, selection.quiet_seconds)
-        yield queue, letters
-        if queue.more:
-            write_error(f"stopped at {len(letters):,}: there may be more (--limit N)")
+class ReplayOptions(NamedTuple):
+    """`wait`: for how many seconds the command waits for the workers; 0 for not at all."""
+
+    new_id: bool
+    dry_run: bool
+    wait: int
 
 
-async def list_newest(
-    settings: Settings, selection: Selection, *, as_json: bool, newest: int
-) -> int:
-    async with _pulled(settings, selection) as (queue, letters):
-        now = datetime.now(UTC)
-        if as_json:
-            output.print_list_json(letters, newest, now, more=queue.more)
-        else:
-            output.print_list(letters, newest, now)
+def list_newest(settings: Settings, selection: Selection, *, as_json: bool, newest: int) -> int:
+    with contextlib.closing(RejectionLedger(settings)) as ledger:
+        found, more = ledger.open_rejections(selection, newest=True)
+    now = datetime.now(UTC)
+    if as_json:
+        output.print_list_json(found, newest, now, more=more)
+    else:
+        output.print_list(found, newest, now)
+    _report_more(found, more=more)
     return 0
 
 
-async def show(settings: Settings, selection: Selection, *, as_json: bool) -> int:
-    async with _pulled(settings, selection) as (queue, letters):
-        chosen = selection.choose(letters)
-        missing = _report_missing(chosen, selection, more=queue.more)
-        show_one = output.print_letter_json if as_json else output.print_letter
-        for letter in chosen:
-            show_one(letter, datetime.now(UTC))
+def show(settings: Settings, selection: Selection, *, as_json: bool) -> int:
+    with contextlib.closing(RejectionLedger(settings)) as ledger:
+        chosen, more = ledger.open_rejections(selection, bodies=True)
+    show_one = output.print_rejection_json if as_json else output.print_rejection
+    for each in chosen:
+        show_one(each, datetime.now(UTC))
+    _report_more(chosen, more=more)
+    return int(_report_missing(chosen, selection))
+
+
+def discard(settings: Settings, selection: Selection, *, as_json: bool, confirmed: bool) -> int:
+    with contextlib.closing(RejectionLedger(settings)) as ledger:
+        chosen, more = ledger.open_rejections(selection)
+        missing = _report_missing(chosen, selection)
+        _report_more(chosen, more=more)
+        if (
+            chosen
+            and not confirmed
+            and not confirm(f"Discard {len(chosen):,} rejected transactions?", err=True)
+        ):
+            raise CommandFailed("nothing is discarded")
+        ledger.resolve(chosen, "discarded")
+    now = datetime.now(UTC)
+    if as_json:
+        for each in chosen:
+            write_json({**output.described(each, now), "action": "discard"})
+    elif chosen:
+        write_line(f"{len(chosen):,} discarded")
     return int(missing)
 
 
-async def discard(settings: Settings, selection: Selection, *, as_json: bool, dry_run: bool) -> int:
-    async with _pulled(settings, selection) as (queue, letters):
-        chosen = selection.choose(letters)
-        missing = _report_missing(chosen, selection, more=queue.more)
-        if not dry_run:
-            await queue.ack(chosen)
-        verb = "would be discarded" if dry_run else "discarded"
-        for letter in chosen:
-            output.print_discarded(letter, datetime.now(UTC), verb, as_json=as_json)
-    return int(missing)
-
-
-async def replay(
-    settings: Settings, selection: Selection, *, as_json: bool, dry_run: bool, new_id: bool
+def replay(
+    settings: Settings, selection: Selection, *, as_json: bool, options: ReplayOptions
 ) -> int:
-    async with _pulled(settings, selection) as (queue, letters):
-        chosen = selection.choose(letters)
-        failed = _report_missing(chosen, selection, more=queue.more)
+    return asyncio.run(_replay(settings, selection, as_json=as_json, options=options))
+
+
+async def _replay(
+    settings: Settings, selection: Selection, *, as_json: bool, options: ReplayOptions
+) -> int:
+    with contextlib.closing(RejectionLedger(settings)) as ledger:
+        chosen, more = await asyncio.to_thread(ledger.open_rejections, selection, bodies=True)
+        failed = _report_missing(chosen, selection)
+        _report_more(chosen, more=more)
         if not chosen:
             return int(failed)
-        async with contextlib.aclosing(Replay(settings)) as replaying:
-            decisions = await replaying.decisions(chosen, new_id=new_id)
-            if dry_run:
-                _print(decisions, done=False, as_json=as_json)
-            else:
-                await _carry_out(decisions, replaying, queue, as_json=as_json)
-        refused = any(each.action is ReplayAction.REFUSED for each in decisions)
-    return int(failed or refused)
-
-
-ACTIONS: dict[str, Callable[..., Coroutine[None, None, int]]] = {
-    "list": list_newest,
-    "show": show,
-    "discard": discard,
-    "replay": replay,
-}
-
-
-def _report_missing(chosen: list[DeadLetter], selection: Selection, *, more: bool) -> bool:
-    """Print the ids that are no dead letters, and return whether there are any."""
-    found = {letter.id for letter in chosen}
-    missing = [each for each in selection.ids if each not in found]
-    among = f" among the first {selection.limit:,}" if more else ""
-    for each in missing:
-        write_error(f"gatekeeper: there is no dead letter {each}{among}")
-    if not chosen and not missing:
-        write_error("there are no such dead letters")
-    return bool(missing)
+        async with contextlib.aclosing(Replay(settings, ledger)) as replaying:
+            decisions = await replaying.decisions(chosen, new_id=options.new_id)
+            failed |= any(each.action is ReplayAction.REFUSED for each in decisions)
+            if options.dry_run:
+                output.print_decisions(decisions, done=False, as_json=as_json)
+                return int(failed)
+            started = datetime.now(UTC)
+            replayed = await _carry_out(decisions, replaying, ledger, as_json=as_json)
+        if options.wait and replayed:
+            settled = await _wait(ledger, replayed, started, options.wait, as_json=as_json)
+            failed |= not settled
+        else:
+            output.print_decisions(replayed, done=True, as_json=as_json)
+    return int(failed)
 
 
 async def _carry_out(
-    decisions: list[ReplayDecision], replaying: Replay, queue: DeadLetterQueue, *, as_json: bool
-) -> None:
-    """Replay, acknowledge, then print, part by part: a failure leaves the rest unchanged."""
+    decisions: Sequence[ReplayDecision],
+    replaying: Replay,
+    ledger: RejectionLedger,
+    *,
+    as_json: bool,
+) -> list[ReplayDecision]:
+    """Publish, then resolve, part by part: a failure leaves the rest open. Return the published."""
     applied = [each for each in decisions if each.action is ReplayAction.ALREADY_APPLIED]
     if applied:
-        await queue.ack(each.letter for each in applied)
-    _print(applied, done=True, as_json=as_json)
+        await asyncio.to_thread(ledger.resolve, [each.rejected for each in applied], "replayed")
     refused = [each for each in decisions if each.action is ReplayAction.REFUSED]
-    _print(refused, done=True, as_json=as_json)
-    async for replayed in replaying.send(decisions):
-        await queue.ack(each.letter for each in replayed)
-        _print(replayed, done=True, as_json=as_json)
+    output.print_decisions([*applied, *refused], done=True, as_json=as_json)
+    replayed: list[ReplayDecision] = []
+    async for part in replaying.send(decisions):
+        await asyncio.to_thread(ledger.resolve, [each.rejected for each in part], "replayed")
+        replayed += part
+    return replayed
 
 
-def _print(decisions: list[ReplayDecision], *, done: bool, as_json: bool) -> None:
-    for decision in decisions:
-        output.print_decision(decision, done=done, as_json=as_json)
+async def _wait(
+    ledger: RejectionLedger,
+    replayed: Sequence[ReplayDecision],
+    started: datetime,
+    seconds: int,
+    *,
+    as_json: bool,
+) -> bool:
+    """Print each outcome as soon as it is known; return whether all were applied."""
+    write_error(f"{len(replayed):,} published; waiting for the workers (at most {seconds} s)")
+    waiting = {(each.rejected.id, each.rejected.sha256): each for each in replayed}
+    all_applied = True
+    async for each, rejection in outcomes(ledger, replayed, started, seconds):
+        del waiting[each.rejected.id, each.rejected.sha256]
+        all_applied &= rejection is None
+        output.print_outcome(each, rejection, settled=True, as_json=as_json)
+    for each in waiting.values():
+        output.print_outcome(each, None, settled=False, as_json=as_json)
+    return all_applied and not waiting
+
+
+def _report_missing(chosen: Sequence[StoredRejection], selection: Selection) -> bool:
+    """Print the ids that have no open rejection, and return whether there are any."""
+    found = {each.id for each in chosen}
+    missing = [each for each in selection.ids if each not in found]
+    for each in missing:
+        write_error(f"gatekeeper: there is no open rejection of {each}")
+    if not chosen and not missing:
+        write_error("there are no such rejected transactions")
+    return bool(missing)
+
+
+def _report_more(found: Sequence[StoredRejection], *, more: bool) -> None:
+    if more:
+        write_error(f"stopped at {len(found):,}: there are more (--limit N)")

@@ -1,133 +1,131 @@
 """`gatekeeper deadletter`."""
 
-import asyncio
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from ops.commands.command_app import command_app, examples
-from ops.commands.deadletter.selection import Selection
+from ops.commands.deadletter.selection import Selection, parse_selection
 from ops.commands.failure import CommandFailed
 from ops.runtime.process import settings_or_exit
-from schema.ledger import Reason
+from schema import Reason
 
-Format = Annotated[Literal["text", "json"], Option("--format", help="How to print.")]
-Limit = Annotated[int, Option(min=1, metavar="N", help="Pull at most N dead letters.")]
-QuietSeconds = Annotated[
-    float, Option(metavar="S", help="Stop pulling when none has arrived for S seconds.")
+Json = Annotated[bool, Option("--json", help="Print JSON, one object on each line.")]
+Limit = Annotated[int, Option(min=1, metavar="N", help="Read at most N rejected transactions.")]
+Ids = Annotated[list[str] | None, Argument(metavar="ID", help="Ids of rejected transactions.")]
+Where = Annotated[
+    str,
+    Option(
+        metavar="NAME=VALUE,…",
+        help="Only those with all of: source (an API key's name), table, "
+        f"reason ({', '.join(Reason)}), since (2h, 3d, or a time in ISO 8601).",
+    ),
 ]
-Ids = Annotated[list[str] | None, Argument(metavar="ID", help="Ids of dead letters.")]
-ForReason = Annotated[
-    Reason | None,
-    Option("--reason", metavar="REASON", help=f"Only those rejected for it: {', '.join(Reason)}."),
-]
-DryRun = Annotated[bool, Option("--dry-run", help="Only print what would happen.")]
 
-LIMIT = 1_000
-QUIET_SECONDS = 1.0
+LIMIT = 10_000
 
 app = command_app(
     help="""List, show, replay or discard rejected transactions.
 
-    `list` and `show` change nothing. `discard` and `replay` remove a dead letter; `replay` removes
-    it once the transaction is published again. A replayed transaction keeps its id, so it is
-    applied once, however often you replay it. If another body already uses the id
-    (idempotency_conflict), `replay` refuses it; --new-id replays it under a new id, which is always
-    the same for one dead letter.
+    They are in the table gatekeeper_rejected for REJECTED_DAYS. `list` and `show` change nothing.
+    `replay` publishes a transaction again, waits for the workers and prints the outcome; one that
+    is rejected again is listed again. A replayed transaction keeps its id, so it is applied once,
+    however often you replay it. If another body already uses the id (idempotency_conflict),
+    `replay` refuses it; --new-id replays it under a new id, which is always the same for one
+    transaction. `discard` takes transactions off the list; the table keeps them.
 
-    Fix the cause first: create the table, or change the column. Then replay. Until a worker applies
-    the replay, its id counts as not settled. If two operators run this command at the same time,
-    each sees only the dead letters that the other does not hold.""",
+    Fix the cause first: create the table, or change the column. Then replay.""",
     epilog=examples(
-        "gatekeeper deadletter list",
+        "gatekeeper deadletter list --where since=2h",
         "gatekeeper deadletter show 3f2a…",
-        "gatekeeper deadletter replay --reason table_missing --dry-run",
-        "gatekeeper deadletter replay --reason table_missing",
-        "gatekeeper deadletter replay --reason idempotency_conflict --new-id",
-        "gatekeeper deadletter show --reason invalid_schema --format json > kept.ndjson",
-        "gatekeeper deadletter discard --reason invalid_schema",
+        "gatekeeper deadletter replay --where table=orders,reason=table_missing --dry-run",
+        "gatekeeper deadletter replay --where table=orders,reason=table_missing",
+        "gatekeeper deadletter replay --where reason=idempotency_conflict --new-id",
+        "gatekeeper deadletter show --where source=shop --json > kept.ndjson",
+        "gatekeeper deadletter discard --where reason=invalid_schema",
     ),
 )
 
 
 @app.command("list")
-def list_letters(
+def list_rejections(
     *,
-    newest: int = Option(20, min=1, metavar="N", help="Show the N newest dead letters."),
-    output: Format = "text",
+    where: Where = "",
+    newest: int = Option(20, min=1, metavar="N", help="Show the N newest."),
+    as_json: Json = False,
     limit: Limit = LIMIT,
-    quiet_seconds: QuietSeconds = QUIET_SECONDS,
 ) -> int:
-    """Count dead letters by reason and table, and list the newest."""
-    return _run("list", Selection(limit, quiet_seconds), as_json=output == "json", newest=newest)
+    """Count rejected transactions by reason and table, and list the newest."""
+    return _run("list_newest", _selection(limit, (), where), as_json=as_json, newest=newest)
 
 
 @app.command()
-def show(
-    ids: Ids = None,
-    *,
-    reason: ForReason = None,
-    output: Format = "text",
-    limit: Limit = LIMIT,
-    quiet_seconds: QuietSeconds = QUIET_SECONDS,
-) -> int:
-    """Print dead letters, with the body as it was sent."""
-    if not (ids or reason):
-        raise _nothing_chosen("--reason")
-    return _run(
-        "show", Selection(limit, quiet_seconds, ids or (), reason), as_json=output == "json"
-    )
+def show(ids: Ids = None, *, where: Where = "", as_json: Json = False, limit: Limit = LIMIT) -> int:
+    """Print rejected transactions, with the body."""
+    if not (ids or where):
+        raise _nothing_chosen("--where")
+    return _run("show", _selection(limit, ids or (), where), as_json=as_json)
 
 
 @app.command()
 def replay(
     ids: Ids = None,
     *,
-    reason: ForReason = None,
-    dry_run: DryRun = False,
+    where: Where = "",
+    dry_run: bool = Option(False, "--dry-run", help="Only print what would happen."),
     new_id: bool = Option(False, "--new-id", help="Give those a new id whose id is taken."),
-    output: Format = "text",
+    wait: int = Option(
+        60, min=0, metavar="S", help="Wait up to S seconds for the outcomes; 0: do not wait."
+    ),
+    as_json: Json = False,
     limit: Limit = LIMIT,
-    quiet_seconds: QuietSeconds = QUIET_SECONDS,
 ) -> int:
-    """Send transactions to the workers again."""
-    if not (ids or reason):
-        raise _nothing_chosen("--reason")
-    selection = Selection(limit, quiet_seconds, ids or (), reason)
-    return _run("replay", selection, as_json=output == "json", dry_run=dry_run, new_id=new_id)
+    """Send transactions to the workers again, and print what became of each.
+
+    Exits 1 unless all are applied.
+    """
+    from ops.commands.deadletter.actions import ReplayOptions
+
+    if not (ids or where):
+        raise _nothing_chosen("--where")
+    options = ReplayOptions(new_id, dry_run, wait)
+    return _run("replay", _selection(limit, ids or (), where), as_json=as_json, options=options)
 
 
 @app.command()
 def discard(
     ids: Ids = None,
     *,
-    reason: ForReason = None,
-    everything: bool = Option(False, "--all", help="Every dead letter."),
-    dry_run: DryRun = False,
-    output: Format = "text",
+    where: Where = "",
+    everything: bool = Option(False, "--all", help="Every rejected transaction."),
+    yes: bool = Option(False, "--yes", "-y", help="Do not ask."),
+    as_json: Json = False,
     limit: Limit = LIMIT,
-    quiet_seconds: QuietSeconds = QUIET_SECONDS,
 ) -> int:
-    """Remove dead letters permanently. The ledger still has them as `rejected`."""
-    if not (ids or reason or everything):
-        raise _nothing_chosen("--reason, or --all")
-    selection = Selection(limit, quiet_seconds, ids or (), reason)
-    return _run("discard", selection, as_json=output == "json", dry_run=dry_run)
+    """Take transactions off the list, without a replay."""
+    if not (ids or where or everything):
+        raise _nothing_chosen("--where, or --all")
+    return _run("discard", _selection(limit, ids or (), where), as_json=as_json, confirmed=yes)
 
 
 def _nothing_chosen(options: str) -> CommandFailed:
     return CommandFailed(f"give ids, or {options} (see `gatekeeper deadletter list`)")
 
 
+def _selection(limit: int, ids: list[str] | tuple[()], where: str) -> Selection:
+    return parse_selection(limit, ids, where, datetime.now(UTC))
+
+
 def _run(action: str, selection: Selection, *, as_json: bool, **options: Any) -> int:
     from google.api_core.exceptions import NotFound
 
-    from ops.commands.deadletter.actions import ACTIONS
+    from ops.commands.deadletter import actions
     from ops.commands.google_failure import CALL_ERRORS, google_failure
 
     settings = settings_or_exit()
     try:
-        return asyncio.run(ACTIONS[action](settings, selection, as_json=as_json, **options))
+        return int(getattr(actions, action)(settings, selection, as_json=as_json, **options))
     except NotFound as error:
         raise CommandFailed(f"{error.message}: create it with `gatekeeper provision`") from error
     except CALL_ERRORS as error:

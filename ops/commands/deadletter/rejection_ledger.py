@@ -1,16 +1,19 @@
-"""The outcomes of dead letters in the ledger, and the deletion of a rejection before a replay."""
+"""The rejected transactions and their outcomes in BigQuery: reads them, and resolves them."""
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple
 
 import tenacity
 
+from ops.commands.deadletter.selection import Selection
+from ops.commands.deadletter.stored_rejection import StoredRejection
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, Rejection, ledger_table
+from schema import LEDGER_TABLE, REJECTED_TABLE, Rejection, ledger_table, rejected_table
 from workers.dedupe import Settled, settled_rows
 from workers.errors import (
     Conflicted,
@@ -19,11 +22,19 @@ from workers.errors import (
     classify,
 )
 
-JOB_SECONDS = 30.0
+JOB_SECONDS = 60.0
 KEYS_A_QUERY = 1_000
-# A delete that conflicts with a worker's commit is retried. If the service is unreachable, the
+MAX_BYTES = 256_000_000
+"""Reading stops when the bodies in memory exceed this, whatever the limit."""
+# A statement that conflicts with a worker's commit is retried. If the service is unreachable, the
 # command fails soon, because a person waits.
 _RETRY_SECONDS = {Conflicted: 20.0, WarehouseUnavailable: 10.0, OutcomeUnknown: 2.0}
+_COLUMNS: Final = (
+    "id, sha256, reason, error, source, tables, ordering_key, lane, received_at, settled_at, "
+    "body_bytes"
+)
+
+type Resolution = Literal["replayed", "discarded"]
 
 
 class LaneKey(NamedTuple):
@@ -53,19 +64,73 @@ class RejectionLedger:
     def close(self) -> None:
         self._client.close()
 
-    def look_up(self, ids: Sequence[str]) -> Settled:
-        """Return all outcomes of some ids: id → sha256 → the rejection, None if applied."""
+    def open_rejections(
+        self, selection: Selection, *, newest: bool = False, bodies: bool = False
+    ) -> tuple[list[StoredRejection], bool]:
+        """Return the chosen unresolved ones, oldest first, and whether there are more of them.
+
+        Of an id with one body, the last rejection counts. Above the limit it returns the `newest`,
+        else the oldest. Without `bodies`, BigQuery does not bill for them.
+        """
+        text, parameters = open_rejections_sql(
+            self._dataset, selection, newest=newest, bodies=bodies
+        )
+        found: list[StoredRejection] = []
+        size, more = 0, False
+        for row in self._job(text, parameters):
+            more = len(found) == selection.limit or size > MAX_BYTES
+            if more:
+                break
+            found.append(StoredRejection.read(row))
+            size += len(found[-1].data or b"")
+        return found[::-1] if newest else found, more
+
+    def resolve(self, rows: Sequence[StoredRejection], resolution: Resolution) -> None:
+        """Mark rejections as resolved, and the earlier ones of the same id and body.
+
+        One that is rejected again meanwhile stays open.
+        """
+        by_lane: dict[int, list[StoredRejection]] = {}
+        for row in rows:
+            by_lane.setdefault(row.lane, []).append(row)
+        for lane, own in by_lane.items():
+            for some in itertools.batched(own, KEYS_A_QUERY, strict=False):
+                self._resolve(lane, some, resolution)
+
+    def _resolve(self, lane: int, rows: Sequence[StoredRejection], resolution: Resolution) -> None:
+        text = (
+            f"UPDATE `{self._dataset}.{rejected_table(lane)}` "  # noqa: S608  # our own names
+            "SET resolution = @resolution, resolved_at = CURRENT_TIMESTAMP() "
+            "WHERE resolution IS NULL AND settled_at <= CAST(@newest AS TIMESTAMP) "
+            "AND CONCAT(id, ' ', sha256) IN UNNEST(JSON_VALUE_ARRAY(@resolved))"
+        )
+        parameters = {
+            "resolution": resolution,
+            "newest": max(row.settled_at for row in rows).isoformat(" "),
+            "resolved": json.dumps([f"{row.id} {row.sha256}" for row in rows]),
+        }
+        self._job(text, parameters)
+
+    def look_up(self, ids: Sequence[str], since: datetime | None = None) -> Settled:
+        """Return all outcomes of some ids: id → sha256 → the rejection, None if applied.
+
+        With `since`, only what was settled from then on: BigQuery then reads less.
+        """
         rows: dict[str, Mapping[str, Rejection | None]] = {}
         text = (
             f"SELECT id, sha256, reason, error FROM `{self._dataset}.{LEDGER_TABLE}` "  # noqa: S608  # our own names
             "WHERE id IN UNNEST(JSON_VALUE_ARRAY(@ids))"
         )
+        parameters = {}
+        if since:
+            text += " AND settled_at >= CAST(@since AS TIMESTAMP)"
+            parameters["since"] = since.isoformat(" ")
         for some in itertools.batched(ids, KEYS_A_QUERY, strict=False):
-            rows |= settled_rows(self._job(text, {"ids": json.dumps(some)}))
+            rows |= settled_rows(self._job(text, {"ids": json.dumps(some), **parameters}))
         return rows
 
     def delete_rejected(self, keys: Sequence[LaneKey]) -> None:
-        """Delete the `rejected` rows of some transactions; `applied` rows always stay."""
+        """Delete the ledger's `rejected` rows of some transactions; `applied` rows always stay."""
         by_lane: dict[int, list[str]] = {}
         for key in keys:
             by_lane.setdefault(key.lane, []).append(f"{key.id} {key.sha256}")
@@ -83,6 +148,28 @@ class RejectionLedger:
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=3),
         reraise=True,
     )
-    def _job(self, text: str, parameters: Mapping[str, str]) -> list[Mapping[str, str | None]]:
-        """Run one query. Both queries can safely run twice."""
-        return list(query(self._client, text, timeout=JOB_SECONDS, parameters=parameters))
+    def _job(self, text: str, parameters: Mapping[str, str]) -> Iterable[Mapping[str, Any]]:
+        """Run one query, and return its rows as they are read. Each query can safely run twice."""
+        return query(self._client, text, timeout=JOB_SECONDS, parameters=parameters)
+
+
+def open_rejections_sql(
+    dataset: str, selection: Selection, *, newest: bool, bodies: bool
+) -> tuple[str, dict[str, str]]:
+    """Return the query, one row above the limit, and its parameters.
+
+    The reason is that of the last rejection, so it must not filter before the last one is found.
+    """
+    conditions = dict(selection.conditions)
+    last = "ROW_NUMBER() OVER (PARTITION BY id, sha256 ORDER BY settled_at DESC) = 1"
+    if reason := conditions.get("reason"):
+        last += f" AND {reason[0]}"
+    before = ["resolution IS NULL"]
+    before += [text for name, (text, _) in conditions.items() if name != "reason"]
+    order = "DESC" if newest else "ASC"
+    text = (
+        f"SELECT {_COLUMNS}{', body, raw' if bodies else ''} FROM `{dataset}.{REJECTED_TABLE}` "  # noqa: S608  # our own names
+        f"WHERE {' AND '.join(before)} QUALIFY {last} "
+        f"ORDER BY settled_at {order}, received_at {order}, id {order} LIMIT {selection.limit + 1}"
+    )
+    return text, {name: value for name, (_, value) in conditions.items()}

@@ -1,20 +1,19 @@
-"""Replay: publishes a dead letter to the workers again. Its effect happens once, in any case.
+"""Replay: publishes a rejected transaction to the workers again. It is applied once, in any case.
 
 The workers skip an id that has a row in the ledger, so a replay takes three steps:
 
 1. delete the ledger's `rejected` row of this id and body (never an `applied` one);
-2. publish the transaction unchanged: same id, same ordering key;
-3. acknowledge the dead letter.
+2. publish the transaction as a server does: same id, same ordering key, so the same lane;
+3. mark its row in `gatekeeper_rejected` as replayed, once Pub/Sub has confirmed it.
 
-If the command dies after step 1, the dead letter is delivered again, and the next replay finds no
-row to delete and publishes. If it dies after step 2, the dead letter is delivered again too. If its
-transaction was applied meanwhile, the next replay finds the `applied` row and only acknowledges. If
-it is still on its way, it is published twice and the workers apply one of the two, as with any
-redelivery. If it was rejected again, it is replayed once more. So it is never lost, and never
-applied twice.
+If the command dies after step 1 or 2, the row is still open. The next replay finds no row to delete
+and publishes. If the transaction was applied meanwhile, the next replay finds the `applied` row and
+only does step 3. If it is still on its way, it is published twice and the workers apply one of the
+two, as with any redelivery. If it was rejected again, it has a new row. So it is never lost, and
+never applied twice.
 
 If the ledger has the id with another body, the id is taken: publishing would end as another
-`idempotency_conflict`. With `new_id` such a dead letter gets an id derived from its id and its
+`idempotency_conflict`. With `new_id` such a transaction gets an id derived from its id and its
 body, so that it too is applied once, however often it is replayed.
 """
 
@@ -27,12 +26,13 @@ from typing import NamedTuple
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
+from ops.commands.deadletter.stored_rejection import StoredRejection
 from ops.runtime import clients
-from ops.runtime.letter import DeadLetter
 from ops.runtime.message_key import read_message_key
 from ops.runtime.settings import Settings
-from schema import MAX_CALL_MESSAGES, Rejection, publish_calls, read_message, sign
+from schema import MAX_CALL_MESSAGES, Message, Rejection, lane_name, publish_calls, sign
 from workers.dedupe import Settled
+from workers.rejected_row import MAX_RAW_BYTES
 
 CALL_SECONDS = 10.0
 
@@ -44,119 +44,143 @@ class ReplayAction(StrEnum):
 
 
 class ReplayDecision(NamedTuple):
-    """What to do with a dead letter; `id` is the id it is or was published under."""
+    """What to do with a rejection; `id` is the id it is or was published under."""
 
-    letter: DeadLetter
+    rejected: StoredRejection
     action: ReplayAction
     id: str
     detail: str
 
 
-def derived_id(letter: DeadLetter) -> str:
-    """Return the id for a dead letter whose own is taken; always the same one."""
-    key = f"{letter.id} {letter.sha256}"
+def derived_id(rejected: StoredRejection) -> str:
+    """Return the id for a transaction whose own is taken; always the same one."""
+    key = f"{rejected.id} {rejected.sha256}"
     digits = hashlib.sha256(f"gatekeeper deadletter {key}".encode()).hexdigest()
-    return f"{letter.lane:02x}8{digits[:29]}"  # as schema.derive_id, in the letter's own lane
+    return f"{rejected.lane:02x}8{digits[:29]}"  # as schema.derive_id, in its own lane
 
 
-def decide(letter: DeadLetter, outcomes: Settled, *, new_id: bool) -> ReplayDecision:
+def decide(rejected: StoredRejection, outcomes: Settled, *, new_id: bool) -> ReplayDecision:
     """Decide from the ledger's outcomes of its id and of its derived id. Pure."""
-    own = outcomes.get(letter.id, {})
-    if _applied(letter.sha256, own):
-        return _already(letter, letter.id)
-    taken_by = [sha256 for sha256 in own if sha256 != letter.sha256]
+    own = outcomes.get(rejected.id, {})
+    if _applied(rejected.sha256, own):
+        return _already(rejected, rejected.id)
+    taken_by = [sha256 for sha256 in own if sha256 != rejected.sha256]
     if not taken_by:
-        return ReplayDecision(letter, ReplayAction.REPLAY, letter.id, "")
+        return _replayed(rejected, rejected.id, "")
     if not new_id:
         how = "applied" if any(_applied(sha256, own) for sha256 in taken_by) else "rejected"
-        return ReplayDecision(
-            letter,
-            ReplayAction.REFUSED,
-            letter.id,
+        return _refused(
+            rejected,
             f"its id is taken by another body, which was {how}: "
             "--new-id replays this one under a new id",
         )
-    new = derived_id(letter)
-    if _applied(letter.sha256, outcomes.get(new, {})):
-        return _already(letter, new)
-    return ReplayDecision(letter, ReplayAction.REPLAY, new, f"as {new}")
+    new = derived_id(rejected)
+    if _applied(rejected.sha256, outcomes.get(new, {})):
+        return _already(rejected, new)
+    return _replayed(rejected, new, f"as {new}")
 
 
 def _applied(body: str, outcomes: Mapping[str, Rejection | None]) -> bool:
     return body in outcomes and outcomes[body] is None
 
 
-def _already(letter: DeadLetter, under: str) -> ReplayDecision:
-    return ReplayDecision(letter, ReplayAction.ALREADY_APPLIED, under, f"it was applied as {under}")
+def _already(rejected: StoredRejection, under: str) -> ReplayDecision:
+    detail = f"it was applied as {under}"
+    return ReplayDecision(rejected, ReplayAction.ALREADY_APPLIED, under, detail)
+
+
+def _refused(rejected: StoredRejection, detail: str) -> ReplayDecision:
+    return ReplayDecision(rejected, ReplayAction.REFUSED, rejected.id, detail)
+
+
+def _replayed(rejected: StoredRejection, under: str, detail: str) -> ReplayDecision:
+    if missing := missing_body(rejected):
+        return _refused(rejected, f"{missing}: its source must send it again")
+    return ReplayDecision(rejected, ReplayAction.REPLAY, under, detail)
+
+
+def missing_body(rejected: StoredRejection) -> str:
+    """Return why a row that was read with its body has none, or ""."""
+    if rejected.data is not None:
+        return ""
+    return f"its body of {rejected.body_bytes:,} bytes is not stored (at most {MAX_RAW_BYTES:,})"
 
 
 class Replay:
-    """Clients of the ledger and the main topic. Create it inside the running loop; `aclose` it."""
+    """Publishes to the main topic. Create it inside the running loop; `aclose` it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: RejectionLedger) -> None:
         self._topic = settings.topic_path
         self._message_key = read_message_key(settings)
-        self._ledger = RejectionLedger(settings)
+        self._ledger = ledger
         self._publisher: PublisherAsyncClient = clients.publisher(settings)
 
     async def aclose(self) -> None:
-        self._ledger.close()
         await clients.close(self._publisher)
 
     async def decisions(
-        self, letters: Sequence[DeadLetter], *, new_id: bool
+        self, rejections: Sequence[StoredRejection], *, new_id: bool
     ) -> list[ReplayDecision]:
-        """Query the ledger and decide on each dead letter; changes nothing."""
-        ids = dict.fromkeys(letter.id for letter in letters)
+        """Query the ledger and decide on each; changes nothing."""
+        ids = dict.fromkeys(each.id for each in rejections)
         if new_id:
-            ids |= dict.fromkeys(derived_id(letter) for letter in letters)
+            ids |= dict.fromkeys(derived_id(each) for each in rejections)
         outcomes = await asyncio.to_thread(self._ledger.look_up, list(ids))
-        return [decide(letter, outcomes, new_id=new_id) for letter in letters]
+        return [decide(each, outcomes, new_id=new_id) for each in rejections]
 
     async def send(
         self, decisions: Iterable[ReplayDecision]
     ) -> AsyncIterator[list[ReplayDecision]]:
-        """Replay; yield those whose messages Pub/Sub has confirmed, for the caller to ack.
+        """Replay; yield those whose messages Pub/Sub has confirmed, for the caller to resolve.
 
-        Raises the clients' errors; dead letters that were not yielded must be replayed again.
+        Raises the clients' errors; what was not yielded must be replayed again.
         """
         chosen = [each for each in decisions if each.action is ReplayAction.REPLAY]
-        keys = [LaneKey(each.letter.lane, each.id, each.letter.sha256) for each in chosen]
+        keys = [LaneKey(each.rejected.lane, each.id, each.rejected.sha256) for each in chosen]
         await asyncio.to_thread(self._ledger.delete_rejected, keys)
         for part in publish_parts(chosen):
             await self.publish(part)
             yield part
 
     async def publish(self, part: Sequence[ReplayDecision]) -> None:
-        """Publish dead letters of one ordering key; returns when Pub/Sub has confirmed all."""
-        messages = [_message(each, self._message_key) for each in part]
-        await self._publisher.publish(topic=self._topic, messages=messages, timeout=CALL_SECONDS)
+        """Publish transactions of one lane; returns when Pub/Sub has confirmed all."""
+        messages = [message_of(each, self._message_key) for each in part]
+        # Without the client's own retries, of a minute: a person waits, and can replay again.
+        await self._publisher.publish(
+            topic=self._topic, messages=messages, retry=None, timeout=CALL_SECONDS
+        )
 
 
-def _message(each: ReplayDecision, key: bytes | None = None) -> PubsubMessage:
-    letter = each.letter
-    # An earlier replay may have been applied already: the workers look further back for it.
-    attributes = {**letter.original_attributes, "id": each.id, "copy": "possible"}
-    message = PubsubMessage(
-        data=letter.data, ordering_key=letter.ordering_key, attributes=attributes
+def message_of(each: ReplayDecision, key: bytes | None = None) -> PubsubMessage:
+    """Return the message as a server builds it, signed if there is a key."""
+    row = each.rejected
+    message = Message(
+        row.data or b"",
+        each.id,
+        row.source,
+        row.received_at.isoformat() if row.received_at else "",
+        row.sha256,
+        row.ordering_key,
+        row.lane,
+        # An earlier replay may have been applied already: the workers look further back for it.
+        copy_possible=True,
     )
     if key is not None:
-        own = read_message(letter.data, attributes, "", letter.received_at, letter.ordering_key)
-        message.attributes.update({**own.attributes, "mac": sign(own, key)})
-    return message
+        message = message._replace(signature=sign(message, key))
+    return PubsubMessage(
+        data=message.data, ordering_key=lane_name(row.lane), attributes=message.attributes
+    )
 
 
 def _size(each: ReplayDecision) -> int:
-    return int(PubsubMessage.pb(_message(each)).ByteSize())
+    return int(PubsubMessage.pb(message_of(each)).ByteSize())
 
 
 def publish_parts(
     chosen: Iterable[ReplayDecision], max_messages: int = MAX_CALL_MESSAGES
 ) -> list[list[ReplayDecision]]:
-    """Group into Publish calls: one ordering key each, in order, within the limits."""
-    by_key: dict[str, list[ReplayDecision]] = {}
+    """Group into Publish calls: one lane each, in order, within the limits."""
+    by_lane: dict[int, list[ReplayDecision]] = {}
     for each in chosen:
-        by_key.setdefault(each.letter.ordering_key, []).append(each)
-    return [
-        part for letters in by_key.values() for part in publish_calls(letters, _size, max_messages)
-    ]
+        by_lane.setdefault(each.rejected.lane, []).append(each)
+    return [part for own in by_lane.values() for part in publish_calls(own, _size, max_messages)]

@@ -82,10 +82,9 @@ def workers_subscription(settings: Settings) -> Subscription:
 
 
 def dead_letter_subscription(settings: Settings) -> Subscription:
-    """Return the operator's subscription. It is unordered.
+    """Return the subscription that `gatekeeper audit` reads. It is unordered.
 
-    People replay and discard dead letters in any order. With ordering, a leased one would block the
-    others of its key.
+    With ordering, a leased dead letter would block the others of its key.
     """
     return Subscription(
         name=settings.dead_letter_subscription_path,

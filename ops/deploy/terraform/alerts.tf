@@ -9,18 +9,6 @@ locals {
       threshold    = var.oldest_seconds
       text         = "The oldest transaction waits longer than ${var.oldest_seconds} s: docs/runbook.md#gatekeeperbacklogold"
     }
-    "dead letters" = {
-      subscription = google_pubsub_subscription.dead_letter.name
-      metric       = "num_undelivered_messages"
-      threshold    = 0
-      text         = "Transactions were rejected for a reason that the ledger has: docs/runbook.md#gatekeeperdeadlettersharehigh"
-    }
-    "dead letters near their end" = {
-      subscription = google_pubsub_subscription.dead_letter.name
-      metric       = "oldest_unacked_message_age"
-      threshold    = (var.retention_days - 2) * 86400
-      text         = "In two days Pub/Sub deletes the oldest dead letter: replay or discard it with gatekeeper deadletter."
-    }
   }
 }
 

@@ -1,20 +1,16 @@
+from datetime import timedelta
+
 import pytest
 
-from ops.runtime.letter import merge_copies, tables
-from tests.support.dead_letters import NOW, letter, received
+from ops.runtime.letter import DeadLetter, tables
+from tests.support.dead_letters import NOW, received
 
 
-def test_copies_of_a_letter_are_one_and_bodies_under_one_id_are_two() -> None:
-    found = merge_copies(
-        [received("a", 1, 5), received("b", 1, 9), received("a", 1, 7), received("a", 2)]
-    )
-    assert [(each.id, each.data) for each in found] == [("b", b"1"), ("a", b"1"), ("a", b"2")]
-    assert found[1].ack_ids == ["a-7", "a-5"]
-    assert found[1].age_seconds(NOW) == 7 * 60
-
-
-def test_a_letters_own_attributes_are_the_transactions() -> None:
-    assert letter().original_attributes == {"id": "a1", "source": "shop"}
+def test_a_letter_has_what_the_workers_published() -> None:
+    found = DeadLetter.read(received("a1", {"activities": [{"table": "t"}]}, minutes=7))
+    assert (found.id, found.source, found.tables) == ("a1", "shop", ("t",))
+    assert (found.reason, found.error) == ("table_missing", "because")
+    assert found.since == NOW - timedelta(minutes=7)
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,39 @@
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud import bigquery
 
+from ops.commands.deadletter import rejection_ledger
 from ops.commands.deadletter.rejection_ledger import KEYS_A_QUERY, LaneKey, RejectionLedger
+from ops.commands.deadletter.selection import Selection
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from schema import Reason, Rejection
+from tests.support.stored_rejections import rejected_row, stored
 
 CONFLICT = "Transaction is aborted due to concurrent update against table t"
 
 
 class RecordingClient:
-    """Keeps each query with its one parameter; returns `rows`, or raises the next of `errors`."""
+    """Keeps each query with its list of ids; returns `rows`, or raises the next of `errors`."""
 
     def __init__(self) -> None:
         self.queries: list[tuple[str, list[str]]] = []
-        self.rows: list[dict[str, str | None]] = []
+        self.rows: list[dict[str, Any]] = []
+        self.parameters: dict[str, str] = {}
         self.errors: list[Exception] = []
         self.closed = False
 
     def query_and_wait(
         self, sql: str, *, job_config: bigquery.QueryJobConfig, **_: Any
-    ) -> list[dict[str, str | None]]:
-        (parameter,) = job_config.query_parameters
-        self.queries.append((sql, json.loads(parameter.value)))
+    ) -> list[dict[str, Any]]:
+        self.parameters = {each.name: each.value for each in job_config.query_parameters}
+        lists = [text for text in self.parameters.values() if text.startswith("[")]
+        self.queries.append((sql, json.loads(lists[0]) if lists else []))
         if self.errors:
             raise self.errors.pop(0)
         return self.rows
@@ -107,3 +113,35 @@ def test_a_permanent_error_is_raised_immediately(
     with pytest.raises(BadRequest, match="Syntax error"):
         ledger.delete_rejected([LaneKey(7, "a1", "0")])
     assert len(client.queries) == 1
+
+
+def test_only_those_that_were_read_are_resolved_in_their_lanes_tables(
+    client: RecordingClient, ledger: RejectionLedger
+) -> None:
+    one, two = stored("a1", lane="lane-07"), stored("a2", lane="lane-31")
+    later = stored("a3", lane="lane-07")
+    later = later._replace(settled_at=later.settled_at + timedelta(seconds=1))
+    ledger.resolve([one, two, later], "discarded")
+    assert [(sql.split("`")[1].rpartition(".")[2], pairs) for sql, pairs in client.queries] == [
+        ("gatekeeper_rejected_07", [f"a1 {one.sha256}", f"a3 {later.sha256}"]),
+        ("gatekeeper_rejected_31", [f"a2 {two.sha256}"]),
+    ]
+    assert client.parameters["resolution"] == "discarded"
+    assert client.parameters["newest"] == "2026-01-01 23:59:00+00:00"
+    assert all("settled_at <= CAST(@newest AS TIMESTAMP)" in sql for sql, _ in client.queries)
+
+
+def test_reading_stops_at_the_limit_and_when_the_bodies_fill_the_memory(
+    client: RecordingClient, ledger: RejectionLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.rows = [rejected_row(f"a{n}", "x" * 98) for n in range(4)]
+
+    def read(limit: int, *, newest: bool = False) -> tuple[list[str], bool]:
+        found, more = ledger.open_rejections(Selection(limit), newest=newest, bodies=True)
+        return [each.id for each in found], more
+
+    assert read(4) == (["a0", "a1", "a2", "a3"], False)
+    assert read(3) == (["a0", "a1", "a2"], True)
+    assert read(2, newest=True) == (["a1", "a0"], True)
+    monkeypatch.setattr(rejection_ledger, "MAX_BYTES", 150)
+    assert read(4) == (["a0", "a1"], True)

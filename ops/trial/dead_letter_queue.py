@@ -1,13 +1,13 @@
-"""The dead-letter subscription: pulls dead letters under leases, then acks or nacks each.
+"""The dead-letter subscription, read by an audit: pulls under leases, then returns everything.
 
-Dead letters that are not acknowledged are nacked at the end, also after an error or Ctrl-C. If the
-process is killed, their leases expire. So no command loses a dead letter.
+What was pulled is nacked at the end, also after an error or Ctrl-C. If the process is killed, the
+leases expire. So an audit removes no dead letter.
 """
 
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, PermissionDenied
@@ -15,14 +15,14 @@ from google.pubsub_v1 import SubscriberAsyncClient
 
 from ops.commands.provision.subscriptions import DEAD_LETTER_LEASE_SECONDS
 from ops.runtime import clients
-from ops.runtime.letter import DeadLetter, merge_copies
+from ops.runtime.letter import DeadLetter
 from ops.runtime.settings import Settings
 
 CALL_SECONDS = 10.0
 # https://cloud.google.com/pubsub/quotas#resource_limits: at most 1,000 messages an answer, and
 # 512 KiB a request, of which an ack id takes up to some 200 bytes.
 PULL_MESSAGES = 1_000
-ACK_IDS_A_REQUEST = 2_500
+IDS_A_REQUEST = 2_500
 MAX_BYTES = 256_000_000
 """Pulling stops when the bodies in memory exceed this, whatever the limit."""
 # A server with no messages answers a pull a little before its deadline.
@@ -40,7 +40,7 @@ class DeadLetterQueue:
         """Whether pulling stopped at its limit, so that there may be more."""
 
     async def pull(self, limit: int, quiet_seconds: float) -> list[DeadLetter]:
-        """Pull at most `limit` messages and return them as dead letters, oldest first.
+        """Pull at most `limit` messages and return them as dead letters.
 
         Stops when none has arrived for `quiet_seconds`. Raises the client's error if the service
         does not answer.
@@ -56,7 +56,7 @@ class DeadLetterQueue:
             received += some
             size += sum(len(each.message.data) for each in some)
             self.more = len(received) >= limit or size >= MAX_BYTES
-        return merge_copies(received)
+        return [DeadLetter.read(each) for each in received]
 
     async def _check_service(self) -> None:
         """Raise if the service is unreachable: a pull cannot distinguish that from no messages."""
@@ -77,17 +77,8 @@ class DeadLetterQueue:
             return []
         return list(answer.received_messages)
 
-    async def ack(self, letters: Iterable[DeadLetter]) -> None:
-        """Remove dead letters permanently, every copy that was pulled."""
-        ack_ids = [each for letter in letters for each in letter.ack_ids]
-        for some in itertools.batched(ack_ids, ACK_IDS_A_REQUEST, strict=False):
-            await self._client.acknowledge(
-                subscription=self._path, ack_ids=list(some), timeout=CALL_SECONDS
-            )
-            self._held -= set(some)
-
     async def _modify(self, seconds: int) -> None:
-        for some in itertools.batched(sorted(self._held), ACK_IDS_A_REQUEST, strict=False):
+        for some in itertools.batched(sorted(self._held), IDS_A_REQUEST, strict=False):
             await self._client.modify_ack_deadline(
                 subscription=self._path,
                 ack_ids=list(some),
@@ -103,14 +94,14 @@ class DeadLetterQueue:
                 await self._modify(DEAD_LETTER_LEASE_SECONDS)
 
     async def nack(self) -> None:
-        """Have the rest delivered again immediately."""
+        """Have what was pulled delivered again immediately."""
         await self._modify(0)
         self._held.clear()
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[DeadLetterQueue]:
-    """Connect to the dead-letter subscription; nack what is left at the end of the block."""
+    """Connect to the dead-letter subscription; nack what was pulled at the end of the block."""
     client = clients.subscriber(settings)
     queue = DeadLetterQueue(client, settings.dead_letter_subscription_path)
     extending = asyncio.create_task(queue.extend_forever(), name="leases")

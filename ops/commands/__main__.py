@@ -48,6 +48,9 @@ COMMANDS = {
     "query": Command("ops.commands.query", "Run SQL in BigQuery and print the rows."),
     "resume": Command("ops.commands.resume", "Let workers go on that have halted."),
     "send": Command("ops.commands.send.app", "Send a file of transactions to the server."),
+    "spool": Command(
+        "ops.commands.spool.app", "List, export or discard what Pub/Sub refused of the spool."
+    ),
     "status": Command(
         "ops.commands.status.app", "Show processes, rates, the backlog and dead letters."
     ),

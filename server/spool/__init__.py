@@ -1,7 +1,8 @@
 """Keeps messages on disk while Pub/Sub cannot be reached, and publishes them later, in order.
 
 All servers of a machine that publish to one topic share a spool. It must not know of HTTP, nor of
-what a message means. Only this package reads its tables: others use `read_summary`.
+what a message means. Only this package reads its tables: others use `read_summary`, `read_refused`
+and `discard_refused`.
 
 It is a bounded SQLite database and a flag (`server.spool.state`) in
 `STATE_DIR/spool/<project>/<topic>/`: messages for one topic are never published to another,
@@ -40,20 +41,31 @@ mappings.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from ops.runtime import log, metrics
 from ops.runtime.settings import Settings
 from server.publish import Destination, SpoolFailed
+from server.spool.refused import RefusedMessage, refused_messages
+from server.spool.refused import discard_refused as _discard_refused
 from server.spool.replayer import Replayer
 from server.spool.state import EMPTY, ReplayLock, SpoolFlag
 from server.spool.store import SpoolStore, SpoolSummary
 from server.spool.store import read_summary as _read_summary
 from server.spool.writer import SpoolWriter
 
-__all__ = ["SpoolSummary", "SpoolWriter", "open_spool", "read_summary", "spool_folder"]
+__all__ = [
+    "RefusedMessage",
+    "SpoolSummary",
+    "SpoolWriter",
+    "discard_refused",
+    "open_spool",
+    "read_refused",
+    "read_summary",
+    "spool_folder",
+]
 
 logger = log.get(__name__)
 
@@ -66,6 +78,16 @@ def spool_folder(settings: Settings) -> Path:
 def read_summary(settings: Settings, timeout: float) -> SpoolSummary | None:
     """Return what the spool holds, None if there never was one; raises SpoolFailed. Blocks."""
     return _read_summary(spool_folder(settings), timeout)
+
+
+def read_refused(settings: Settings) -> Iterator[RefusedMessage]:
+    """Yield what Pub/Sub refused, in order; raises SpoolFailed. Blocks."""
+    return refused_messages(spool_folder(settings))
+
+
+def discard_refused(settings: Settings, sequences: Sequence[int]) -> int:
+    """Delete what Pub/Sub refused; return how many. Raises SpoolFailed and OSError. Blocks."""
+    return _discard_refused(spool_folder(settings), sequences)
 
 
 @contextlib.asynccontextmanager

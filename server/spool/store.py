@@ -159,6 +159,17 @@ class SpoolStore:
             )
             self._count(-count, -size, aside)
 
+    def discard(self, sequences: Sequence[int]) -> int:
+        """Delete messages that Pub/Sub refused; return how many there were."""
+        with self._db.writing():
+            count, size = self._sum_sizes(
+                "DELETE FROM refused WHERE sequence IN (SELECT value FROM json_each(?))"
+                " RETURNING size",
+                json.dumps(list(sequences)),
+            )
+            self._count(0, 0, -size)
+            return count
+
     def clear_if_empty(self) -> bool:
         """Clear the flag if nothing is stored; return whether that was so."""
         with self._db.writing():

@@ -1,0 +1,1 @@
+"""`gatekeeper spool`: what Pub/Sub refused of this machine's spool."""

@@ -1,0 +1,58 @@
+"""What Pub/Sub refused of a spool, for a person to read and discard. Servers may run meanwhile."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from schema import Message, read_message
+from server.publish import SpoolFailed, decode
+from server.spool.database import FILE
+from server.spool.state import SpoolFlag
+from server.spool.store import SpoolStore
+
+READ_SECONDS = 5.0
+
+
+class RefusedMessage(NamedTuple):
+    """`error` is Pub/Sub's; `sequence` is the message's number in this spool."""
+
+    sequence: int
+    spooled_at: datetime
+    error: str
+    message: Message
+
+
+def refused_messages(folder: Path) -> Iterator[RefusedMessage]:
+    """Yield what is refused, in order; nothing if there never was a spool. Raises SpoolFailed."""
+    file = folder / FILE
+    if not file.exists():
+        return
+    query = "SELECT sequence, spooled_at, error, message FROM refused ORDER BY sequence"
+    try:
+        opened = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=READ_SECONDS)
+        with contextlib.closing(opened) as db:
+            for sequence, spooled_at, error, message in db.execute(query):
+                at = datetime.fromtimestamp(spooled_at, UTC)
+                yield RefusedMessage(sequence, at, error, _read(message))
+    except sqlite3.Error as error:
+        raise SpoolFailed(f"{file}: {error}") from error
+
+
+def _read(data: bytes) -> Message:
+    stored = decode(data)
+    return read_message(stored.data, stored.attributes, "", "", stored.ordering_key)
+
+
+def discard_refused(folder: Path, sequences: Sequence[int]) -> int:
+    """Delete refused messages permanently; return how many there were.
+
+    Raises SpoolFailed and OSError.
+    """
+    with (
+        contextlib.closing(SpoolFlag(folder / "flag")) as flag,
+        contextlib.closing(SpoolStore(folder, flag, max_bytes=0)) as store,
+    ):
+        return store.discard(sequences)

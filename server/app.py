@@ -12,7 +12,7 @@ from ops.runtime import process
 from ops.runtime.api_keys import KeyRing
 from ops.runtime.contracts_in_force import ContractsInForce
 from ops.runtime.message_key import read_message_key
-from ops.runtime.pushgateway import Pusher
+from ops.runtime.metrics_export import exporting
 from ops.runtime.settings import Settings
 from server import api, console, http
 from server.contracts import CONTRACT_GATE, open_contract_gate
@@ -78,7 +78,7 @@ def _add(app: web.Application, method: str, path: str, handler: Handler) -> None
 
 
 async def push_metrics(settings: Settings, _: web.Application) -> AsyncIterator[None]:
-    async with Pusher(settings, "gatekeeper_server", process.name("server", settings)).running():
+    async with exporting(settings, "gatekeeper_server", process.name("server", settings)):
         yield
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from ops.runtime import clients, log, metrics, process
 from ops.runtime.contracts_in_force import ContractsInForce, contracts_or_exit
 from ops.runtime.message_key import read_message_key
-from ops.runtime.pushgateway import Pusher
+from ops.runtime.metrics_export import exporting
 from ops.runtime.settings import Settings
 from schema import Reason
 from workers.catalog import CatalogCache
@@ -81,7 +81,7 @@ async def main(settings: Settings, contracts: ContractsInForce) -> int:
     )
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
-    async with Pusher(settings, "gatekeeper_worker", name).running():
+    async with exporting(settings, "gatekeeper_worker", name):
         watching = asyncio.create_task(contracts.watch(), name="contracts")
         try:
             key = read_message_key(settings)

@@ -40,11 +40,12 @@ def resume() -> None:
 
 def _print_halts(settings: Settings) -> None:
     try:
-        found = halts(read_pushed(settings.pushgateway_prometheus_host, HALT_METRICS))
+        found = halts(read_pushed(settings, HALT_METRICS))
     except OSError as error:
         write_error(f"which workers have halted is not known: {error}")
         return
     for each in found:
         write_line(str(each))
     if not found:
-        write_line("no worker has halted, as far as the Pushgateway has it")
+        seen = "the Pushgateway" if settings.pushgateway_prometheus_host else settings.instance
+        write_line(f"no worker has halted, as far as {seen} has it")

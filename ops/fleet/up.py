@@ -45,6 +45,9 @@ def needed_ports(fleet: FleetConfig, settings: Settings) -> list[RequiredPort]:
         ):
             if address := getattr(settings, name.lower()):
                 remedies[address] = f"set {name}=127.0.0.1:PORT in .env"
+    if settings.metrics_port:
+        page = addresses.join(settings.metrics_host, settings.metrics_port)
+        remedies[page] = "set METRICS_PORT=PORT in .env"
     return [RequiredPort(*addresses.split(each), remedy) for each, remedy in remedies.items()]
 
 
@@ -112,15 +115,23 @@ def bring_up(fleet: FleetConfig, settings: Settings) -> None:
         ) from error
 
 
+def metrics_address(settings: Settings) -> str | None:
+    """Return where the metrics are, the Pushgateway or else this machine's page; None: nowhere."""
+    if settings.pushgateway_prometheus_host or not settings.metrics_port:
+        return settings.pushgateway_prometheus_host
+    return addresses.reachable(addresses.join(settings.metrics_host, settings.metrics_port))
+
+
 def summary(fleet: FleetConfig, settings: Settings) -> str:
     """Return the addresses and folders, and commands to try."""
     mode = f"project {settings.project_id}" if settings.cloud else "local mode"
     url = f"http://{fleet.reachable}/api/activities"
     where = [
         ("machine", settings.instance),
-        ("metrics", f"http://{settings.pushgateway_prometheus_host}/metrics"),
         ("logs", f"{relative(fleet.log.parent)}/*.log"),
     ]
+    if metrics := metrics_address(settings):
+        where.insert(1, ("metrics", f"http://{metrics}/metrics"))
     if settings.local:
         where.append(("state", f"{settings.state_dir}/"))
     commands = ["gatekeeper status"]

@@ -9,7 +9,7 @@ from ops.notify import Outbox, Receivers, open_webhooks, outbox_file, read_recei
 from ops.notify.notifier import Notifier
 from ops.runtime import clients, log, process
 from ops.runtime.contracts_in_force import ContractsInForce, contracts_or_exit
-from ops.runtime.pushgateway import Pusher
+from ops.runtime.metrics_export import exporting
 from ops.runtime.settings import Settings
 
 logger = log.get(__name__)
@@ -54,7 +54,7 @@ async def main(settings: Settings) -> int:
         logger.info("notifier_off", reason="NOTIFY_KEY_FILE is not set: not needed")
         return 0
     contracts = contracts_or_exit(settings)
-    async with Pusher(settings, "gatekeeper_notifier", name).running():
+    async with exporting(settings, "gatekeeper_notifier", name):
         await notify(settings, contracts, process.stop_event())
     logger.info("notifier_stopped")
     return 0

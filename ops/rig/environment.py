@@ -75,7 +75,7 @@ class LocalServices:
 
     def pushed(self, *names: str) -> list[PushedGroup]:
         """Return what each process last pushed of the metrics that begin with one of `names`."""
-        return read_pushed(self.settings.pushgateway_prometheus_host, names, REQUEST_SECONDS)
+        return read_pushed(self.settings, names, REQUEST_SECONDS)
 
     def pushed_total(self, metric: str) -> float:
         """Return the sum of a metric over all processes; 0 when no process pushed it."""

@@ -153,4 +153,6 @@ WORKERS_WANTED = Gauge("gatekeeper_workers_wanted", "The wanted number of worker
 
 # Every process.
 RETRIES = Counter("gatekeeper_retries", "Retries of calls after a transient error.", ["cause"])
-PUSH_FAILURES = Counter("gatekeeper_push_failures", "Pushes that the Pushgateway did not accept.")
+PUSH_FAILURES = Counter(
+    "gatekeeper_push_failures", "Times that the metrics could not be pushed, or shown otherwise."
+)

@@ -1,6 +1,7 @@
 """Reads what every process last pushed to the Pushgateway, one group for each process.
 
-Any program on the network can push to it. What no process of Gatekeeper would push is left out, so
+Without a Pushgateway these are the processes of this machine, by their files. Any program on the
+network can push to it. What no process of Gatekeeper would push is left out, so
 that sums are finite and every text is short and printable.
 """
 
@@ -11,12 +12,12 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from ops.runtime import direct_http
+from ops.runtime.metrics_files import PUSHED_AT, read_page
 from ops.runtime.settings import Settings
 
 TIMEOUT_SECONDS: Final = 3.0
 
 _STARTED = "process_start_time_seconds"
-_PUSHED = "push_time_seconds"
 _MISSED_PUSHES = 3
 _GRACE_SECONDS = 2.0
 _MAX_PAGE_BYTES = 32_000_000
@@ -62,7 +63,7 @@ class PushedGroup(NamedTuple):
     @property
     def pushed_at(self) -> float:
         """When the process last pushed, in Unix seconds."""
-        return self.total(_PUSHED)
+        return self.total(PUSHED_AT)
 
     def total(self, name: str) -> float:
         """Return the sum over all label sets; 0 without any."""
@@ -79,12 +80,15 @@ def stale_seconds(settings: Settings) -> float:
 
 
 def read_pushed(
-    gateway: str, names: Collection[str], timeout: float = TIMEOUT_SECONDS
+    settings: Settings, names: Collection[str], timeout: float = TIMEOUT_SECONDS
 ) -> list[PushedGroup]:
-    """Return the groups of the Pushgateway at `host:port`; raises OSError when it is unreachable.
+    """Return the groups of the Pushgateway; raises OSError when it is unreachable.
 
     Only samples whose names begin with one of `names` are read.
     """
+    gateway = settings.pushgateway_prometheus_host
+    if gateway is None:
+        return parse_pushed(read_page(settings), names)
     try:
         with direct_http.open_url(f"http://{gateway}/metrics", timeout) as answer:
             return parse_pushed(answer.read(_MAX_PAGE_BYTES).decode(errors="replace"), names)
@@ -98,7 +102,7 @@ def parse_pushed(page: str, names: Collection[str]) -> list[PushedGroup]:
 
     Groups of other jobs than `gatekeeper_...`, and groups without a push time, are left out.
     """
-    prefixes = (*names, _STARTED, _PUSHED)
+    prefixes = (*names, _STARTED, PUSHED_AT)
     groups: dict[tuple[str, str], PushedGroup] = {}
     for line in page.split("\n"):
         if not line.startswith(prefixes) or (sample := _parse_line(line)) is None:
@@ -106,7 +110,7 @@ def parse_pushed(page: str, names: Collection[str]) -> list[PushedGroup]:
         name, value = sample
         key = (value.labels["job"], value.labels["instance"])
         groups.setdefault(key, PushedGroup(*key, {})).samples.setdefault(name, []).append(value)
-    pushed = [group for group in groups.values() if _PUSHED in group.samples]
+    pushed = [group for group in groups.values() if PUSHED_AT in group.samples]
     newest = sorted(pushed, key=lambda group: group.pushed_at)[-_MAX_GROUPS:]
     return sorted(newest, key=lambda group: (group.job, group.instance))
 
@@ -129,7 +133,7 @@ def _plausible(name: str, sample: LabelledValue) -> bool:
         and all(map(str.isprintable, labels.values()))
         and 0 <= sample.value <= _MAX_VALUE  # not NaN either
         # A push's time has the labels of its group: those of a foreign one are others.
-        and (name not in {_STARTED, _PUSHED} or len(labels) == len(("job", "instance")))
+        and (name not in {_STARTED, PUSHED_AT} or len(labels) == len(("job", "instance")))
         and (not name.endswith("_bucket") or _bound(sample) >= 0)
     )
 

@@ -1,14 +1,12 @@
-"""Pushes the metrics of this process to the Pushgateway, in a thread, under its grouping key."""
+"""Pushes the metrics of this process to a Pushgateway, in a thread, under its grouping key."""
 
 import asyncio
-import contextlib
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway
 
 from ops.runtime import direct_http, log, metrics
-from ops.runtime.settings import Settings
 
 PUSH_TIMEOUT_SECONDS = 3.0
 
@@ -30,18 +28,13 @@ def _request(
 class Pusher:
     """The group of one process: job, for example `gatekeeper_server`, and `instance`, its name.
 
-    The name is that of `ops.runtime.process.name`.
+    The name is that of `ops.runtime.process.name`. `gateway` is `host:port`.
     """
 
-    def __init__(self, settings: Settings, job: str, instance: str) -> None:
-        self._gateway = settings.pushgateway_prometheus_host
-        self._every = settings.metrics_push_seconds
+    def __init__(self, gateway: str, job: str, instance: str) -> None:
+        self._gateway = gateway
         self._job = job
         self._instance = instance
-
-    @property
-    def _grouping_key(self) -> dict[str, str]:
-        return {"instance": self._instance}
 
     async def push(self) -> bool:
         """Push once, replacing the group; False if that failed, which is logged and counted."""
@@ -57,7 +50,7 @@ class Pusher:
                 call,
                 self._gateway,
                 job=self._job,
-                grouping_key=self._grouping_key,
+                grouping_key={"instance": self._instance},
                 timeout=PUSH_TIMEOUT_SECONDS,
                 handler=_request,
                 **options,
@@ -67,25 +60,3 @@ class Pusher:
             logger.warning("metrics_push_failed", what=what, error=str(error))
             return False
         return True
-
-    async def _push_until(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await self.push()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._every)
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Push periodically while the block runs, once more at its end, then delete the group.
-
-        So a group that no longer changes is of a process that was killed, hangs or was cut off.
-        """
-        stop = asyncio.Event()
-        task = asyncio.create_task(self._push_until(stop), name="metrics-push")
-        try:
-            yield
-        finally:
-            stop.set()
-            await task  # not cancelled: its thread would continue, perhaps after a delete
-            if await self.push():  # otherwise a second call would wait as long again
-                await self.delete()

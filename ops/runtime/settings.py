@@ -44,10 +44,11 @@ class InvalidSettings(ValueError):
 class Settings(FleetSettings):
     """Sizes are in bytes, times in seconds, addresses are `host:port`."""
 
-    pushgateway_prometheus_host: str = setting(
+    pushgateway_prometheus_host: str | None = setting(
         address,
-        "host:port of the Pushgateway; in local mode it listens there",
-        default="127.0.0.1:9091",
+        "host:port of the Pushgateway, which listens there in local mode; without it, nothing is "
+        "pushed",
+        local_default="127.0.0.1:9091",
         section="Services: a second clone needs other ports here and in supervisord.conf",
     )
     pubsub_emulator_host: str | None = setting(
@@ -155,6 +156,15 @@ class Settings(FleetSettings):
     )
     metrics_push_seconds: float = setting(
         seconds(0.1, 300), "seconds between two metric pushes of a process", default="5"
+    )
+    metrics_port: int = setting(
+        whole(0, 65_535),
+        "one page with the metrics of all processes of this machine, `/metrics`, is at this port; "
+        "0: no page",
+        default="0",
+    )
+    metrics_host: str = setting(
+        matching(r"^\S+$", "a host name or address"), "its address", default="127.0.0.1"
     )
     ledger_days: int = setting(whole(1, 3_650), "days that the ledger keeps an id", default="30")
     rejected_days: int = setting(

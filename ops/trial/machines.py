@@ -99,5 +99,5 @@ def _cloud(services: Settings) -> dict[str, str]:
         "DATASET_ID": services.dataset_id,
         "TOPIC_ID": services.topic_id,
         "SUBSCRIPTION_ID": services.subscription_id,
-        "PUSHGATEWAY_PROMETHEUS_HOST": services.pushgateway_prometheus_host,
+        "PUSHGATEWAY_PROMETHEUS_HOST": services.pushgateway_prometheus_host or "",
     }

@@ -79,7 +79,7 @@ class Console:
 
 def _sources(settings: Settings, rejections: RecentRejections, pool: ThreadPoolExecutor) -> Sources:
     groups = CachedSource(
-        partial(read_pushed, settings.pushgateway_prometheus_host, PUSHED_METRICS),
+        partial(read_pushed, settings, PUSHED_METRICS),
         pool,
         min_age=FRESH_SECONDS,
         timeout=TIMEOUT_SECONDS,

@@ -63,6 +63,7 @@ def compose_state(
         "end_to_end": None if groups is None else _end_to_end(groups),
         "backlog": None if backlog is None else _backlog(backlog),
         "machine": settings.instance,
+        "sees_other_machines": settings.pushgateway_prometheus_host is not None,
         "processes": _processes(settings, groups or [], processes, now),
         "rejected": sources.ledger.latest.value,
     }

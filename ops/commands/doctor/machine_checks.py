@@ -78,6 +78,8 @@ def credentials(settings: Settings, seconds: float) -> str:
 
 def pushgateway(settings: Settings, seconds: float) -> str:
     address = settings.pushgateway_prometheus_host
+    if address is None:
+        raise CheckSkipped("PUSHGATEWAY_PROMETHEUS_HOST is not set: nothing is pushed")
     try:
         with direct_http.open_url(f"http://{address}/-/ready", seconds):
             return f"ready at {address}"
@@ -92,7 +94,7 @@ def pushgateway(settings: Settings, seconds: float) -> str:
 def workers(settings: Settings, seconds: float) -> str:
     """Check that no worker has halted."""
     try:
-        found = halts(read_pushed(settings.pushgateway_prometheus_host, HALT_METRICS, seconds))
+        found = halts(read_pushed(settings, HALT_METRICS, seconds))
     except OSError:
         raise CheckSkipped("the Pushgateway does not answer") from None
     if found:
@@ -194,8 +196,9 @@ def clock(settings: Settings, seconds: float) -> str:
         else f"http://{settings.bigquery_emulator_host}/"
         if settings.bigquery_emulator_host
         else "https://bigquery.googleapis.com/",
-        f"http://{settings.pushgateway_prometheus_host}/-/ready",
     ]
+    if settings.pushgateway_prometheus_host is not None:
+        sources.append(f"http://{settings.pushgateway_prometheus_host}/-/ready")
     for source in sources:
         skew = _skew(source, seconds / len(sources))
         if skew is not None:

@@ -33,9 +33,10 @@ def status(
     """Show every process with its rate, the backlog, the spool and the dead letters.
 
     A rate is the average since the process started; with --watch, since the last refresh. Rates
-    come from the Pushgateway and are as old as the column "pushed" shows. Processes of other
-    machines are those that push. The exit status is 1 if this machine's supervisord or the
-    Pushgateway does not answer, a process is not healthy or silent, or a worker has halted.
+    are as old as the column "pushed" shows. Processes of other machines are those that push to the
+    Pushgateway; without one only this machine is shown. The exit status is 1 if this machine's
+    supervisord or the Pushgateway does not answer, a process is not healthy or silent, or a worker
+    has halted.
     """
     from rich.live import Live
 

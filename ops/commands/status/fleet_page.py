@@ -1,4 +1,4 @@
-"""The page of `gatekeeper status`, from supervisord, the Pushgateway, Pub/Sub and BigQuery."""
+"""The page of `gatekeeper status`, from supervisord, what is pushed, Pub/Sub and BigQuery."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class FleetPage:
         self._settings = settings
         self._samples: dict[str, ProcessSample] = {}
         self.healthy = False
-        """Whether supervisord and the Pushgateway answered last, and nothing was wrong anywhere."""
+        """Whether supervisord and the metrics were read last, and nothing was wrong."""
 
     def refresh(self) -> Group:
         """Query all sources in parallel; a source that does not answer gets a line on the page."""
@@ -59,6 +59,9 @@ class FleetPage:
 
     def _unseen(self, samples: dict[str, ProcessSample]) -> list[Text]:
         own = self._settings.instance
+        if self._settings.pushgateway_prometheus_host is None:
+            why = "without PUSHGATEWAY_PROMETHEUS_HOST other machines are not seen"
+            return [_unwrapped(f"only {own} is shown: {why}", "dim")]
         others = sorted({each.machine for each in samples.values()} - {own, ""})
         if not others:
             return []
@@ -87,7 +90,7 @@ class FleetPage:
         return {
             "processes": Supervisord(self._fleet.socket, timeout).states,
             "pushed": lambda: (
-                process_samples.read(settings.pushgateway_prometheus_host, timeout),
+                process_samples.read(settings, timeout),
                 time.time(),
             ),
             "backlog": lambda: backlog.read(settings, timeout),
@@ -128,7 +131,7 @@ class _Row(NamedTuple):
 def _rows(
     settings: Settings, states: list[ProcessState], samples: dict[str, ProcessSample]
 ) -> list[_Row]:
-    """Return supervisord's processes, then those that only the Pushgateway has."""
+    """Return supervisord's processes, then those that only their metrics show."""
     rows = []
     for state in states:
         name = full_name(settings.instance, state.name)
@@ -146,7 +149,7 @@ def _rows(
 def _pushed_row(settings: Settings, name: str, sample: ProcessSample, *, known: bool) -> _Row:
     """Return the row of another machine's process, or of one that `known` processes lack."""
     if sample.machine == settings.instance and known:
-        return _Row(name, "only on the Pushgateway", "yellow", wrong=True, sample=sample)
+        return _Row(name, "not of this supervisord", "yellow", wrong=True, sample=sample)
     if sample.age_seconds > stale_seconds(settings):
         return _Row(name, "silent: killed, hung or cut off", "red", wrong=True, sample=sample)
     return _Row(name, "pushing", "green", wrong=False, sample=sample)

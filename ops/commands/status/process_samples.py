@@ -1,10 +1,11 @@
-"""The work of each process, from its last push to the Pushgateway."""
+"""The work of each process, from its last push."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ops.runtime.halts import HALT_METRICS
 from ops.runtime.pushed_metrics import PushedGroup, read_pushed
+from ops.runtime.settings import Settings
 
 # For each job: the unit of its work and the counters of it.
 _WORK = {
@@ -23,7 +24,7 @@ _SPOOL = ("gatekeeper_spool_messages", "gatekeeper_spool_bytes")
 class ProcessSample(NamedTuple):
     """One process's work at its last push: `total` transactions, at Unix time `pushed_at`.
 
-    `age_seconds` is how long ago that was when the Pushgateway was read.
+    `age_seconds` is how long ago that was when it was read.
     """
 
     machine: str
@@ -55,10 +56,10 @@ class SpoolBacklog(NamedTuple):
         )
 
 
-def read(gateway: str, timeout: float) -> list[PushedGroup]:
-    """Return what `spool`, `samples` and `halts` need; raises OSError if the gateway is down."""
+def read(settings: Settings, timeout: float) -> list[PushedGroup]:
+    """Return what `spool`, `samples` and `halts` need; raises OSError if they cannot be read."""
     names = [name for _, counters in _WORK.values() for name in counters]
-    return read_pushed(gateway, [*names, *_SPOOL, *HALT_METRICS], timeout)
+    return read_pushed(settings, [*names, *_SPOOL, *HALT_METRICS], timeout)
 
 
 def spool(groups: Iterable[PushedGroup]) -> SpoolBacklog:

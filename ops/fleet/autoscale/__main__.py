@@ -14,7 +14,7 @@ from ops.fleet.autoscale.machine_share import AUTOSCALER_JOB, read_other_machine
 from ops.fleet.autoscale.policy import AutoscalePolicy
 from ops.fleet.autoscale.ticks import standard_input, standard_output, ticks
 from ops.runtime import log, metrics, process
-from ops.runtime.pushgateway import Pusher
+from ops.runtime.metrics_export import exporting
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import Supervisord
 
@@ -56,7 +56,7 @@ async def autoscale(
         least=settings.autoscale_min,
         most=settings.autoscale_max,
     )
-    async with Pusher(settings, AUTOSCALER_JOB, name).running():
+    async with exporting(settings, AUTOSCALER_JOB, name):
         async for tick in arriving:
             # One that waited while the last call took long is answered by the tick after it.
             if time.time() - tick < TICK_SECONDS:

@@ -18,9 +18,10 @@ _WANTED = "gatekeeper_workers_wanted"
 def read_other_machines(settings: Settings, now: float, timeout: float) -> dict[str, int]:
     """Return the wanted workers of the other machines whose autoscalers push, by machine.
 
-    Machines without workers are left out. Raises OSError if the Pushgateway is unreachable.
+    Machines without workers are left out. There are none without a Pushgateway. Raises OSError if
+    it is unreachable.
     """
-    groups = read_pushed(settings.pushgateway_prometheus_host, [_WANTED], timeout)
+    groups = read_pushed(settings, [_WANTED], timeout)
     return {
         group.machine: int(group.total(_WANTED))
         for group in groups

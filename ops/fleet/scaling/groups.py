@@ -13,7 +13,6 @@ from supervisor import events
 from supervisor.options import FastCGIProcessConfig, ProcessConfig, UnhosedConfigParser
 from supervisor.states import ProcessStates
 
-from ops.fleet.scaling.metrics_cleanup import delete_metrics
 from ops.runtime.fleet_settings import MOST_PROCESSES
 
 SCALABLE = ("server", "worker")
@@ -132,10 +131,8 @@ class GroupScaling:
             self._add(group, process.config)
 
     def _remove(self, group: Any, process: Any) -> None:
-        name = process.config.name
-        self._draining.remove((group.config.name, name))
-        del group.processes[name]
-        delete_metrics(group.config.name, name, Path(process.config.directory or "."), self._warn)
+        self._draining.remove((group.config.name, process.config.name))
+        del group.processes[process.config.name]
 
     def _warn(self, text: str) -> None:
         self._options.logger.warn(text)  # noqa: G010  # supervisor's own logger has no warning()

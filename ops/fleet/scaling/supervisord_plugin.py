@@ -1,4 +1,7 @@
-"""The plugin in supervisord: children run with its own Python, and groups can be scaled."""
+"""The plugin in supervisord: children run with its own Python, and groups can be scaled.
+
+It also deletes the metrics of processes that have ended.
+"""
 
 import os
 import sys
@@ -9,6 +12,7 @@ from supervisor.xmlrpc import Faults, RPCError
 
 from ops.fleet.scaling import ipv6_socket, process_numbers
 from ops.fleet.scaling.groups import CannotScale, GroupScaling
+from ops.fleet.scaling.metrics_cleanup import MetricsCleanup
 from ops.runtime import addresses
 
 # supervisord imports this before it reads the sections of programs.
@@ -63,4 +67,5 @@ def make(supervisord: Any) -> FleetInterface:
     path = os.environ.get("PATH", os.defpath)
     if path.split(os.pathsep)[0] != here:
         os.environ["PATH"] = os.pathsep.join((here, path))
+    MetricsCleanup(supervisord)
     return FleetInterface(supervisord)

@@ -1,6 +1,7 @@
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -79,13 +80,24 @@ while True:
 """
 
 
+EARLIER = """\
+push_time_seconds{instance="m1:worker_07",job="gatekeeper_worker"} 5
+push_time_seconds{instance="m2:worker_07",job="gatekeeper_worker"} 5
+"""
+
+
 class DeletionLog:
-    """A Pushgateway that notes what is deleted."""
+    """A Pushgateway with two machines' groups of long ago, that notes what is deleted."""
 
     def __init__(self) -> None:
         deleted: list[str] = []
 
         class Noting(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(EARLIER.encode())
+
             def do_DELETE(self) -> None:
                 deleted.append(urllib.parse.unquote(self.path))
                 self.send_response(202)
@@ -173,6 +185,11 @@ def fleet(tmp_path: Path, gateway: DeletionLog) -> Iterator[SmallFleet]:
         running.service.stop()
 
 
+def group(name: str) -> str:
+    """Return the path of a worker's group on the Pushgateway."""
+    return f"/metrics/job/gatekeeper_worker/instance/m1:{name}"
+
+
 def names(count: int) -> set[str]:
     return {f"worker_{number:02}" for number in range(count)}
 
@@ -189,19 +206,25 @@ def test_scaling_adds_and_drains_without_touching_the_others(fleet: SmallFleet) 
     assert fleet.running("worker")["worker_00"] == before["worker_00"]
     for name in names(4) - names(1):
         assert fleet.log(name) == ["started", "drained"]
-    deleted = wait_until(lambda: len(fleet.gateway.deleted) == 3 and fleet.gateway.deleted)
-    assert set(deleted) == {
-        f"/metrics/job/gatekeeper_worker/instance/m1:{name}" for name in names(4) - names(1)
-    }
+    groups = {group(name) for name in names(4) - names(1)}
+    wait_until(lambda: groups <= set(fleet.gateway.deleted), 60)
+    assert group("worker_00") not in fleet.gateway.deleted
 
 
-def test_a_worker_that_has_to_be_killed_leaves_no_metrics_behind(fleet: SmallFleet) -> None:
-    wait_until(lambda: "started" in fleet.log("worker_01"))
+def test_no_dead_process_keeps_its_metrics(fleet: SmallFleet) -> None:
+    before = wait_until(lambda: len(found := fleet.running("worker")) == 2 and found)
+    wait_until(lambda: "started" in fleet.log("worker_01"), 60)
+    deleted = fleet.gateway.deleted
+    wait_until(lambda: group("worker_07") in deleted, 60)  # of an earlier fleet
+    assert group("worker_00") not in deleted
+
+    os.kill(before["worker_00"], signal.SIGKILL)
+    wait_until(lambda: group("worker_00") in deleted, 60)
     (fleet.run / "hold").touch()
-    fleet.ctl("scale", "worker", "1")
-    group = "/metrics/job/gatekeeper_worker/instance/m1:worker_01"
-    wait_until(lambda: fleet.gateway.deleted == [group])
+    fleet.ctl("scale", "worker", "1")  # it does not drain, and is killed
+    wait_until(lambda: group("worker_01") in deleted, 60)
     assert fleet.log("worker_01") == ["started"]
+    assert all("instance/m1:" in each for each in deleted), "no other machine's"
 
 
 def test_the_number_survives_a_restart_of_supervisord(fleet: SmallFleet) -> None:

@@ -42,7 +42,7 @@ def services(settings: Settings) -> Iterator[None]:
         "STATE_DIR": str(settings.state_dir),
         "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator_host),
         "BIGQUERY_EMULATOR_HOST": str(settings.bigquery_emulator_host),
-        "PUSHGATEWAY_PROMETHEUS_HOST": settings.pushgateway_prometheus_host,
+        "PUSHGATEWAY_PROMETHEUS_HOST": str(settings.pushgateway_prometheus_host),
     }
     modules = ("ops.local.pubsub", "ops.local.bigquery", "ops.local.pushgateway")
     addresses = list(variables.values())[-3:]

@@ -34,6 +34,15 @@ def test_local_mode_needs_four_ports_and_the_cloud_one(tmp_path: Path) -> None:
     assert [port.number for port in cloud] == [8080]
 
 
+def test_the_metrics_are_where_the_settings_have_them(tmp_path: Path) -> None:
+    ours = fleet(tmp_path)
+    assert "http://127.0.0.1:9091/metrics" in summary(ours, Settings.parse({}))
+    assert "/metrics" not in summary(ours, Settings.parse(CLOUD))
+    pulled = Settings.parse({**CLOUD, "METRICS_PORT": "9464", "METRICS_HOST": "0.0.0.0"})
+    assert [port.number for port in needed_ports(ours, pulled)] == [8080, 9464]
+    assert "http://127.0.0.1:9464/metrics" in summary(ours, pulled)
+
+
 def test_a_machine_that_joins_needs_no_ports_of_services_or_servers_that_it_does_not_run(
     tmp_path: Path,
 ) -> None:

@@ -59,10 +59,11 @@ def test_every_alert_is_tested_firing_and_silent(rules: Any, monitoring: Path) -
     assert silent == alerts
 
 
-def test_a_group_keeps_the_names_that_its_process_pushed(monitoring: Path) -> None:
+def test_a_group_keeps_the_names_that_its_process_pushed(rules: Any, monitoring: Path) -> None:
     config = yaml.safe_load((monitoring / "prometheus.yml").read_text())
-    (job,) = config["scrape_configs"]
+    jobs = config["scrape_configs"]
 
-    assert job["honor_labels"] is True
-    assert job["job_name"] == "pushgateway"  # the rules look for up{job="pushgateway"}
+    assert all(job["honor_labels"] is True for job in jobs)
+    names = "|".join(job["job_name"] for job in jobs)
+    assert any(f'up{{job=~"{names}"}}' in each for each in rules.expressions())
     assert config["rule_files"] == ["rules.yml"]

@@ -11,6 +11,7 @@ from ops.runtime.pushed_metrics import (
     quantile,
     read_pushed,
 )
+from ops.runtime.settings import Settings
 
 END_TO_END = "gatekeeper_end_to_end_seconds_bucket"
 NAMES = ("gatekeeper_applied_total", "gatekeeper_dead_lettered_total", END_TO_END)
@@ -78,8 +79,9 @@ def test_a_hostile_name_is_a_name() -> None:
 
 
 def test_an_unreachable_pushgateway_is_named_in_the_error() -> None:
+    settings = Settings.parse({"PUSHGATEWAY_PROMETHEUS_HOST": "127.0.0.1:1"})
     with pytest.raises(ConnectionError, match=r"no answer at 127\.0\.0\.1:1: Connection refused"):
-        read_pushed("127.0.0.1:1", NAMES)
+        read_pushed(settings, NAMES)
 
 
 def test_histograms_add_up_by_their_bounds() -> None:

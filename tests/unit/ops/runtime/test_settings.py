@@ -87,6 +87,15 @@ def test_the_pushgateway_is_understood_with_and_without_its_scheme(text: str) ->
     assert settings.pushgateway_prometheus_host == "localhost:9091"
 
 
+def test_the_cloud_has_no_pushgateway_unless_one_is_named() -> None:
+    assert Settings.parse({}).pushgateway_prometheus_host == "127.0.0.1:9091"
+    cloud = dict.fromkeys(("PROJECT_ID", "DATASET_ID", "TOPIC_ID", "SUBSCRIPTION_ID"), "a-project")
+    cloud["DATASET_ID"] = "d"
+    settings = Settings.parse({**cloud, "PUSHGATEWAY_PROMETHEUS_HOST": ""})
+    assert settings.pushgateway_prometheus_host is None
+    assert settings.metrics_port == 0
+
+
 @pytest.mark.parametrize("text", ["localhost", "localhost:0", "localhost:70000", ":9091", "a:b/c"])
 def test_an_address_without_a_proper_port_is_a_fault(text: str) -> None:
     with pytest.raises(InvalidSettings, match="host:port"):

@@ -25,7 +25,9 @@ def shown() -> Callable[..., tuple[str, bool]]:
     """Return the page as printed, and whether the fleet is healthy, of what others say."""
     fleet, local = FleetConfig.read(), Settings.parse({"INSTANCE": "w1"})
 
-    def shown(page: str, rejected: str = "none", state: str = "RUNNING") -> tuple[str, bool]:
+    def shown(
+        page: str, rejected: str = "none", state: str = "RUNNING", settings: Settings = local
+    ) -> tuple[str, bool]:
         class Known(FleetPage):
             def _sources(self) -> dict[str, Callable[[], Any]]:
                 process = ProcessState("worker", "worker_00", state, 7, 60.0, 0, rejected)
@@ -36,7 +38,7 @@ def shown() -> Callable[..., tuple[str, bool]]:
                     "backlog": lambda: int(f"no {rejected}"),
                 }
 
-        known, file = Known(fleet, local), io.StringIO()
+        known, file = Known(fleet, settings), io.StringIO()
         PlainConsole(file=file, width=100).print(known.refresh(), crop=False)
         return file.getvalue(), known.healthy
 
@@ -63,6 +65,16 @@ def test_a_machine_is_seen_by_what_it_pushes(shown: Callable[..., tuple[str, boo
     text, healthy = shown(f"{own}push_time_seconds{{{OTHER}}} {time.time() - 60}\n")
     assert not healthy
     assert re.search(r"w2:worker_00 │ silent: killed", text)
+
+
+def test_without_a_pushgateway_the_page_names_what_it_cannot_see(
+    shown: Callable[..., tuple[str, bool]],
+) -> None:
+    cloud = dict.fromkeys(("PROJECT_ID", "TOPIC_ID", "SUBSCRIPTION_ID"), "a-project")
+    alone = Settings.parse({**cloud, "DATASET_ID": "d", "INSTANCE": "w1"})
+    text, healthy = shown(f"push_time_seconds{{{WORKER}}} {time.time()}\n", settings=alone)
+    assert healthy
+    assert "only w1 is shown: without PUSHGATEWAY_PROMETHEUS_HOST other machines are not" in text
 
 
 def test_a_process_that_runs_and_does_not_push_is_not_healthy(

@@ -39,7 +39,7 @@ async def test_other_machines_are_those_whose_autoscalers_push(environment: Envi
     own = environment.settings
 
     async def push(job: str, name: str) -> float:
-        await Pusher(own, job, name).push()
+        await Pusher(str(own.pushgateway_prometheus_host), job, name).push()
         return next(g.pushed_at for g in environment.pushed() if g.instance == name)
 
     metrics.WORKERS_WANTED.set(3)

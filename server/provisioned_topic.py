@@ -19,7 +19,7 @@ from requests.exceptions import RequestException
 
 from ops.runtime import clients, log
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, head_table
+from schema import head_table
 from server.publish import Destination, Topic, classify
 
 CHECK_SECONDS: Final = 2.0
@@ -189,10 +189,9 @@ class LedgerCheck:
     def _look(self, timeout: float) -> None:
         last, beyond = head_table(self._lanes - 1), head_table(self._lanes)
         try:
-            for table in (LEDGER_TABLE, last):  # the view is made last
-                if not self._exists(table, timeout):
-                    why = f"the ledger {self._dataset}.{table} does not exist: {REMEDY}"
-                    raise _error(grpc.StatusCode.NOT_FOUND, why)
+            if not self._exists(last, timeout):  # it is made last
+                why = f"the ledger's {self._dataset}.{last} does not exist: {REMEDY}"
+                raise _error(grpc.StatusCode.NOT_FOUND, why)
             if self._exists(beyond, timeout):
                 why = f"{self._dataset} was provisioned with more lanes than LANES={self._lanes}"
                 raise _error(grpc.StatusCode.FAILED_PRECONDITION, why)

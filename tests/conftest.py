@@ -21,17 +21,17 @@ _PIECES = (
     "tests/integration/pubsub/",
     "tests/integration/workers/",
 )
-# They have a fleet each, a dozen processes. They are one piece: more fleets than that of all other
-# system tests and one more would wait for one another until a deadline passes.
-_FLEETS = ("tests/system/test_audit.py", "tests/system/test_autoscaling.py")
-_ONE_FLEET = "tests/system/"
+# Each of these tests starts a fleet, a dozen processes, and all other system tests share
+# one. So two fleets run at the same time; with more, they would be slow until deadlines pass.
+_OWN_FLEETS = ("tests/system/test_audit.py", "tests/system/test_autoscaling.py")
+_SHARED_FLEET = "tests/system/"
 
 
 def piece(nodeid: str) -> str:
     """Name the piece of the suite that a test is in: one process runs all of a piece."""
-    if nodeid.startswith(_FLEETS):
-        return _FLEETS[0]
-    shared = (each for each in (_ONE_FLEET, *_PIECES) if nodeid.startswith(each))
+    if nodeid.startswith(_OWN_FLEETS):
+        return _OWN_FLEETS[0]
+    shared = (each for each in (_SHARED_FLEET, *_PIECES) if nodeid.startswith(each))
     return next(shared, nodeid.partition("::")[0])
 
 
@@ -49,8 +49,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Pieces:
     """Have pytest-xdist use it."""
     config.option.loadscopereorder = False
     return Pieces(config, log)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest pieces first: nothing is left to run next to them at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_ONE_FLEET))

@@ -43,7 +43,7 @@ class MeasuredFleet(DisposableFleet):
     """The fleet of supervisord.conf; a restart or a counted fault fails the run."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, BATCH_MAX_SECONDS="", LEASE_SECONDS="")  # empty is the default
+        super().__init__(folder, BATCH_MAX_SECONDS="", LEASE_SECONDS="", LANES="")  # the defaults
         self._pids: dict[str, int] = {}
         self._excused: Mapping[str, float] = {}
 

@@ -154,7 +154,7 @@ class Environment(LocalServices):
         """Start a process that runs until the block ends; wait until it listens at `address`."""
         self.started.append(self._exits.enter_context(process))
         if address:
-            process.wait_for_port(address, START_SECONDS)
+            process.wait_for_port(address)
         return process
 
     def pubsub(self, cores: Collection[int] = ()) -> Service:

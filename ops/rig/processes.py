@@ -13,13 +13,15 @@ import weakref
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self, overload
+from typing import IO, Any, Final, Literal, Self, overload
 
 import psutil
 
 from ops.fleet.config import ROOT
 from ops.fleet.ports import free_ports, listening
 
+PATIENCE_SECONDS: Final = 120.0
+"""How long a test or a trial waits for something: on a busy machine it takes its time."""
 _POLL_SECONDS = 0.02
 _SHOWN_LINES = 40
 
@@ -33,7 +35,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def wait_until[T](
-    condition: Callable[[], T | Literal[False] | None], seconds: float = 10, what: str = ""
+    condition: Callable[[], T | Literal[False] | None],
+    seconds: float = PATIENCE_SECONDS,
+    what: str = "",
 ) -> T:
     """Poll until `condition()` is true and return its value; raises RunFailed when time is up."""
     give_up = time.monotonic() + seconds
@@ -46,11 +50,17 @@ def wait_until[T](
 
 @overload
 async def eventually[T](
-    condition: Callable[[], Coroutine[Any, Any, T]], seconds: float = 10, what: str = ""
+    condition: Callable[[], Coroutine[Any, Any, T]],
+    seconds: float = PATIENCE_SECONDS,
+    what: str = "",
 ) -> T: ...
 @overload
-async def eventually[T](condition: Callable[[], T], seconds: float = 10, what: str = "") -> T: ...
-async def eventually(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
+async def eventually[T](
+    condition: Callable[[], T], seconds: float = PATIENCE_SECONDS, what: str = ""
+) -> T: ...
+async def eventually(
+    condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS, what: str = ""
+) -> Any:
     """Do as `wait_until` does without blocking the loop; the condition may be a coroutine."""
     give_up = time.monotonic() + seconds
     while True:
@@ -97,7 +107,6 @@ class Service:
         piped: bool = False,
         cores: Collection[int] = (),
         log: Path | None = None,
-        stop_seconds: float = 40,
         **variables: str,
     ) -> None:
         self.command = [str(part) for part in command]
@@ -105,7 +114,6 @@ class Service:
         self._environ = {**(os.environ if environ is None else environ), **variables}
         self._stdin, self._piped = stdin, piped
         self._cores = cores
-        self._stop_seconds = stop_seconds
         self.log = log or self._temporary_log()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -178,7 +186,7 @@ class Service:
         if not self.alive:
             raise RunFailed(f"{self} ended: {self.process.returncode}\n{self.end_of_output}")
 
-    def wait_for_port(self, address: str, seconds: float = 60) -> None:
+    def wait_for_port(self, address: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Return when `host:port` accepts connections; raises RunFailed when it does not."""
 
         def accepts() -> bool:
@@ -197,7 +205,7 @@ class Service:
         """Send a signal to the process alone, not to its children."""
         os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait until the process ends and return its exit status; raises RunFailed."""
         try:
             return self.process.wait(seconds)
@@ -206,12 +214,12 @@ class Service:
                 f"{self} still runs after {seconds:g} s:\n{self.end_of_output}"
             ) from None
 
-    def stop(self) -> int:
-        """Send SIGTERM and return the exit status; raises RunFailed after `stop_seconds`."""
+    def stop(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Send SIGTERM and return the exit status; kills it and raises RunFailed if it goes on."""
         if self.alive:
             self.signal(signal.SIGTERM)
         try:
-            return self.wait(self._stop_seconds)
+            return self.wait(seconds)
         finally:
             self.kill()
 

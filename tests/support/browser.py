@@ -176,7 +176,7 @@ class Browser:
         self._process.start()
         self._session = aiohttp.ClientSession()
         try:
-            port_file = await eventually(self._read_port_file, 40, "chromium listens")
+            port_file = await eventually(self._read_port_file, what="chromium listens")
         except AssertionError as late:
             self._process.kill()
             raise AssertionError(f"{late}\n{self._process.output}") from None

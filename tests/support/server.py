@@ -97,7 +97,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
         Service.module("ops.local.bigquery", **variables) as second,
     ):
         first.wait_for_port(pubsub)
-        second.wait_for_port(warehouse, 60)
+        second.wait_for_port(warehouse)
         subprocess.run(
             [sys.executable, "-m", "ops.commands", "provision", "--wait", "60"],
             cwd=ROOT,

@@ -177,4 +177,4 @@ async def test_the_fleet_runs_in_the_foreground_logs_to_standard_output_and_drai
         assert fleet.drain() == 0, fleet.output
     actions = [json.loads(x)["action"] for x in fleet.output.splitlines() if '"action"' in x]
     assert {"worker_started", "worker_stopped"} <= set(actions)
-    wait_until(lambda: services.pushed() == [], 30, "nobody pushes any more")
+    wait_until(lambda: services.pushed() == [], what="nobody pushes any more")

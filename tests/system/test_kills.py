@@ -50,11 +50,11 @@ async def test_a_killed_supervisord_ends_the_fleet_and_nothing_accepted_is_lost(
 ) -> None:
     accepted: set[int] = set()
     sending = asyncio.create_task(send(fleet, "again", range(600), accepted=accepted))
-    await eventually(lambda: len(accepted) >= 300, 30, "half are accepted")
+    await eventually(lambda: len(accepted) >= 300, what="half are accepted")
     os.kill(fleet.supervisord_pid, signal.SIGKILL)
     await sending  # the rest is refused
     assert len(accepted) < 600
-    await eventually(lambda: not fleet.processes(), 40, "no process outlives supervisord")
+    await eventually(lambda: not fleet.processes(), what="no process outlives supervisord")
 
     await asyncio.to_thread(fleet.up)
     before = len(accepted)

@@ -72,8 +72,8 @@ def test_a_worker_scaled_away_takes_its_group_off_the_pushgateway(fleet: Disposa
         return {group.instance.removeprefix(machine) for group in fleet.pushed()}
 
     fleet.supervisord.call("fleet.scale", "worker", 3)
-    wait_until(lambda: "worker_02" in pushed(), 30, "the new worker's group")
+    wait_until(lambda: "worker_02" in pushed(), what="the new worker's group")
     fleet.supervisord.call("fleet.scale", "worker", 2)
-    wait_until(lambda: len(fleet.states("worker")) == 2, 30, "it has drained")
-    wait_until(lambda: "worker_02" not in pushed(), 20, "its group is gone")
+    wait_until(lambda: len(fleet.states("worker")) == 2, what="it has drained")
+    wait_until(lambda: "worker_02" not in pushed(), what="its group is gone")
     assert {"worker_00", "worker_01"} <= pushed()

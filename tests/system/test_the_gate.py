@@ -20,7 +20,7 @@ def test_a_posted_transaction_is_a_row_within_seconds(fleet: DisposableFleet) ->
         )
         return [json.loads(line) for line in answer.stdout.splitlines()]
 
-    assert wait_until(row, 20, "the row is there") == [{"id": 1, "text": "héllo"}]
+    assert wait_until(row, what="the row is there") == [{"id": 1, "text": "héllo"}]
 
 
 def test_a_rejected_transaction_leaves_nothing_and_its_neighbours_are_applied(
@@ -44,7 +44,7 @@ def test_a_rejected_transaction_leaves_nothing_and_its_neighbours_are_applied(
         found = {(row["state"], row["reason"]): row["times"] for row in fleet.query(settled)}
         return found == {("applied", None): 3, ("rejected", "table_missing"): 1}
 
-    wait_until(outcomes, 20, "all four are settled")
+    wait_until(outcomes, what="all four are settled")
     assert sorted(row["n"] for row in fleet.query(f"SELECT n FROM {key}")) == [2, 3]
     tables = fleet.query("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")
     assert {row["table_name"] for row in tables}.isdisjoint({f"{key}_new", f"{key}_missing"})
@@ -69,7 +69,7 @@ def test_every_process_has_its_own_group_on_the_pushgateway(fleet: DisposableFle
         name = "valid_payload_count_total"
         return {(each.job, each.instance) for each in fleet.pushed(name) if name in each.samples}
 
-    wait_until(lambda: groups() == wanted, 20, f"the groups are {wanted}, and no other")
+    wait_until(lambda: groups() == wanted, what=f"the groups are {wanted}, and no other")
 
 
 def test_every_accepted_transaction_is_counted_as_applied_or_dead_lettered(
@@ -86,7 +86,7 @@ def test_every_accepted_transaction_is_counted_as_applied_or_dead_lettered(
 
     fleet.wait_until_drained(30)
     now = time.time()
-    before = wait_until(lambda: totals(pushed_since=now), 20, "every process pushes")
+    before = wait_until(lambda: totals(pushed_since=now), what="every process pushes")
 
     def settled() -> list[float]:
         return [after - earlier for after, earlier in zip(totals(), before, strict=True)]
@@ -96,7 +96,7 @@ def test_every_accepted_transaction_is_counted_as_applied_or_dead_lettered(
     for number in range(3):
         assert fleet.post(transaction(delete("never_made", n=number)))[0] == 200
     assert fleet.post(transaction())[0] == 400
-    wait_until(lambda: settled() == [23, 20, 3], 20, "23 accepted = 20 applied + 3 rejected")
+    wait_until(lambda: settled() == [23, 20, 3], what="23 accepted = 20 applied + 3 rejected")
 
 
 def test_the_status_shows_the_processes_the_backlog_and_the_dead_letters(

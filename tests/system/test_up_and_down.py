@@ -28,7 +28,7 @@ def test_down_drains_and_the_next_up_finds_the_same_rows(fleet: DisposableFleet)
         tables = fleet.query("SELECT table_name FROM INFORMATION_SCHEMA.TABLES")
         return "kept" in {row["table_name"] for row in tables} and fleet.query(COUNT)[0]["n"] == 50
 
-    wait_until(all_there, 30, "all 50 rows")
+    wait_until(all_there, what="all 50 rows")
 
 
 def test_up_with_the_fleet_up_changes_nothing(fleet: DisposableFleet) -> None:
@@ -41,7 +41,7 @@ def test_up_with_the_fleet_up_changes_nothing(fleet: DisposableFleet) -> None:
 def test_up_starts_what_somebody_stopped(fleet: DisposableFleet) -> None:
     fleet.supervisord.call("supervisor.stopProcess", "worker:worker_01")
     assert "worker_01" in fleet.up()
-    wait_until(lambda: {each.state for each in fleet.states("worker")} == {"RUNNING"}, 15)
+    wait_until(lambda: {each.state for each in fleet.states("worker")} == {"RUNNING"})
 
 
 def test_up_names_a_taken_port_its_owner_and_the_remedy(fleet: DisposableFleet) -> None:

@@ -1,6 +1,7 @@
 """Creates or updates the dataset, the tables of the lanes, and the views over them."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Final
 
 from google.api_core.exceptions import NotFound
@@ -36,10 +37,11 @@ def ensure(settings: Settings, options: ProvisionOptions = _DEFAULTS) -> list[Ch
     with contextlib.closing(clients.warehouse(settings)) as client:
         first = _ensure_dataset(client, settings, options)
         missing = options.dry_run and first.outcome == "created"
+        found = {} if missing else _existing_tables(client, settings)
         changes = [
             first,
-            _ensure_lanes(client, settings, dry_run=options.dry_run, missing=missing),
-            *_ensure_views(client, settings, dry_run=options.dry_run),
+            _ensure_lanes(client, settings, found, dry_run=options.dry_run),
+            *_ensure_views(client, settings, found, dry_run=options.dry_run),
         ]
     return [change._replace(planned=options.dry_run) for change in changes]
 
@@ -93,14 +95,12 @@ def check_fixed_properties(found: bigquery.Dataset, options: ProvisionOptions) -
 
 
 def _ensure_lanes(
-    client: bigquery.Client, settings: Settings, *, dry_run: bool, missing: bool
+    client: bigquery.Client, settings: Settings, found: Mapping[str, str], *, dry_run: bool
 ) -> Change:
-    """Create the lanes' tables; `missing`: the dataset is too, and would only be created."""
     what = f"{settings.lanes} lanes in {settings.dataset_path}"
-    found = set() if missing else _existing_tables(client, settings)
     if head_table(0) in found:
         check_lane_count(client, settings)
-    incomplete = [lane for lane in range(settings.lanes) if not lane_tables(lane) <= found]
+    incomplete = [lane for lane in range(settings.lanes) if not lane_tables(lane) <= found.keys()]
     if incomplete:
         script = "\n".join(lane_ddl(settings, lane) for lane in incomplete)
         _run(client, script, dry_run=dry_run)
@@ -116,10 +116,10 @@ def _run(client: bigquery.Client, script: str, *, dry_run: bool) -> None:
         query(client, script, timeout=SCRIPT_SECONDS)
 
 
-def _existing_tables(client: bigquery.Client, settings: Settings) -> set[str]:
-    """Return the names of the dataset's own tables and views."""
+def _existing_tables(client: bigquery.Client, settings: Settings) -> dict[str, str]:
+    """Return the type of each of the dataset's own tables and views, by name."""
     found = client.list_tables(settings.dataset_path, timeout=CALL_SECONDS)
-    return {each.table_id for each in found if each.table_id.startswith("gatekeeper_")}
+    return {x.table_id: x.table_type for x in found if x.table_id.startswith("gatekeeper_")}
 
 
 def check_lane_count(client: bigquery.Client, settings: Settings) -> None:
@@ -150,23 +150,19 @@ def has_expiry(client: bigquery.Client, settings: Settings) -> bool:
     return True
 
 
-def _ensure_views(client: bigquery.Client, settings: Settings, *, dry_run: bool) -> list[Change]:
-    return [
-        _ensure_view(client, f"{settings.dataset_path}.{view}", ddl, dry_run=dry_run)
-        for view, ddl in views_ddl(settings).items()
-    ]
-
-
-def _ensure_view(client: bigquery.Client, name: str, ddl: str, *, dry_run: bool) -> Change:
-    try:
-        found = client.get_table(name, timeout=CALL_SECONDS)
-    except NotFound:
-        _run(client, ddl, dry_run=dry_run)
-        return Change("view", name, "created")
-    if found.table_type != "VIEW":  # only the ledger was a table once
-        raise CommandFailed(
-            f"{name} is the ledger of version 1: stop its workers, let its subscription run empty, "
-            f"rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO gatekeeper_ledger_v1`), and run "
-            "`gatekeeper provision` again"
-        )
-    return Change("view", name, "already there")
+def _ensure_views(
+    client: bigquery.Client, settings: Settings, found: Mapping[str, str], *, dry_run: bool
+) -> list[Change]:
+    changes = []
+    for view, ddl in views_ddl(settings).items():
+        name = f"{settings.dataset_path}.{view}"
+        if view not in found:
+            _run(client, ddl, dry_run=dry_run)
+        elif found[view] != "VIEW":  # only the ledger was a table once
+            raise CommandFailed(
+                f"{name} is the ledger of version 1: stop its workers, let its subscription run "
+                f"empty, rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO gatekeeper_ledger_v1`), "
+                "and run `gatekeeper provision` again"
+            )
+        changes.append(Change("view", name, "already there" if view in found else "created"))
+    return changes

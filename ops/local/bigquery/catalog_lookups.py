@@ -41,13 +41,15 @@ def use() -> None:
 
 def _found(project_id: str, dataset_id: str, table_id: str) -> list[tuple[str, str, int]]:
     stored = metadata.load(Table, project_id, dataset_id, table_id)
-    is_view = stored is not None and stored.view is not None
+    if stored is not None and stored.view is not None:
+        # Not read: a view over the tables of 32 lanes takes a second.
+        return [(table_id, "VIEW", 0)]
     name = database.quote(project_id, dataset_id, table_id)
     try:
-        rows = database.fetch(f"SELECT {'0' if is_view else 'count(*)'} FROM {name} LIMIT 1")  # noqa: S608
+        rows = database.fetch(f"SELECT count(*) FROM {name}")  # noqa: S608
     except duckdb.CatalogException:
         return []
-    return [(table_id, "VIEW" if is_view else "TABLE", rows[0][0] if rows else 0)]
+    return [(table_id, "TABLE", rows[0][0])]
 
 
 def columns(project_id: str, dataset_id: str, table_id: str) -> list[Any]:

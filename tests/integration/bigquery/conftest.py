@@ -38,7 +38,7 @@ class Emulator:
         self.service.__exit__(None, None, None)
 
     def wait(self) -> None:
-        self.service.wait_for_port(self.address, 60)
+        self.service.wait_for_port(self.address)
 
     def client(self) -> bigquery.Client:
         token = local_secret.read_or_create(self.state, local_secret.BIGQUERY_FILE)

@@ -48,7 +48,7 @@ def test_after_a_kill_confirmed_transactions_are_there_and_no_half_one(
             for worker in range(2):
                 first = generation * 100_000 + worker * 10_000
                 pool.submit(commit_until_killed, fragile, first, confirmed)
-            wait_until(lambda: len(confirmed) >= before + 8, 30, "some transactions")  # noqa: B023
+            wait_until(lambda: len(confirmed) >= before + 8, what="some transactions")  # noqa: B023
             fragile.service.kill()
         fragile.service.start()
         fragile.wait()
@@ -95,6 +95,6 @@ def test_a_job_interrupted_by_a_kill_has_failed(fragile: Emulator) -> None:
 def test_a_stop_interrupts_running_jobs_within_seconds(fragile: Emulator) -> None:
     with running(fragile, ENDLESS, "endless"):
         fragile.service.signal(signal.SIGTERM)
-        assert fragile.service.wait(20) == 0
+        assert fragile.service.wait() == 0
     fragile.service.start()
     fragile.wait()

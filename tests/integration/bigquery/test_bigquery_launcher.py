@@ -46,7 +46,7 @@ def test_in_the_cloud_it_says_that_it_is_not_needed(tmp_path: Path) -> None:
         "STATE_DIR": str(tmp_path),
     }
     with Service.module("ops.local.bigquery", **cloud) as service:
-        assert service.wait(30) == 0
+        assert service.wait() == 0
         assert service.output == "local BigQuery is not needed: PROJECT_ID is set\n"
 
 
@@ -55,7 +55,7 @@ def test_a_taken_port_is_named_in_one_line(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": str(tmp_path)}
         with Service.module("ops.local.bigquery", **variables) as service:
-            assert service.wait(30) == 1
+            assert service.wait() == 1
             assert service.output == (
                 f"local BigQuery cannot listen on {address} (BIGQUERY_EMULATOR_HOST): "
                 "Address already in use\n"
@@ -65,7 +65,7 @@ def test_a_taken_port_is_named_in_one_line(tmp_path: Path) -> None:
 def test_a_state_directory_in_use_is_named_in_one_line(emulator: Emulator) -> None:
     second = Emulator(emulator.state)
     with second.service as service:
-        assert service.wait(30) == 1
+        assert service.wait() == 1
         assert service.output.startswith(f"local BigQuery cannot use {emulator.state}/bigquery: ")
         assert service.output.count("\n") == 1
 

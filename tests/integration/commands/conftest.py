@@ -24,7 +24,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         Service.module("ops.local.bigquery", **variables) as second,
     ):
         first.wait_for_port(pubsub)
-        second.wait_for_port(warehouse, 60)
+        second.wait_for_port(warehouse)
         yield variables
 
 

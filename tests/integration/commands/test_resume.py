@@ -24,7 +24,7 @@ async def test_a_halted_worker_of_any_machine_goes_on_after_gatekeeper_resume(
         await asyncio.sleep(1)
         assert not waiting.done()
         assert await asyncio.to_thread(main, ["resume"]) == 0
-        await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(waiting, 60)
     shown = capsys.readouterr()
     assert "halted workers go on" in shown.out
     assert "which workers have halted is not known" in shown.err

@@ -87,7 +87,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         child = int(wait_until(printed))
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-        wait_until(lambda: not _runs(child), 10, "the child has ended")
+        wait_until(lambda: not _runs(child), what="the child has ended")
 
 
 def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path:
     if psutil.Process(child).ppid() != 1:
         os.kill(child, signal.SIGKILL)
         pytest.skip("orphans are not adopted by process 1 here")
-    wait_until(lambda: not _runs(child), 10, "the child has ended")
+    wait_until(lambda: not _runs(child), what="the child has ended")
     assert not (tmp_path / "begun").exists(), output.read_text()
 
 

@@ -148,7 +148,7 @@ class SmallFleet:
 
     def start(self) -> None:
         self.service.start()
-        wait_until(lambda: self.supervisord.up and self.running("worker"), 15)
+        wait_until(lambda: self.supervisord.up and self.running("worker"))
 
     def ctl(self, *words: str, status: int = 0) -> str:
         done = subprocess.run(

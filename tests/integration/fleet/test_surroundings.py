@@ -52,7 +52,7 @@ def services(settings: Settings) -> Iterator[None]:
         Service.module(modules[2], **variables) as pushgateway,
     ):
         for service, address in zip((pubsub, bigquery, pushgateway), addresses, strict=True):
-            service.wait_for_port(address, 60)
+            service.wait_for_port(address)
         yield
 
 

@@ -54,7 +54,7 @@ def backend(
     else:
         service = local_server(tmp_path_factory.mktemp("pubsub"), port)
     with service:
-        service.wait_for_port(f"127.0.0.1:{port}", seconds=60)
+        service.wait_for_port(f"127.0.0.1:{port}")
         yield f"127.0.0.1:{port}"
 
 

@@ -232,5 +232,5 @@ def test_groups_outlive_a_restart(kind: str, tmp_path: Path) -> None:
         assert running.stop() == 0
         running.start()
         running.wait_for_port(address)
-        kept = wait_until(lambda: gateway.lines("kept"), 10, "the group is back")
+        kept = wait_until(lambda: gateway.lines("kept"), what="the group is back")
         assert kept == ['kept{instance="i",job="kept"} NaN']

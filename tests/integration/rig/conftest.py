@@ -12,5 +12,5 @@ def local_bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     state = str(tmp_path_factory.mktemp("bigquery"))
     variables = {"BIGQUERY_EMULATOR_HOST": address, "STATE_DIR": state, "PROJECT_ID": ""}
     with Service.module("ops.local.bigquery", **variables) as service:
-        service.wait_for_port(address, 60)
+        service.wait_for_port(address)
         yield address

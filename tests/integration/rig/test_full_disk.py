@@ -102,7 +102,7 @@ async def test_bigquery_reports_that_its_storage_failed_and_commits_again_afterw
         return None
 
     with Service.module("ops.local.bigquery", **variables) as service, client:
-        service.wait_for_port(address, 60)
+        service.wait_for_port(address)
         await asyncio.to_thread(run, f"CREATE TABLE `{TABLE}` (n STRING)")
         assert await asyncio.to_thread(insert, "before") is None
         writing = asyncio.create_task(asyncio.to_thread(insert, "under way"))

@@ -41,7 +41,7 @@ class ProxiedPubSub:
 
     async def passes(self) -> None:
         """Fail unless a publish and a pull go through, as soon as the channel has connected."""
-        await eventually(self._published, 20)
+        await eventually(self._published)
         (received,) = await self.client.pull(self.subscription, 1)
         await self.client.ack(self.subscription, [received])
 

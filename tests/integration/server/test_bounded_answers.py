@@ -155,7 +155,7 @@ async def test_bytes_are_held_until_the_answer_is_sent_and_the_deaf_are_disconne
             after = server.in_flight.body_bytes.held, server.requests
             return before == after and before[0] >= 5 * len(body)
 
-        await eventually(unread, 20)
+        await eventually(unread)
         assert (await server.post(VALID))[0] == 200
         await asyncio.gather(*deaf)  # they are disconnected
         await eventually(lambda: server.in_flight.body_bytes.held == 0)
@@ -168,7 +168,7 @@ async def test_a_batch_that_nobody_reads_ends(topic: FakeTopic) -> None:
         writer.write(request(BATCH, "application/x-ndjson", body))
         await writer.drain()
         await eventually(lambda: server.in_flight.count == 1)
-        await eventually(lambda: server.in_flight.count == 0, 30)
+        await eventually(lambda: server.in_flight.count == 0)
         assert (await server.post(VALID))[0] == 200
         del reader
         writer.transport.abort()

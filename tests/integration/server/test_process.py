@@ -38,7 +38,7 @@ def test_a_taken_port_stops_it_with_one_clear_line() -> None:
     with contextlib.closing(lifecycle.open_listener("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with Service.module("server", PORT=str(port), **VARIABLES) as server:
-            assert server.wait(20) == 1
+            assert server.wait() == 1
             assert server.output == (
                 f"server: cannot listen on port {port} of 127.0.0.1: Address already in use\n"
             )
@@ -46,7 +46,7 @@ def test_a_taken_port_stops_it_with_one_clear_line() -> None:
 
 def test_wrong_settings_stop_it_and_are_all_listed() -> None:
     with Service.module("server", **VARIABLES, MAX_BODY_BYTES="much", LOG_LEVEL="loud") as server:
-        assert server.wait(20) == 78
+        assert server.wait() == 78
         assert "MAX_BODY_BYTES='much'" in server.output
         assert "LOG_LEVEL='loud'" in server.output
 
@@ -62,7 +62,7 @@ def test_without_pubsub_it_is_alive_but_not_ready_and_stops_cleanly() -> None:
             assert answer.code == 503
             assert json.load(answer)["message"] == "Unavailable"
         server.signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+        assert server.wait() == 0
 
 
 def test_the_access_log_is_a_json_line_for_each_request_without_its_values() -> None:
@@ -99,11 +99,11 @@ def test_watchfiles_restarts_the_server_when_its_source_changes(tmp_path: Path) 
     environ = {**os.environ, **VARIABLES, "PORT": str(port)}
     with Service(command, cwd=tmp_path, environ=environ) as server:
         server.wait_for_port(f"127.0.0.1:{port}")
-        wait_until(lambda: answers(port), 20, "the first server answers")
+        wait_until(lambda: answers(port), what="the first server answers")
         source = tmp_path / "server" / "api" / "responses.py"
         source.write_text(source.read_text().replace('"Alive"', '"Alive and changed"'))
 
-        wait_until(lambda: answers(port, "Alive and changed"), 20, "the new source is served")
+        wait_until(lambda: answers(port, "Alive and changed"), what="the new source is served")
         server.signal(signal.SIGTERM)
-        assert server.wait(20) == 0
+        assert server.wait() == 0
         assert not listening(f"127.0.0.1:{port}")

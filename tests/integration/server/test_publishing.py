@@ -30,7 +30,7 @@ def address(
     else:
         service = local_server(tmp_path_factory.mktemp("pubsub"), port)
     with service:
-        service.wait_for_port(f"127.0.0.1:{port}", seconds=60)
+        service.wait_for_port(f"127.0.0.1:{port}")
         yield f"127.0.0.1:{port}"
 
 
@@ -122,7 +122,7 @@ async def test_a_missing_topic_fails_messages_and_makes_the_server_unready(addre
     async with connected(settings(address, "no-such-topic")) as topic:
         publisher = Publisher(topic)
         with pytest.raises(PublishFailed):
-            await asyncio.wait_for(publisher.enqueue(message("k", "m")), 5)
+            await asyncio.wait_for(publisher.enqueue(message("k", "m")), 60)
         assert "NOT_FOUND" in str((await Readiness(publisher, topic).state()).fault)
 
 

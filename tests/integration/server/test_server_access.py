@@ -159,6 +159,6 @@ def test_an_invalid_origin_is_a_fault_of_the_settings() -> None:
 def test_an_exposed_server_stops_at_its_start_with_one_clear_line() -> None:
     variables = {"PROJECT_ID": "", "HOST": "0.0.0.0", "PORT": str(free_port())}
     with Service.module("server", **variables) as server:
-        assert server.wait(20) == 78
+        assert server.wait() == 78
         assert server.output.startswith("server: refusing to serve on 0.0.0.0:")
         assert server.output.count("\n") == 1

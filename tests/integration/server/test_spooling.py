@@ -67,7 +67,7 @@ class Around:
             flag.close()
 
     async def emptied(self) -> None:
-        await eventually(lambda: self.flag == EMPTY, 30, "the spool is empty")
+        await eventually(lambda: self.flag == EMPTY, what="the spool is empty")
 
     async def arrived(self, count: int) -> dict[str, list[int]]:
         """Return the numbers of each key's first copies, in the order in which they came."""
@@ -89,7 +89,7 @@ class Around:
                     return len(seen) >= count
 
                 taken: list[Any] = []
-                await eventually(enough, 30, f"{count} messages")
+                await eventually(enough, what=f"{count} messages")
         finally:
             await client.channel.close()
         return numbers
@@ -149,7 +149,7 @@ class Load:
     async def more(self, count: int = 100) -> None:
         """Return when `count` more have been answered."""
         before = self.total
-        await eventually(lambda: self.total >= before + count, 20, "the load goes on")
+        await eventually(lambda: self.total >= before + count, what="the load goes on")
 
     @property
     def total(self) -> int:
@@ -179,7 +179,7 @@ async def test_no_client_notices_an_outage_and_all_arrives_in_order(
         why: str = answer["degraded"].get("pubsub", "")
         return why
 
-    assert "Pub/Sub would not take" in await eventually(degraded, 20, "the server reports it")
+    assert "Pub/Sub would not take" in await eventually(degraded, what="the server reports it")
 
     around.pubsub_returns()
     await around.emptied()  # under load

@@ -35,7 +35,7 @@ class Local:
     def wait(self) -> None:
         """Return when it answers."""
         assert self.settings.bigquery_emulator_host
-        self.service.wait_for_port(self.settings.bigquery_emulator_host, 60)
+        self.service.wait_for_port(self.settings.bigquery_emulator_host)
 
     def provision(self) -> None:
         """Make the dataset and the ledger."""

@@ -200,7 +200,7 @@ async def test_a_stopping_worker_finishes_its_batch_and_gives_the_rest_back(stag
     stage.warehouse.commit = slow  # type: ignore[method-assign]
     stage.send(*((str(i), inserted(i)) for i in range(5)))  # a batch is 3
     async with stage.running():
-        await asyncio.wait_for(started.wait(), 10)
+        await asyncio.wait_for(started.wait(), 60)
         await eventually(lambda: len(stage.queues) == 2)
         stage.stop.set()
         await eventually(lambda: stage.queues.closed)

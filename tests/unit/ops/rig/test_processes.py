@@ -43,10 +43,10 @@ def test_a_service_that_ended_fails_with_its_output() -> None:
 def test_a_service_that_ignores_sigterm_is_killed_and_that_is_a_failure() -> None:
     script = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
     ignoring = [sys.executable, "-c", f"{script}; time.sleep(60)"]
-    service = Service(ignoring, stop_seconds=0.2).start()
+    service = Service(ignoring).start()
     wait_until(lambda: service.output)
     with pytest.raises(RunFailed, match="still runs"):
-        service.stop()
+        service.stop(0.2)
     assert not service.alive
 
 

@@ -335,7 +335,7 @@ async def test_under_a_steady_load_the_spool_becomes_empty_nonetheless(
         await eventually(lambda: servers[0].state == SPOOLING)
         await asyncio.sleep(0.05)
         topic.fault = None
-        await eventually(lambda: servers[0].state == EMPTY, 20)
+        await eventually(lambda: servers[0].state == EMPTY)
     done = True
     await asyncio.gather(*clients)
     for each in servers:

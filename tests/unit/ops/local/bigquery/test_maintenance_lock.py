@@ -54,7 +54,7 @@ def test_a_job_waits_for_maintenance() -> None:
         assert acquired
         worker.start()
         assert not done.wait(0.1)
-    wait_until(done.is_set, 10)
+    wait_until(done.is_set)
     worker.join()
 
 

@@ -141,7 +141,7 @@ async def test_statements_on_two_tables_wait_in_one_order() -> None:
         "; ".join(f"UPDATE p.d.{each} SET n = 1 WHERE TRUE" for each in order)
         for order in ("ab", "ba")
     )
-    jobs = await asyncio.wait_for(asyncio.gather(scene.run(ab, "1"), scene.run(ba, "2")), 5)
+    jobs = await asyncio.wait_for(asyncio.gather(scene.run(ab, "1"), scene.run(ba, "2")), 60)
     assert [rule(job) for job in jobs] == [None, None]
 
 

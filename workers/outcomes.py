@@ -35,6 +35,10 @@ def counted(plan: Plan) -> list[CountedOutcome]:
 def count_in_metrics(plan: Plan, changes: Iterable[TableChange]) -> None:
     """Add a committed plan and its net effect to the metrics."""
     now = datetime.now(UTC)
+    for settled, rejection in plan.settled:
+        tables = settled.transaction.tables if settled.transaction else ()
+        outcome = "rejected" if rejection else "applied"
+        metrics.count_transaction(outcome, settled.message.source, tables)
     metrics.APPLIED.inc(len(plan.accepted))
     metrics.BATCH_TRANSACTIONS.observe(len(plan.accepted) + len(plan.rejected))
     for message in plan.accepted:

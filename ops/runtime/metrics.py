@@ -4,10 +4,13 @@ All processes declare all metrics, so that every group on the Pushgateway has th
 Units are in the names: seconds, bytes, or a plain count.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import prometheus_client
 from prometheus_client import Counter, Gauge, Histogram
+
+from ops.runtime.largest_counts import LargestCounts
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -118,6 +121,21 @@ LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
 LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")
 STREAM_FAILURES = Counter("gatekeeper_stream_failures", "Streams to the subscription that broke.")
 
+# Servers count what is accepted, workers the rest.
+_OUTCOMES: Final = ("accepted", "applied", "rejected")
+TABLE_TRANSACTIONS = LargestCounts(
+    "gatekeeper_table_transactions",
+    "Transactions by table, one of several tables once for each; the 200 largest, then `other`.",
+    "table",
+    _OUTCOMES,
+)
+SOURCE_TRANSACTIONS = LargestCounts(
+    "gatekeeper_source_transactions",
+    "Transactions by source, the API key's name; the 200 largest, then `other`.",
+    "source",
+    _OUTCOMES,
+)
+
 # The notifier.
 NOTIFICATIONS_SENT = Counter(
     "gatekeeper_notifications_sent", "Notifications of rejections that a receiver has accepted."
@@ -156,3 +174,10 @@ RETRIES = Counter("gatekeeper_retries", "Retries of calls after a transient erro
 PUSH_FAILURES = Counter(
     "gatekeeper_push_failures", "Times that the metrics could not be pushed, or shown otherwise."
 )
+
+
+def count_transaction(outcome: str, source: str, tables: Iterable[str]) -> None:
+    """Count a transaction by its source and by each of its tables."""
+    SOURCE_TRANSACTIONS.add(outcome, source)
+    for table in tables:
+        TABLE_TRANSACTIONS.add(outcome, table)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 import schema
+from ops.runtime import metrics
 from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Route, request_body
@@ -50,10 +51,15 @@ others are validated in a thread: a megabyte takes a tenth of a second or more."
 
 
 class Accepted(NamedTuple):
-    """A transaction's id, and its outcome: whether it is in the spool, or PublishFailed."""
+    """A transaction's id, and its outcome: whether it is in the spool, or PublishFailed.
+
+    `tables` is empty if it was accepted before.
+    """
 
     id: str
     outcome: asyncio.Future[bool]
+    source: str = ""
+    tables: tuple[str, ...] = ()
 
 
 class Validated(NamedTuple):
@@ -137,19 +143,20 @@ class Ingest:
         ordering_key = keys.ordering or transaction.default_ordering_key
         if (key := keys.idempotency) is None:
             id_ = schema.new_id(ordering_key, self._lanes)
-            return self._publish(payload, source, ordering_key, id_)
+            outcome = self._publish(payload, source, ordering_key, id_)
+            return Accepted(id_, outcome, source, transaction.tables)
         id_ = schema.derive_id(source, ordering_key, key, self._lanes)
         wanted = KeyRecord(hashlib.sha256(payload).hexdigest(), ordering_key, id_)
         first, claimed = await self._claim(source, key, wanted)
         if claimed is Claimed.PUBLISHED:
             return Accepted(first.id, self._durable)
-        accepted = self._publish(
+        outcome = self._publish(
             payload, source, first.ordering_key, first.id, copy_possible=claimed is Claimed.AGAIN
         )
-        accepted.outcome.add_done_callback(
+        outcome.add_done_callback(
             lambda ended: self._registry.settle(source, key, published=_succeeded(ended))
         )
-        return accepted
+        return Accepted(first.id, outcome, source, transaction.tables)
 
     async def _claim(self, source: str, key: str, wanted: KeyRecord) -> Claim:
         try:
@@ -171,7 +178,7 @@ class Ingest:
         id_: str,
         *,
         copy_possible: bool = False,
-    ) -> Accepted:
+    ) -> asyncio.Future[bool]:
         message = schema.compose_message(
             payload,
             id=id_,
@@ -184,7 +191,7 @@ class Ingest:
             message = message._replace(copy_possible=True)
         if self._message_key is not None:
             message = message._replace(signature=schema.sign(message, self._message_key))
-        return Accepted(id_, self._publisher.enqueue(message))
+        return self._publisher.enqueue(message)
 
 
 def _succeeded(outcome: asyncio.Future[bool]) -> bool:
@@ -202,13 +209,15 @@ def is_light(payload: bytes) -> bool:
     )
 
 
-async def confirmed(payload: bytes, id: str, outcome: asyncio.Future[bool]) -> Verdict:  # noqa: A002  # the contract's word
-    """Wait for a transaction's outcome. Raises Refusal if it could not be published."""
+async def confirmed(payload: bytes, accepted: Accepted) -> Verdict:
+    """Wait for a transaction's outcome, and count it. Raises Refusal if it was not published."""
     try:
-        spooled = await outcome
+        spooled = await accepted.outcome
     except PublishFailed as failure:
         raise refusal.unavailable(str(failure), failure.retry_after) from None
-    return responses.valid(payload, id, spooled=spooled)
+    if accepted.tables:
+        metrics.count_transaction("accepted", accepted.source, accepted.tables)
+    return responses.valid(payload, accepted.id, spooled=spooled)
 
 
 async def post_activity(request: web.Request) -> web.StreamResponse:
@@ -219,7 +228,7 @@ async def post_activity(request: web.Request) -> web.StreamResponse:
     with request.app[IN_FLIGHT].requests.holding(sender.name):
         valid = await ingest.validate(payload, keys, sender)
         accepted = await ingest.enqueue(*valid, keys, request.get(SOURCE, ""))
-        return (await confirmed(valid.payload, *accepted)).response()
+        return (await confirmed(valid.payload, accepted)).response()
 
 
 async def validate_activity(request: web.Request) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from server.api import responses
-from server.api.activities import INGEST, confirmed, sender_of
+from server.api.activities import INGEST, Accepted, confirmed, sender_of
 from server.api.batch_results import BatchResults
 from server.api.line_splitter import LineSplitter
 from server.api.responses import HEADERS, Verdict
@@ -86,8 +86,7 @@ async def _read_all(request: web.Request, lines: "_Lines", limits: BodyLimits) -
 class _Queued(NamedTuple):
     """A line that is queued for Pub/Sub."""
 
-    id: str
-    outcome: asyncio.Future[bool]
+    accepted: Accepted
     size: int
 
 
@@ -153,7 +152,7 @@ class _Lines:
             self._stopped = True
             raise refusal.unavailable("not tried: an earlier line was not accepted", 5)
         accepted = await self._ingest.enqueue(*valid, keys, self._source)
-        return _Queued(*accepted, len(valid.payload))
+        return _Queued(accepted, len(valid.payload))
 
     def _has_failed(self) -> bool:
         """Return whether a pending line has failed already; does not block."""
@@ -162,8 +161,8 @@ class _Lines:
         self._failures = self._ingest.failures
         return any(
             isinstance(each, _Queued)
-            and each.outcome.done()
-            and each.outcome.exception() is not None
+            and each.accepted.outcome.done()
+            and each.accepted.outcome.exception() is not None
             for each in self._pending
         )
 
@@ -183,7 +182,7 @@ class _Lines:
             queued = verdict
             self._pending_bytes -= queued.size
             try:
-                verdict = await confirmed(b"null", queued.id, queued.outcome)
+                verdict = await confirmed(b"null", queued.accepted)
             except Refusal as refused:
                 self._stopped = True
                 verdict = self._refused(refused)
@@ -191,7 +190,7 @@ class _Lines:
 
 
 def _is_settled(pending: Verdict | _Queued) -> bool:
-    return isinstance(pending, Verdict) or pending.outcome.done()
+    return isinstance(pending, Verdict) or pending.accepted.outcome.done()
 
 
 async def _answer(request: web.Request, results: BatchResults) -> web.StreamResponse:

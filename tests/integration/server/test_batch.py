@@ -11,6 +11,7 @@ from unittest.mock import ANY
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 import schema
 from tests.support.server_in_process import (
@@ -173,3 +174,15 @@ async def test_a_full_disk_is_an_answer_to_try_again_and_harms_no_small_batch(
     status, verdict = await post(server, b"\n".join([b"{}"] * 3_000))
     assert (status, verdict["error"][0]["rule"]) == (503, "unavailable")
     assert "Idempotency-Key" in verdict["error"][0]["message"]
+
+
+async def test_what_is_accepted_is_counted_once_by_table() -> None:
+    async with in_process_server(FakeTopic()) as server:
+        for _ in range(2):
+            lines = [line(1, "counted"), line(2, "counted"), b"no JSON"]
+            status, answer = await post(server, b"\n".join(lines), Idempotency_Key="k")
+            assert (status, answer["accepted"]) == (200, 2)
+        assert (await server.post(line(3, "counted")))[0] == 200
+    labels = {"table": "counted", "outcome": "accepted"}
+    counted = REGISTRY.get_sample_value("gatekeeper_table_transactions_total", labels)
+    assert counted == 3

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+from prometheus_client import REGISTRY
 
 from schema import Reason
 from tests.support.deliveries import (
@@ -101,6 +102,18 @@ async def test_a_redelivery_after_the_commit_changes_nothing_and_has_the_same_ou
     assert values(warehouse) == ["1"]
     assert len(warehouse.settled()) == 2
     assert [row["body"] for row in warehouse.rejected] == [batch[1].message.data.decode()]
+
+
+async def test_what_is_settled_is_counted_by_table_once(committer: Committer) -> None:
+    batch = [
+        decoded(insert("counted", a=number(1)), insert("counted", a=number(2)), id="1"),
+        decoded(delete("uncreated", a=number(1)), id="2"),
+    ]
+    for _ in range(2):
+        await committer.settle(LANE, batch, always)
+    for table, outcome in (("counted", "applied"), ("uncreated", "rejected")):
+        labels = {"table": table, "outcome": outcome}
+        assert REGISTRY.get_sample_value("gatekeeper_table_transactions_total", labels) == 1
 
 
 async def test_two_workers_with_the_same_messages_have_one_effect(

@@ -98,7 +98,10 @@ def vocabulary(rules: Rules) -> Vocabulary:
         for suffix in _SUFFIXES.get(family.type, [""])
     }
     labels = {
-        label for metric in vars(metrics).values() for label in getattr(metric, "_labelnames", ())
+        label
+        for metric in vars(metrics).values()
+        for names in ("_labelnames", "label_names")
+        for label in getattr(metric, names, ())
     }
     recorded = {rule["record"] for rule in rules.recorded}
     return Vocabulary(pushed | recorded | _OTHERS | _PROCESS, labels | _OTHER_LABELS)

@@ -41,12 +41,16 @@ COMMANDS = {
     "doctor": Command(
         "ops.commands.doctor.app", "Check settings, access and this machine; print fixes."
     ),
+    "export": Command(
+        "ops.commands.export", "Write the ledger or the rejected transactions as NDJSON."
+    ),
     "notify": Command("ops.commands.notify.app", "List or test the webhooks for rejections."),
     "provision": Command(
         "ops.commands.provision.app", "Create topics, subscriptions, dataset and ledger."
     ),
     "query": Command("ops.commands.query", "Run SQL in BigQuery and print the rows."),
     "resume": Command("ops.commands.resume", "Let workers go on that have halted."),
+    "rewind": Command("ops.commands.rewind.app", "Have Pub/Sub deliver again what it delivered."),
     "send": Command("ops.commands.send.app", "Send a file of transactions to the server."),
     "spool": Command(
         "ops.commands.spool.app", "List, export or discard what Pub/Sub refused of the spool."

@@ -47,7 +47,8 @@ def provision(
         max=MOST_RETENTION_DAYS,
         metavar="DAYS",
         help="How long Pub/Sub keeps what is not acknowledged, rejected transactions included "
-        f"({LEAST_RETENTION_DAYS}, without it). It is charged after a day.",
+        f"({LEAST_RETENTION_DAYS}, without it; charged after a day), and how long the topic keeps "
+        "everything for `gatekeeper rewind` (0, without it; charged).",
     ),
     dry_run: bool = Option(
         False, "--dry-run", help="Change nothing; print what would be created or updated."

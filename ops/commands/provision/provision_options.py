@@ -22,7 +22,7 @@ class ProvisionOptions:
     kms_key: str | None = None
     """The full name of a key of Cloud KMS, for new topics and a new dataset."""
     retention_days: int | None = None
-    """How long the two subscriptions keep what is not acknowledged."""
+    """How long the topic keeps everything, and the two subscriptions what is not acknowledged."""
     regions: tuple[str, ...] = ()
     """Where Pub/Sub may store messages."""
     dry_run: bool = False

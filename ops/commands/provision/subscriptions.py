@@ -55,8 +55,10 @@ async def ensure(settings: Settings, options: ProvisionOptions = _DEFAULTS) -> l
     ]
     wanted = [workers_subscription(settings), dead_letter_subscription(settings)]
     if options.retention_days:
+        kept = Duration(seconds=options.retention_days * 86_400)
+        topics[0].message_retention_duration = kept
         for each in wanted:
-            each.message_retention_duration = Duration(seconds=options.retention_days * 86_400)
+            each.message_retention_duration = kept
     wanted += notify_subscriptions(settings)
     try:
         changes = [await _ensure_topic(publisher, each, options) for each in topics]
@@ -154,6 +156,9 @@ def outdated_topic(found: Topic, wanted: Topic) -> list[str]:
     regions = set(wanted.message_storage_policy.allowed_persistence_regions)
     if regions and regions != set(found.message_storage_policy.allowed_persistence_regions):
         fields.append("message_storage_policy")
+    kept = wanted.message_retention_duration
+    if kept and kept != found.message_retention_duration:
+        fields.append("message_retention_duration")
     return fields
 
 

@@ -31,6 +31,8 @@ resource "google_pubsub_topic" "topic" {
   labels       = var.labels
   kms_key_name = var.kms_key
 
+  message_retention_duration = each.key == "transactions" && var.rewind_days > 0 ? "${var.rewind_days * 86400}s" : null
+
   dynamic "message_storage_policy" {
     for_each = length(var.regions) > 0 ? [true] : []
     content {

@@ -45,6 +45,12 @@ variable "retention_days" {
   default     = 7
 }
 
+variable "rewind_days" {
+  type        = number
+  description = "Days that the topic keeps everything, for gatekeeper rewind, up to 31; 0: not at all. It is charged."
+  default     = 0
+}
+
 variable "kms_key" {
   type        = string
   description = "The name of a key of Cloud KMS for topics and dataset; null: Google's own keys."

@@ -88,12 +88,14 @@ def test_labels_regions_and_retention_are_set_and_kept(
         assert dict(topic.labels) == dict(subscription.labels) == {"team": "data"}
         assert list(topic.message_storage_policy.allowed_persistence_regions) == ["europe-west1"]
         assert subscription.message_retention_duration == timedelta(days=14)
+        assert topic.message_retention_duration == timedelta(days=14)
     assert warehouse.get_dataset(settings.dataset_path).labels == {"team": "data"}
 
     assert main(["provision", "--retention", "7", "--labels", "env=live", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("would be updated (message_retention_duration, labels)") == 2
-    assert printed.count("would be updated (labels)") == 3, "two topics and the dataset"
+    assert printed.count("would be updated (labels, message_retention_duration)") == 1, "the topic"
+    assert printed.count("would be updated (labels)") == 2, "the other topic and the dataset"
 
 
 @pytest.mark.parametrize("options", [["--labels", "Team=1"], ["--kms-key", "k"]])

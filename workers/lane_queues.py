@@ -11,8 +11,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from schema import lane_of_ordering_key
+from ops.runtime import metrics
+from schema import lane_name, lane_of_ordering_key
 
 GATHER_SECONDS = 0.005
 """What an eager lane waits: longer than the gap between two responses of one burst."""
@@ -64,6 +66,8 @@ class _Lane:
     deliveries: deque[Delivery] = field(default_factory=deque)
     bytes: int = 0
     busy: bool = False
+    in_flight_since: str = ""
+    """The publish time of the first delivery of the batch in flight."""
 
     def append(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
@@ -73,6 +77,14 @@ class _Lane:
         delivery = self.deliveries.popleft()
         self.bytes -= len(delivery.data)
         return delivery
+
+    def age(self) -> float:
+        """Return the age of its first message in seconds, 0 without any. For any thread."""
+        try:
+            since = self.in_flight_since or self.deliveries[0].publish_time
+        except IndexError:
+            return 0.0
+        return max((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds(), 0.0)
 
 
 class LaneQueues:
@@ -84,6 +96,8 @@ class LaneQueues:
         self._lanes = [_Lane(number) for number in range(lanes)]
         self._limits = limits
         self._clock = clock
+        for lane in self._lanes:
+            metrics.LANE_OLDEST.labels(lane_name(lane.number)).set_function(lane.age)
         self._changed = asyncio.Event()
         self._in_flight = 0
         self.closed = False
@@ -128,6 +142,7 @@ class LaneQueues:
     def release(self, lane: int) -> None:
         """End a batch: its lane may have the next one in flight."""
         self._lanes[lane].busy = False
+        self._lanes[lane].in_flight_since = ""
         self._in_flight -= 1
         self._changed.set()
 
@@ -156,5 +171,6 @@ class LaneQueues:
                 break
             batch.append(lane.pop())
         lane.busy = True
+        lane.in_flight_since = batch[0].publish_time
         self._in_flight += 1
         return LaneBatch(lane.number, batch)

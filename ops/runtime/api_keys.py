@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from ops.runtime import log
+from ops.runtime import log, metrics
 from schema import check_webhook_url
 
 PREFIX: Final = "gk_"
@@ -195,6 +195,7 @@ class KeyRing:
             if self._failing_since is None:
                 self._failing_since = now
                 logger.error("api_keys_unreadable", file=self._path, error=str(error))  # noqa: TRY400
+                metrics.DEGRADED.labels("api_keys").set(1)
             if max(version.age_seconds, now - self._failing_since) >= GRACE_SECONDS:
                 raise KeysUnreadable(str(error)) from None
 
@@ -208,6 +209,7 @@ class KeyRing:
         self._identity, self._settled = version.identity, version.settled
         self._read_at = self._clock()
         self._failing_since = None
+        metrics.DEGRADED.labels("api_keys").set(0)
 
     def _version(self) -> _Version:
         try:

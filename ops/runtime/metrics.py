@@ -116,6 +116,11 @@ HALT_REJECTIONS = Gauge(
     "The most frequent rejections of a worker that was stopped because of them.",
     ["source", "table", "reason"],
 )
+LANE_OLDEST = Gauge(
+    "gatekeeper_lane_oldest_seconds",
+    "Age of the oldest message of a lane that this worker has, waiting or in a batch; 0: none.",
+    ["lane"],
+)
 LEASES = Gauge("gatekeeper_leases", "Messages held under a lease now.")
 LEASE_EXTENSIONS = Counter("gatekeeper_lease_extensions", "Leases extended.")
 LEASES_LOST = Counter("gatekeeper_leases_lost", "Leases that ran out before the batch was done.")

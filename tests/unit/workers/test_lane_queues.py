@@ -1,8 +1,10 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from ops.rig import eventually
 from schema import lane_name, lane_of_ordering_key
@@ -180,3 +182,28 @@ def test_every_delivery_is_taken_once_and_each_lane_in_order(
     for lane in range(32):
         own = [each for each in found if lane_of_ordering_key(each.ordering_key) == lane]
         assert own == [each for each in deliveries if each.ordering_key == lane_name(lane)]
+
+
+async def test_a_lane_shows_the_age_of_its_oldest_message_until_it_is_settled(
+    clock: FakeClock,
+) -> None:
+    def age() -> float:
+        labels = {"lane": lane_name(7)}
+        found = REGISTRY.get_sample_value("gatekeeper_lane_oldest_seconds", labels)
+        assert found is not None
+        return found
+
+    queues = queues_of(clock, max_wait=0.0)
+    assert age() == 0
+    first, second = arrived(7, clock), arrived(7, clock)
+    first.publish_time = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    second.publish_time = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    queues.put([first])
+    assert 7_200 <= age() < 9_000
+    batch = await taken(queues)
+    queues.put([second])
+    assert 7_200 <= age() < 9_000, "it is in flight"
+    queues.release(batch.lane)
+    assert 3_600 <= age() < 5_400
+    assert queues.drain() == [second]
+    assert age() == 0

@@ -25,6 +25,7 @@ def test_its_rows_follow_a_transaction(dashboard: dict[str, Any]) -> None:
         "Workers",
         "Warehouse",
         "Settling",
+        "Tables and sources",
         "Processes",
     ]
 

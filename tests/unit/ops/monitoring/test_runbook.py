@@ -30,7 +30,7 @@ def test_every_alert_points_to_its_own_section(rules: Any, sections: dict[str, s
     assert [alert["alert"] for alert in rules.alerts] == list(sections)
     for alert in rules.alerts:
         expected = f"{RUNBOOK.relative_to(ROOT)}#{anchor(alert['alert'])}"
-        assert alert["annotations"]["runbook"] == expected
+        assert alert["annotations"]["runbook_url"] == expected
 
 
 def test_every_section_has_a_meaning_a_first_check_and_a_fix(

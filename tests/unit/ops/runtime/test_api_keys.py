@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from ops.runtime.api_keys import ApiKey, InvalidKeys, KeyRing, KeysUnreadable, mint, parse
 
@@ -113,10 +114,12 @@ def test_keys_outlive_an_unreadable_file_for_a_moment_only(
     clock.ahead += 1
     with pytest.raises(KeysUnreadable):
         _name(ring, text)
+    assert REGISTRY.get_sample_value("gatekeeper_degraded", {"part": "api_keys"}) == 1
 
     file.rmdir() if file.is_dir() else file.unlink()
     file.write_text("")
     assert _name(ring, text) is None
+    assert REGISTRY.get_sample_value("gatekeeper_degraded", {"part": "api_keys"}) == 0
 
 
 def test_a_key_revoked_while_no_file_could_be_opened_is_refused_afterwards(

@@ -5,9 +5,8 @@ from typing import Literal
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 
 DOCUMENT = Path("docs/performance.md")
 
@@ -88,7 +87,7 @@ def bench(
     from ops.commands.console import PlainConsole
     from ops.rig.processes import RunFailed
 
-    settings = settings_or_exit()
+    settings = command_settings()
     console = PlainConsole()
     load = {
         "rate": rate,

@@ -5,7 +5,6 @@ Only the chosen module is imported, so that `gatekeeper status` does not wait fo
 """
 
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from ops.commands.command_app import examples
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import CommandFailed, describe_unexpected, discard_output
 from ops.runtime.terminal import write_error, write_line
 
 
@@ -72,14 +71,18 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            status = super().invoke(ctx)
+            sys.stdout.flush()  # noqa: TID251  # prints nothing
         except BrokenPipeError:  # the reader has closed the pipe: `gatekeeper query … | head`
-            sys.stderr.close()  # noqa: TID251  # nothing is printed
+            discard_output()
             return 0
+        return status
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  # Typer passes it so
     if wanted:
+        import importlib.metadata
+
         write_line(f"gatekeeper {importlib.metadata.version('gatekeeper')}")
         raise typer.Exit
 
@@ -132,6 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(misuse.format_message().replace("Value error, ", "").split())
         write_error(f"gatekeeper: {message} (`{command} --help` shows the usage)")
         return misuse.exit_code
+    except typer.Abort:
+        return 130
+    except Exception as error:  # noqa: BLE001  # the door: a traceback helps no operator
+        write_error(describe_unexpected(error, given))
+        return 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """What the Typer apps of all commands have in common."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ops.runtime.terminal import write_error
+
+if TYPE_CHECKING:
+    from ops.runtime.settings import Settings
 
 
 def command_app(**settings: Any) -> typer.Typer:
@@ -18,3 +23,19 @@ def command_app(**settings: Any) -> typer.Typer:
 def examples(*lines: str) -> str:
     r"""Return the end of a help text. `\b` stops click from joining the lines."""
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def command_settings() -> "Settings":
+    """Load the settings; with wrong ones, print every fault and exit with status 78."""
+    from ops.runtime.process import settings_or_exit
+
+    return settings_or_exit()
+
+
+def agreed(question: str) -> bool:
+    """Ask a person; without an answer (Ctrl-C, no terminal) it is no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        write_error("")
+        return False

@@ -4,19 +4,20 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
 from ops.commands.json_values import json_value
 from ops.commands.ndjson_output import ndjson_output
 from ops.commands.point_in_time import EXAMPLES, parse_point_in_time
-from ops.runtime.process import settings_or_exit
-from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_line
 from schema import LEDGER_COLUMNS, LEDGER_TABLE, REJECTED_COLUMNS, REJECTED_TABLE
+
+if TYPE_CHECKING:
+    from ops.runtime.settings import Settings
 
 TIMEOUT_SECONDS = 600.0
 _VIEWS = {
@@ -56,7 +57,7 @@ def export(
         text, parameters = export_sql(what, since, datetime.now(UTC))
     except ValueError as error:
         raise CommandFailed(f"--since: {error}") from None
-    settings = settings_or_exit()
+    settings = command_settings()
     count = 0
     try:
         with ndjson_output(output) as write:
@@ -82,7 +83,7 @@ def export_sql(what: str, since: str, now: datetime) -> tuple[str, dict[str, str
 
 
 def _rows(
-    settings: Settings, text: str, parameters: Mapping[str, str]
+    settings: "Settings", text: str, parameters: Mapping[str, str]
 ) -> Iterable[Mapping[str, Any]]:
     """Yield the rows page by page."""
     from ops.runtime import bigquery, clients

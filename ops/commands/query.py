@@ -4,15 +4,16 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.json_values import json_value
-from ops.runtime.process import settings_or_exit
-from ops.runtime.settings import Settings
 from ops.runtime.terminal import DataOutput, write_json
+
+if TYPE_CHECKING:
+    from ops.runtime.settings import Settings
 
 TABLE_ROWS = 1_000
 TIMEOUT_SECONDS = 300.0
@@ -43,7 +44,7 @@ def query(
     """
     from ops.commands.google_failure import CALL_ERRORS, google_failure
 
-    settings = settings_or_exit()
+    settings = command_settings()
     statement = sys.stdin.read() if sql == "-" else sql
     try:
         rows = _fetch(statement, settings)
@@ -52,7 +53,7 @@ def query(
         raise google_failure(error, settings) from error
 
 
-def _fetch(sql: str, settings: Settings) -> Any:
+def _fetch(sql: str, settings: "Settings") -> Any:
     """Return BigQuery's row iterator."""
     from ops.runtime import bigquery, clients
 

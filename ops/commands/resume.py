@@ -1,11 +1,12 @@
 """`gatekeeper resume`."""
 
-from ops.commands.command_app import command_app, examples
-from ops.runtime.halts import HALT_METRICS, halts
-from ops.runtime.process import settings_or_exit
-from ops.runtime.pushed_metrics import read_pushed
-from ops.runtime.settings import Settings
+from typing import TYPE_CHECKING
+
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.runtime.terminal import write_error, write_line
+
+if TYPE_CHECKING:
+    from ops.runtime.settings import Settings
 
 TIMEOUT_SECONDS = 60.0
 
@@ -24,7 +25,7 @@ def resume() -> None:
     from ops.runtime import bigquery, clients
     from schema import RESUMES_TABLE
 
-    settings = settings_or_exit()
+    settings = command_settings()
     table = f"`{settings.dataset_path}.{RESUMES_TABLE}`"
     script = (
         f"CREATE TABLE IF NOT EXISTS {table} (resumed_at TIMESTAMP);\n"
@@ -38,7 +39,10 @@ def resume() -> None:
     write_line("halted workers go on within half a minute: `gatekeeper status` shows them")
 
 
-def _print_halts(settings: Settings) -> None:
+def _print_halts(settings: "Settings") -> None:
+    from ops.runtime.halts import HALT_METRICS, halts
+    from ops.runtime.pushed_metrics import read_pushed
+
     try:
         found = halts(read_pushed(settings, HALT_METRICS))
     except OSError as error:

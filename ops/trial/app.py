@@ -1,6 +1,5 @@
 """`gatekeeper audit`."""
 
-import asyncio
 import contextlib
 import shutil
 import signal
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import BadParameter, Context, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
-from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error, write_line
 
 if TYPE_CHECKING:
+    from ops.runtime.settings import Settings
     from ops.trial.audit_report import AuditReport
     from ops.trial.fault_target import Fault
     from ops.trial.trial import TrialPlan, TrialResult
@@ -73,7 +71,7 @@ def audit(
     """
     if context.invoked_subcommand:
         return 0
-    settings = settings_or_exit()
+    settings = command_settings()
     if journal and ids:
         raise BadParameter("give --journal or --ids, not both")
     if not (journal or ids):
@@ -81,6 +79,8 @@ def audit(
             "nothing to compare: give --journal FILE or --ids FILE, or use `audit run`",
             CANNOT_AUDIT,
         )
+    import asyncio
+
     from ops.trial.trial_output import write_report
 
     with _reported():
@@ -115,11 +115,13 @@ def run(
     output: Format = "table",
 ) -> int:
     """Run a trial: a new fleet, load, faults, then the check."""
+    import asyncio
+
     from ops.trial.fault_kinds import KINDS
     from ops.trial.trial import TrialPlan
     from ops.trial.trial_output import write_trial
 
-    settings_or_exit()
+    command_settings()
     if kinds == "help":
         write_line("\n".join(KINDS), keep="\n")
         return 0
@@ -158,7 +160,7 @@ def _reported() -> Iterator[None]:
 
 
 async def _compare(
-    settings: Settings, journal: Path | None, ids: list[str], *, wait: float, with_letters: bool
+    settings: "Settings", journal: Path | None, ids: list[str], *, wait: float, with_letters: bool
 ) -> "AuditReport":
     from ops.trial.compare import compare, compare_ids
     from ops.trial.comparison import Evidence
@@ -214,6 +216,8 @@ def _trial_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
 
 
 async def _try(plan: "TrialPlan", folder: Path) -> "TrialResult":
+    import asyncio
+
     from ops.trial.progress_lines import ProgressLines
     from ops.trial.trial import Trial
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 from ops.runtime.terminal import write_error, write_line
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -93,7 +92,7 @@ def _patterns(text: str) -> tuple[str, ...]:
 def _webhook(url: str) -> str:
     from schema import BadWebhookUrl, check_webhook_url
 
-    if url and settings_or_exit().notify_key_file is None:
+    if url and command_settings().notify_key_file is None:
         raise CommandFailed("--notify needs NOTIFY_KEY_FILE, which webhooks are signed with")
     try:
         return url and check_webhook_url(url)
@@ -146,7 +145,7 @@ def list_keys() -> None:
 @contextmanager
 def _keys_path() -> Iterator[Path]:
     """Yield the file of keys; its faults are failures of the command."""
-    path = settings_or_exit().api_keys_file
+    path = command_settings().api_keys_file
     if path is None:
         raise CommandFailed(
             "API_KEYS_FILE is not set: name a file in .env, restart the servers, and try again"

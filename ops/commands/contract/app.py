@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 from ops.runtime.terminal import write_line
 
 Paths = Annotated[
@@ -67,7 +66,7 @@ def plan(paths: Paths = None, *, as_json: Json = False) -> int:
     """
     from ops.commands.contract.planning import print_plan
 
-    settings = settings_or_exit()
+    settings = command_settings()
     return int(print_plan(settings, paths or [settings.contracts_dir], as_json=as_json))
 
 
@@ -85,7 +84,7 @@ def apply(
     """
     from ops.commands.contract.planning import apply_plan
 
-    settings = settings_or_exit()
+    settings = command_settings()
     chosen = paths or [settings.contracts_dir]
     return int(not apply_plan(settings, chosen, confirmed=yes, as_json=as_json))
 
@@ -103,7 +102,7 @@ def lint_files(
     from ops.commands.contract.contract_lint import github_line, lint
 
     try:
-        found = lint(paths or [settings_or_exit().contracts_dir])
+        found = lint(paths or [command_settings().contracts_dir])
     except OSError as error:
         raise CommandFailed(f"{error.filename}: {error.strerror}") from None
     if as_json:
@@ -133,7 +132,7 @@ def docs(
     """
     from ops.commands.contract.documentation import write_documentation
 
-    chosen = paths or [settings_or_exit().contracts_dir]
+    chosen = paths or [command_settings().contracts_dir]
     write_documentation(chosen, output, as_json_object=as_json)
 
 
@@ -173,7 +172,7 @@ def report_violations(
     from server.contracts import ViolationStore, violations_file
 
     try:
-        counts = ViolationStore(violations_file(settings_or_exit())).read(days)
+        counts = ViolationStore(violations_file(command_settings())).read(days)
     except (sqlite3.Error, OSError) as error:
         raise CommandFailed(f"the violations cannot be read: {error}") from None
     chosen = [

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ops.commands.command_app import command_settings
 from ops.commands.contract.inferred_contract import InferredTable, as_json, as_yaml
 from ops.commands.contract.live_inference import infer_from_table
 from ops.commands.contract.live_table import open_warehouse, read_live_table
 from ops.commands.contract.sample_inference import infer_from_samples
 from ops.commands.contract.table_samples import TableSamples, add_transaction
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 from ops.runtime.terminal import DataOutput, write_error, write_json
 from schema import TABLE_NAME, InvalidJSON, InvalidSchema, check, loads
 
@@ -30,7 +30,7 @@ def print_inferred(source: str, *, as_json_object: bool) -> None:
 
 
 def _from_table(table: str) -> InferredTable:
-    settings = settings_or_exit()
+    settings = command_settings()
     path = f"{settings.dataset_path}.{table}"
     with open_warehouse(settings) as client:
         live = read_live_table(client, path)

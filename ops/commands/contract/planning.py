@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from google.cloud import bigquery
-from typer import confirm
 
+from ops.commands.command_app import agreed
 from ops.commands.contract.contract_paths import read_paths
 from ops.commands.contract.live_table import open_warehouse, read_live_table
 from ops.commands.contract.table_plan import TablePlan, plan_table
@@ -39,8 +39,8 @@ def apply_plan(
         if not as_json:
             _print(plans, as_json=False)
         count = sum(len(each.statements) for each in plans)
-        if count and not confirmed and not confirm(f"Run {count} statements?", err=True):
-            raise CommandFailed("nothing is changed")
+        if count and not confirmed and not agreed(f"Run {count} statements?"):
+            raise CommandFailed("nothing is changed; --yes runs the statements without a question")
         for plan in plans:
             _run(client, plan, PAUSE_SECONDS if settings.cloud else 0)
     if as_json:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from typer import confirm
-
+from ops.commands.command_app import agreed
 from ops.commands.deadletter import rejection_output as output
 from ops.commands.deadletter.rejection_ledger import RejectionLedger
 from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
@@ -54,11 +53,8 @@ def discard(settings: Settings, selection: Selection, *, as_json: bool, confirme
         chosen, more = ledger.open_rejections(selection)
         missing = _report_missing(chosen, selection)
         _report_more(chosen, more=more)
-        if (
-            chosen
-            and not confirmed
-            and not confirm(f"Discard {len(chosen):,} rejected transactions?", err=True)
-        ):
+        question = f"Discard {len(chosen):,} rejected transactions?"
+        if chosen and not confirmed and not agreed(question):
             raise CommandFailed("nothing is discarded")
         ledger.resolve(chosen, "discarded")
     now = datetime.now(UTC)

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.deadletter.selection import Selection, parse_selection
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 from schema import Reason
 
 Json = Annotated[bool, Option("--json", help="Print JSON, one object on each line.")]
@@ -123,7 +122,7 @@ def _run(action: str, selection: Selection, *, as_json: bool, **options: Any) ->
     from ops.commands.deadletter import actions
     from ops.commands.google_failure import CALL_ERRORS, google_failure
 
-    settings = settings_or_exit()
+    settings = command_settings()
     try:
         return int(getattr(actions, action)(settings, selection, as_json=as_json, **options))
     except NotFound as error:

@@ -1,13 +1,11 @@
 """`gatekeeper doctor`."""
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from typer import Option
 
-from ops.commands.command_app import command_app, examples
-from ops.runtime.process import settings_or_exit
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.runtime.terminal import write_json
 
 if TYPE_CHECKING:
@@ -48,12 +46,14 @@ def doctor(
     transactions on one head, bytes billed and plans, JSON numbers, a dropped column, a job's
     location. It removes the tables. The dataset must exist.
     """
-    settings = settings_or_exit()
+    settings = command_settings()
     if try_:
         from ops.commands.doctor.doubtful_statements import STATEMENT_SECONDS, try_statements
 
         results = try_statements(settings, seconds or STATEMENT_SECONDS)
     else:
+        import asyncio
+
         from ops.commands.doctor.examination import examine
 
         results = asyncio.run(examine(settings, seconds or _SECONDS))

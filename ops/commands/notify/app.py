@@ -1,21 +1,18 @@
 """`gatekeeper notify`."""
 
-import asyncio
 import contextlib
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Literal
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
-from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_json, write_line
 
 if TYPE_CHECKING:
     from ops.notify import Receiver, Reply
+    from ops.runtime.settings import Settings
 
 app = command_app(
     help="""List, test or set up the webhooks that rejections are reported to.
@@ -37,7 +34,7 @@ def list_receivers(
     *, output: Literal["text", "json"] = Option("text", "--format", help="How to print.")
 ) -> None:
     """List the webhooks, and those of this machine's notifier that fail or are switched off."""
-    settings = settings_or_exit()
+    settings = command_settings()
     rows = _rows(settings)
     if output == "json":
         write_json(rows)
@@ -52,7 +49,7 @@ def list_receivers(
     PlainConsole().print(table if rows else "no API key and no contract names a webhook")
 
 
-def _rows(settings: Settings) -> list[dict[str, str]]:
+def _rows(settings: "Settings") -> list[dict[str, str]]:
     from ops.notify import Outbox, outbox_file
 
     with contextlib.closing(Outbox(outbox_file(settings))) as outbox:
@@ -70,7 +67,7 @@ def secret(name: str = NAME) -> None:
     """Print the secret that the receiver checks the signatures with (Standard Webhooks)."""
     from ops.notify import read_notify_keys, secret_of
 
-    settings = settings_or_exit()
+    settings = command_settings()
     receiver = _receiver(settings, name)
     if settings.notify_key_file is None:
         raise CommandFailed("NOTIFY_KEY_FILE is not set")
@@ -80,7 +77,9 @@ def secret(name: str = NAME) -> None:
 @app.command("test")
 def send_test(name: str = NAME) -> int:
     """Send a sample and print the answer. One that is accepted switches the receiver on again."""
-    settings = settings_or_exit()
+    import asyncio
+
+    settings = command_settings()
     receiver = _receiver(settings, name)
     reply = asyncio.run(_send_sample(settings, receiver.url))
     write_line(f"{receiver.url}: {reply.status or 'no answer'} {reply.text}".rstrip())
@@ -93,7 +92,7 @@ def send_test(name: str = NAME) -> int:
     return 0
 
 
-async def _send_sample(settings: Settings, url: str) -> "Reply":
+async def _send_sample(settings: "Settings", url: str) -> "Reply":
     from ops.notify import open_webhooks, sample
 
     try:
@@ -103,7 +102,9 @@ async def _send_sample(settings: Settings, url: str) -> "Reply":
         raise CommandFailed(str(error)) from None
 
 
-def _receivers(settings: Settings) -> "list[Receiver]":
+def _receivers(settings: "Settings") -> "list[Receiver]":
+    import sqlite3
+
     from ops.notify import InvalidReceivers, read_receivers
     from ops.runtime.contracts_in_force import ContractsInForce
     from schema.contracts import InvalidContracts
@@ -115,7 +116,7 @@ def _receivers(settings: Settings) -> "list[Receiver]":
         raise CommandFailed(str(error)) from None
 
 
-def _receiver(settings: Settings, name: str) -> "Receiver":
+def _receiver(settings: "Settings", name: str) -> "Receiver":
     found = {
         each.url: each
         for each in _receivers(settings)

@@ -1,16 +1,16 @@
 """`gatekeeper provision`."""
 
-import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from typer import Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.fleet.ports import listening
-from ops.runtime.process import settings_or_exit
-from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_line
+
+if TYPE_CHECKING:
+    from ops.runtime.settings import Settings
 
 _POLL_SECONDS = 0.1
 # A week to fix any problem. The most: https://cloud.google.com/pubsub/docs/subscription-properties
@@ -67,6 +67,8 @@ def provision(
     Run it again at any time. It compares what exists with what is needed and updates it. If an
     update is not possible, it prints the reason and the fix.
     """
+    import asyncio
+
     from ops.commands.google_failure import CALL_ERRORS, google_failure
     from ops.commands.provision import dataset, subscriptions
     from ops.commands.provision.provision_options import ProvisionOptions, check_key, parse_labels
@@ -79,7 +81,7 @@ def provision(
         regions=tuple(region),
         dry_run=dry_run,
     )
-    settings = settings_or_exit()
+    settings = command_settings()
     if only_local and not settings.local:
         write_line(
             "cloud mode: run `gatekeeper provision` yourself, once"
@@ -97,7 +99,9 @@ def provision(
         raise google_failure(error, settings) from error
 
 
-def _wait_for_emulators(settings: Settings, seconds: float) -> None:
+def _wait_for_emulators(settings: "Settings", seconds: float) -> None:
+    from ops.fleet.ports import listening
+
     deadline = time.monotonic() + seconds
     for service, address in (
         ("Pub/Sub", settings.pubsub_emulator_host),

@@ -1,14 +1,12 @@
 """`gatekeeper rewind`."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from typer import Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
 from ops.commands.point_in_time import EXAMPLES, parse_point_in_time
-from ops.runtime.process import settings_or_exit
 from ops.runtime.terminal import write_line
 
 app = command_app()
@@ -35,6 +33,8 @@ def rewind(
     time is refused that is not within the topic's retention and the ledger's LEDGER_DAYS, or that
     is after the oldest transaction of the backlog, which would be lost.
     """
+    import asyncio
+
     from google.api_core.exceptions import MethodNotImplemented
 
     from ops.commands.google_failure import CALL_ERRORS, google_failure
@@ -44,7 +44,7 @@ def rewind(
         point = parse_point_in_time(to, datetime.now(UTC))
     except ValueError as error:
         raise CommandFailed(f"--to: {error}") from None
-    settings = settings_or_exit()
+    settings = command_settings()
     try:
         asyncio.run(rewind_subscription(settings, point, confirmed=yes))
     except MethodNotImplemented as error:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.pubsub_v1 import PublisherAsyncClient
-from typer import confirm
 
+from ops.commands.command_app import agreed
 from ops.commands.failure import CommandFailed
 from ops.runtime import backlog, clients
 from ops.runtime.settings import Settings
@@ -27,7 +27,7 @@ async def rewind_subscription(settings: Settings, point: datetime, *, confirmed:
         await _check_retention(settings, point, publisher)
         await _check_backlog(settings, point)
         question = f"Deliver every transaction since {point.isoformat()} again?"
-        if not confirmed and not confirm(question, err=True):
+        if not confirmed and not agreed(question):
             raise CommandFailed("nothing is changed")
         await _check_backlog(settings, point)  # the answer may have taken a while
         request = {"subscription": settings.subscription_path, "time": point}

@@ -1,6 +1,5 @@
 """`gatekeeper send`."""
 
-import asyncio
 import contextlib
 import os
 import urllib.parse
@@ -8,9 +7,8 @@ from pathlib import Path
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 
 MAX_RUN_CHARACTERS = 200
 _KEY_VARIABLE = "GATEKEEPER_API_KEY"
@@ -65,12 +63,14 @@ def send(
     command again to resume. The exit status is 1 if a line was rejected, if nothing was
     sent, or if the run stopped.
     """
+    import asyncio
+
     from ops.commands.send.line_sender import CannotSend, LineSender, session
     from ops.commands.send.send_report import RejectedLines, SendReport
     from ops.commands.send.source_file import SourceFile
     from ops.commands.send.transaction_lines import content_name, lines
 
-    settings_or_exit()
+    command_settings()
     server, named = _checked_url(url or _fleet_url()), run and _checked_run(run)
     with contextlib.ExitStack() as stack:
         try:

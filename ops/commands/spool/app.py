@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, confirm
+from typer import Argument, Option
 
-from ops.commands.command_app import command_app, examples
+from ops.commands.command_app import agreed, command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
-from ops.runtime.process import settings_or_exit
 from ops.runtime.terminal import write_line
 
 app = command_app(
@@ -34,7 +33,7 @@ def list_refused(
     """List what Pub/Sub refused, and how much waits to be published."""
     from ops.commands.spool import refused_output
 
-    refused_output.print_list(settings_or_exit(), as_json=as_json)
+    refused_output.print_list(command_settings(), as_json=as_json)
 
 
 @app.command()
@@ -47,7 +46,7 @@ def export(
     """Write what Pub/Sub refused as NDJSON, with the body and the reason."""
     from ops.commands.spool import refused_output
 
-    count = refused_output.export(settings_or_exit(), output)
+    count = refused_output.export(command_settings(), output)
     if output:
         write_line(f"{output}: {count:,} refused transactions")
 
@@ -66,13 +65,13 @@ def discard(
 
     if not (sequences or everything):
         raise CommandFailed("give sequences, or --all (see `gatekeeper spool list`)")
-    settings = settings_or_exit()
+    settings = command_settings()
     found = refused_output.sequences(settings)
     chosen = [each for each in found if everything or each in (sequences or ())]
     missing = sorted(set(sequences or ()) - set(found))
     if missing:
         raise CommandFailed(f"Pub/Sub refused no {', '.join(map(str, missing))}")
-    if chosen and not yes and not confirm(f"Delete {len(chosen):,} transactions?", err=True):
+    if chosen and not yes and not agreed(f"Delete {len(chosen):,} transactions?"):
         raise CommandFailed("nothing is discarded")
     count = refused_output.discard(settings, chosen) if chosen else 0
     write_line(f"{count:,} discarded")

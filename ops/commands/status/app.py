@@ -6,8 +6,7 @@ from typing import Any
 from typer import Option
 from typer.core import TyperCommand
 
-from ops.commands.command_app import command_app, examples
-from ops.runtime.process import settings_or_exit
+from ops.commands.command_app import command_app, command_settings, examples
 
 WATCH_SECONDS = "5"
 
@@ -44,7 +43,7 @@ def status(
     from ops.commands.status.fleet_page import FleetPage
     from ops.fleet.config import FleetConfig
 
-    page = FleetPage(FleetConfig.read(), settings_or_exit())
+    page = FleetPage(FleetConfig.read(), command_settings())
     console = PlainConsole()
     if watch is None:
         console.print(page.refresh(), crop=False)

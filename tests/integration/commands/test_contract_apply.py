@@ -116,7 +116,7 @@ def test_what_cannot_be_altered_is_in_the_json_and_the_rest_is_done(
 def test_without_a_yes_nothing_is_changed(
     file: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ops.commands.contract.planning.confirm", lambda *_, **__: False)
+    monkeypatch.setattr("ops.commands.contract.planning.agreed", lambda *_, **__: False)
     assert main(["contract", "apply", str(file)]) == 1
     assert "nothing is changed" in capsys.readouterr().err
     assert main(["contract", "plan", str(file)]) == 1

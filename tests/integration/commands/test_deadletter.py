@@ -217,7 +217,7 @@ def test_a_discard_asks_and_takes_no_more_than_it_has_shown(
             reject(query, "a1", 1)  # rejected once more, meanwhile
         return answers.pop(0)
 
-    monkeypatch.setattr("ops.commands.deadletter.actions.confirm", confirm)
+    monkeypatch.setattr("ops.commands.deadletter.actions.agreed", confirm)
     assert deadletter("discard", "--all") == 1
     assert "nothing is discarded" in capsys.readouterr().err
     assert listed(capsys)["rejected"] == 2
@@ -300,8 +300,8 @@ def test_a_replay_that_dies_on_its_way_is_completed_by_the_next(
     reject(query, "a1", body)
     with monkeypatch.context() as patched:
         patched.setattr(Replay if died_in == "publish" else RejectionLedger, died_in, _dies)
-        with pytest.raises(RuntimeError, match="killed here"):
-            deadletter("replay", "a1")
+        assert deadletter("replay", "a1") == 1
+    assert "unexpected error: RuntimeError: killed here" in capsys.readouterr().err
     assert states(query) == []
     assert listed(capsys)["rejected"] == 1
     published(settings, 1 if died_in == "resolve" else 0)

@@ -1,7 +1,9 @@
 import importlib
 import importlib.metadata
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,8 +35,14 @@ def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == f"gatekeeper {importlib.metadata.version('gatekeeper')}\n"
 
 
+HEAVY = {
+    *("aiohttp", "asyncio", "duckdb", "google", "grpc", "matplotlib", "psutil", "rich"),
+    *("sqlglot", "sqlite3", "uvloop", "yaml"),
+}
+
+
 @pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS)])
-def test_help_imports_only_the_commands_module_and_nothing_of_google(words: list[str]) -> None:
+def test_help_imports_only_the_commands_module_and_no_large_library(words: list[str]) -> None:
     """Start-up takes a fraction of a second because of this."""
     script = (
         "import sys; from ops.commands.__main__ import main; main(sys.argv[1:]); "
@@ -43,11 +51,9 @@ def test_help_imports_only_the_commands_module_and_nothing_of_google(words: list
     shown = subprocess.run(
         [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
     ).stdout
-    imported = shown.split("IMPORTED")[1].split()
-    assert not [
-        name for name in imported if name.startswith(("google.cloud", "google.api", "grpc"))
-    ]
-    commands = {command.module for command in COMMANDS.values()} & set(imported)
+    imported = set(shown.split("IMPORTED")[1].split())
+    assert sorted(HEAVY & {name.partition(".")[0] for name in imported}) == []
+    commands = {command.module for command in COMMANDS.values()} & imported
     assert commands == ({COMMANDS[words[0]].module} if words[0] in COMMANDS else set())
 
 
@@ -84,16 +90,57 @@ def test_completion_offers_commands_and_options(
         assert offered in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)])
-def test_an_interrupt_is_130_and_a_closed_pipe_is_no_error(
-    error: type[BaseException], status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def raising(error: BaseException) -> Callable[..., None]:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("ops.commands.query._fetch", fail)
-    monkeypatch.setattr("sys.stderr.close", lambda: None)
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), 130), (typer.Abort(), 130), (BrokenPipeError(), 0)]
+)
+def test_an_interrupt_is_130_and_a_closed_pipe_is_no_error(
+    error: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("ops.commands.query._fetch", raising(error))
     assert main(["query", "SELECT 1"]) == status
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_closed_pipe_is_quiet_to_the_end_of_the_process() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ops.commands", "audit", "run", "--kinds", "help"]
+    with open(writer, "wb") as closed:  # noqa: PTH123  # a descriptor
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("state_dir", ["state", "missing"])
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_a_file(
+    state_dir: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("state", "temporary"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("STATE_DIR", str(tmp_path / state_dir))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr("ops.commands.query._fetch", raising(ValueError("two\nlines")))
+    assert main(["query", "SELECT 1"]) == 1
+    line, details = capsys.readouterr().err.split("; details in ")
+    assert line == "gatekeeper query: unexpected error: ValueError: two lines"
+    file = Path(details.removesuffix("\n"))
+    assert file.parent.name == {"state": "state", "missing": "temporary"}[state_dir]
+    assert file.stat().st_mode & 0o777 == 0o600
+    kept = file.read_text()
+    assert "['query', 'SELECT 1']\nTraceback" in kept
+    assert "raise error" in kept
 
 
 def test_wrong_settings_are_all_reported(

@@ -14,6 +14,7 @@ from schema import Reason
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
+from workers.ending_rejections import count_ending
 from workers.jobs import JobLimits
 from workers.lane_queues import BatchLimits, LaneQueues
 from workers.rejection_limit import RejectionLimit
@@ -82,12 +83,16 @@ async def main(settings: Settings, contracts: ContractsInForce) -> int:
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with exporting(settings, "gatekeeper_worker", name):
-        watching = asyncio.create_task(contracts.watch(), name="contracts")
+        watching = [
+            asyncio.create_task(contracts.watch(), name="contracts"),
+            asyncio.create_task(count_ending(warehouse, settings.rejected_days), name="ending"),
+        ]
         try:
             key = read_message_key(settings)
             await Worker(subscription, queues, committer, dead_letters, message_key=key).run(stop)
         finally:
-            watching.cancel()
+            for task in watching:
+                task.cancel()
             await clients.close(subscriber, publisher)
     logger.info("worker_stopped")
     return 0

@@ -38,6 +38,8 @@ class Message(NamedTuple):
     lane: int = 0
     copy_possible: bool = False
     signature: str = ""
+    traceparent: str = ""
+    """The context of its trace, in the form of W3C's header; nobody trusts it."""
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -53,6 +55,8 @@ class Message(NamedTuple):
             attributes["copy"] = "possible"
         if self.signature:
             attributes["mac"] = self.signature
+        if self.traceparent:
+            attributes["traceparent"] = self.traceparent
         return attributes
 
     @property
@@ -108,6 +112,7 @@ def read_message(  # noqa: PLR0913, PLR0917  # each is a part of the message
         lane_of_ordering_key(ordering_key or message_id, lanes),
         attributes.get("copy") == "possible",
         attributes.get("mac", ""),
+        attributes.get("traceparent", ""),
     )
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from ops.runtime import log, process
 from ops.runtime.api_keys import InvalidKeys
 from ops.runtime.terminal import write_error
+from ops.runtime.tracing import exporting_traces
 from schema.contracts import InvalidContracts
 from server import lifecycle
 from server.app import create_app
@@ -55,7 +56,8 @@ def run() -> int:
     except (lifecycle.Exposed, InvalidKeys, InvalidContracts) as error:
         write_error(f"server: {error}", keep="\n")
         return process.EXIT_SETTINGS
-    return process.run(lambda: main(app, listener))
+    with exporting_traces(process.name("server", settings), settings):
+        return process.run(lambda: main(app, listener))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ def create_app(
     Raises InvalidKeys, and InvalidContracts where there are no contracts to go by.
     """
     app = web.Application(middlewares=[http.request_middleware])
+    if settings.otel_exporter_otlp_endpoint is not None:
+        app.middlewares.insert(0, http.trace_request)
     if settings.api_keys_file is None:
         app.middlewares.append(http.local_access.guard(settings))
     if settings.cors_origins:
@@ -111,6 +113,7 @@ async def publish(
                 app[CONTRACT_GATE],
                 settings.lanes,
                 message_key=read_message_key(settings),
+                traced=settings.otel_exporter_otlp_endpoint is not None,
             )
             readiness = app[api.READINESS] = api.Readiness(publisher, destination, spool)
             yield

@@ -10,11 +10,11 @@ from ops.runtime.contracts_in_force import ContractsInForce, contracts_or_exit
 from ops.runtime.message_key import read_message_key
 from ops.runtime.metrics_export import exporting
 from ops.runtime.settings import Settings
+from ops.runtime.tracing import exporting_traces
 from schema import Reason
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.dead_letter import DeadLetters
-from workers.ending_rejections import count_ending
 from workers.jobs import JobLimits
 from workers.lane_queues import BatchLimits, LaneQueues
 from workers.rejection_limit import RejectionLimit
@@ -83,16 +83,12 @@ async def main(settings: Settings, contracts: ContractsInForce) -> int:
     _declare_labels()
     logger.info("worker_started", subscription=settings.subscription_path)
     async with exporting(settings, "gatekeeper_worker", name):
-        watching = [
-            asyncio.create_task(contracts.watch(), name="contracts"),
-            asyncio.create_task(count_ending(warehouse, settings.rejected_days), name="ending"),
-        ]
+        watching = asyncio.create_task(contracts.watch(), name="contracts")
         try:
             key = read_message_key(settings)
             await Worker(subscription, queues, committer, dead_letters, message_key=key).run(stop)
         finally:
-            for task in watching:
-                task.cancel()
+            watching.cancel()
             await clients.close(subscriber, publisher)
     logger.info("worker_stopped")
     return 0
@@ -108,4 +104,6 @@ if __name__ == "__main__":
     loaded = process.settings_or_exit()
     log.setup(process.name("worker", loaded), loaded)
     in_force = contracts_or_exit(loaded)
-    sys.exit(process.run(lambda: main(loaded, in_force)))
+    with exporting_traces(process.name("worker", loaded), loaded):
+        status = process.run(lambda: main(loaded, in_force))
+    sys.exit(status)

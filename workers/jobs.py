@@ -19,9 +19,11 @@ from typing import Any, Final, NamedTuple, cast
 from google.api_core.exceptions import Conflict, NotFound
 from google.api_core.retry import Retry, if_exception_type
 from google.cloud import bigquery
+from opentelemetry.trace import SpanKind
 
 from ops.runtime import log, metrics
 from ops.runtime.retry import policy
+from ops.runtime.tracing import TRACER, current_trace
 from schema import lane_name
 from workers.errors import Conflicted, OutcomeUnknown, WarehouseUnavailable, classify
 
@@ -83,6 +85,8 @@ class Jobs:
         if left() <= 0:
             raise WarehouseUnavailable("no time is left for the job")
         labels = self.labels if lane is None else {**self.labels, "lane": lane_name(lane)}
+        if trace_id := current_trace():
+            labels = {**labels, "trace": trace_id}
         retrying = policy(
             "warehouse",
             lambda error: type(error) in {Conflicted, WarehouseUnavailable},
@@ -91,7 +95,8 @@ class Jobs:
             first_wait=CONFLICT_FIRST_WAIT,
         )
         config = self._config(parameters, labels)
-        return await retrying(self._in_thread, text, config, left)
+        with TRACER.start_as_current_span("run job", kind=SpanKind.CLIENT):
+            return await retrying(self._in_thread, text, config, left)
 
     async def _in_thread(
         self, text: str, config: bigquery.QueryJobConfig, left: Deadline

@@ -5,13 +5,11 @@ Identifiers come from the rule's own pattern and are quoted. Pure.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from schema import (
     LEDGER_COLUMNS,
     REJECTED_COLUMNS,
-    REJECTED_TABLE,
     RESUMES_TABLE,
     ColumnType,
     LedgerColumn,
@@ -192,16 +190,6 @@ def note_attempt(dataset: str, lane: int, epoch: int, id_: str) -> tuple[str, di
 def count_resumes(dataset: str) -> str:
     """Write the query for how often `gatekeeper resume` was run; it reads no column, so bills 0."""
     return f"SELECT COUNT(*) AS resumes FROM `{dataset}.{RESUMES_TABLE}`"
-
-
-def count_open_rejections(dataset: str, before: datetime) -> tuple[str, dict[str, str]]:
-    """Write the query for how many transactions were rejected before, and are not resolved."""
-    text = (
-        "SELECT COUNT(DISTINCT id) AS rejections "  # our own names
-        f"FROM `{dataset}.{REJECTED_TABLE}` "
-        "WHERE resolution IS NULL AND settled_at < CAST(@before AS TIMESTAMP)"
-    )
-    return text, {"before": before.isoformat(" ")}
 
 
 def create_table(dataset: str, table: str, columns: Iterable[tuple[str, ColumnType]]) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from google.api_core.exceptions import NotFound
@@ -60,12 +59,6 @@ class Warehouse:
         except WarehouseRejected:  # never: the first run creates the table
             return 0
         return int(row["resumes"])
-
-    async def count_open_rejections(self, before: datetime, left: Deadline) -> int:
-        """Return how many transactions were rejected before, and are not resolved."""
-        text, parameters = sql.count_open_rejections(self.dataset, before)
-        (row,) = await self._run(text, parameters, left)
-        return int(row["rejections"])
 
     async def create_table(
         self,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from google.api_core.exceptions import GoogleAPICallError
 
 from ops.runtime import log, metrics
+from ops.runtime.tracing import batch_span
 from workers.commit import Committer
 from workers.dead_letter import DeadLetters
 from workers.decode import DecodedMessage, decode
@@ -115,12 +116,13 @@ class Worker:
             return min(lease_until, self._stop_by) - time.monotonic()
 
         messages = await self._decoded(batch.deliveries)
-        outcomes = await self._hold(
-            batch.lane, lambda: self.committer.settle(batch.lane, messages, left), left
-        )
-        await self._hold(batch.lane, lambda: self.dead_letters.publish(outcomes), left)
-        await self.subscription.ack(batch.deliveries)
-        _log(batch, outcomes)
+        with batch_span(batch.lane, (each.message.traceparent for each in messages)):
+            outcomes = await self._hold(
+                batch.lane, lambda: self.committer.settle(batch.lane, messages, left), left
+            )
+            await self._hold(batch.lane, lambda: self.dead_letters.publish(outcomes), left)
+            await self.subscription.ack(batch.deliveries)
+            _log(batch, outcomes)
 
     async def _decoded(self, deliveries: list[Delivery]) -> list[DecodedMessage]:
         lanes = self.committer.settings.lanes

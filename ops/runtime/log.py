@@ -1,7 +1,8 @@
 """Logs: one JSON object a line on standard error, each with a stable `action`.
 
-With LOG_FORMAT=console the same events are text, for a terminal. Fields must never hold the values
-of a payload, or a key.
+With LOG_FORMAT=gcp some fields have the names that Google's Cloud Logging knows, and with
+LOG_FORMAT=console the same events are text, for a terminal. Fields must never hold the values of a
+payload, or a key. Within a trace an event has its `trace_id`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import threading
 import traceback
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 import orjson
@@ -89,7 +91,7 @@ def setup(process: str, settings: Settings) -> None:
     """Send the events of this process, and the records of its libraries, to standard error."""
     stream = _StandardError()
     atexit.register(stream.flush)
-    render = _JSON if settings.log_format == "json" else _console(colors=sys.stderr.isatty())
+    render = _rendering(settings)
     level = logging.getLevelNamesMapping()[settings.log_level]
     _configure(process, level, stream, render)
     structlog.configure(cache_logger_on_first_use=True)
@@ -106,7 +108,7 @@ def setup(process: str, settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("google", "urllib3", "asyncio", "grpc"):
+    for chatty in ("google", "urllib3", "asyncio", "grpc", "opentelemetry"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, level))
 
 
@@ -128,6 +130,36 @@ def _configure(
 def _head(process: str, level: str, name: str) -> dict[str, object]:
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"time": time, "level": level, "process": process, "logger": name}
+
+
+def _rendering(settings: Settings) -> Sequence[Processor]:
+    if settings.log_format == "console":
+        render: Sequence[Processor] = _console(colors=sys.stderr.isatty())
+    elif settings.log_format == "gcp":
+        render = (partial(_for_cloud_logging, settings.project_id), *_JSON)
+    else:
+        render = _JSON
+    if settings.otel_exporter_otlp_endpoint is None:
+        return render
+    from ops.runtime.tracing import current_trace  # no command loads it
+
+    def add_trace(_logger: WrappedLogger, _method: str, fields: EventDict) -> EventDict:
+        if trace_id := current_trace():
+            fields["trace_id"] = trace_id
+        return fields
+
+    return (add_trace, *render)
+
+
+def _for_cloud_logging(
+    project: str, _logger: WrappedLogger, _method: str, fields: EventDict
+) -> EventDict:
+    """Name what https://cloud.google.com/logging/docs/structured-logging has names for."""
+    fields["severity"] = fields.pop("level")
+    fields.setdefault("message", fields.get("action"))
+    if trace_id := fields.pop("trace_id", ""):
+        fields["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace_id}"
+    return fields
 
 
 def _json_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

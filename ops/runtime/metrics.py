@@ -76,10 +76,6 @@ APPLIED = Counter("gatekeeper_applied", "Transactions committed to the warehouse
 DEAD_LETTERED = Counter(
     "gatekeeper_dead_lettered", "Transactions rejected permanently, by reason.", ["reason"]
 )
-REJECTIONS_ENDING = Gauge(
-    "gatekeeper_rejections_ending",
-    "Open rejected transactions that BigQuery deletes within a week; counted once a day.",
-)
 SKIPPED = Counter(
     "gatekeeper_redeliveries_skipped", "Deliveries whose outcome the ledger already held."
 )

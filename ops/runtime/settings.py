@@ -231,7 +231,16 @@ class Settings(FleetSettings):
         section="Logs",
     )
     log_format: str = setting(
-        one_of("json", "console"), "`json`, or `console` for people", default="json"
+        one_of("json", "gcp", "console"),
+        "`json`; `gcp` with the names of Google's Cloud Logging; or `console` for people",
+        default="json",
+    )
+    otel_exporter_otlp_endpoint: str | None = setting(
+        matching(r"^https?://\S+$", "an http or https URL"),
+        "the URL of an OpenTelemetry collector (OTLP over HTTP), without `/v1/traces`; without it, "
+        "nothing is traced",
+        example="http://127.0.0.1:4318",
+        section="Traces: the other OTEL_* variables are read from the environment",
     )
     host: str = setting(
         matching(r"^\S+$", "a host name or address"),

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 import schema
-from ops.runtime import metrics
+from ops.runtime import metrics, tracing
 from server.api import responses
 from server.api.responses import Verdict
 from server.api.route import TRANSACTION, Route, request_body
@@ -92,6 +92,7 @@ class Ingest:
         lanes: int = schema.LANES,
         *,
         message_key: bytes | None = None,
+        traced: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._publisher = publisher
@@ -101,6 +102,7 @@ class Ingest:
         self._lanes = lanes
         self._turns = FairTurns()
         self._message_key = message_key
+        self._traced = traced
         self._clock = clock
         self._durable: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._durable.set_result(False)
@@ -191,7 +193,13 @@ class Ingest:
             message = message._replace(copy_possible=True)
         if self._message_key is not None:
             message = message._replace(signature=schema.sign(message, self._message_key))
-        return self._publisher.enqueue(message)
+        if not self._traced:
+            return self._publisher.enqueue(message)
+        span = tracing.begin_transaction(id_)
+        traced = message._replace(traceparent=tracing.traceparent(span))
+        outcome = self._publisher.enqueue(traced)
+        tracing.end_with(span, outcome)
+        return outcome
 
 
 def _succeeded(outcome: asyncio.Future[bool]) -> bool:
@@ -217,7 +225,7 @@ async def confirmed(payload: bytes, accepted: Accepted) -> Verdict:
         raise refusal.unavailable(str(failure), failure.retry_after) from None
     if accepted.tables:
         metrics.count_transaction("accepted", accepted.source, accepted.tables)
-    return responses.valid(payload, accepted.id, spooled=spooled)
+    return responses.valid(payload, accepted.id, spooled=spooled, tables=accepted.tables)
 
 
 async def post_activity(request: web.Request) -> web.StreamResponse:

@@ -9,7 +9,7 @@ The other kinds are in `server.http.refusal`.
 
 import json
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -19,6 +19,9 @@ from server.http import LOG_FIELDS, Refusal, ResponseKind
 
 MAX_FAULTS: Final = schema.MAX_FAULTS
 """Faults in an answer."""
+
+LOGGED_TABLES: Final = 10
+"""Of one transaction, in the log."""
 
 MAX_PAYLOAD_BYTES: Final = 64_000
 """A larger body is not repeated in its answer."""
@@ -83,10 +86,10 @@ class Verdict(NamedTuple):
     id: str | None = None
     payload: bytes = b"null"
     headers: Mapping[str, str] = {}
-    spooled: bool = False
-    """For the log: not part of the answer."""
     faults_seen: int = 0
     """How many there were when the check stopped; 0 where `error` has all."""
+    logged: Mapping[str, Any] = {}
+    """For the line in the log: not part of the answer."""
 
     def json(self, *, payload: bool = True) -> bytes:
         """Render the verdict. The payload goes in as sent: it is never parsed and serialized."""
@@ -104,12 +107,17 @@ class Verdict(NamedTuple):
         headers = HEADERS.copy()
         headers.update(self.headers)
         response = web.Response(status=self.status, body=self.json(), headers=headers)
-        spooled = {"spooled": True} if self.spooled else {}
-        response[LOG_FIELDS] = {"id": self.id, "message": self.message, **spooled}
+        response[LOG_FIELDS] = {"id": self.id, "message": self.message, **self.logged}
         return response
 
 
-def valid(payload: bytes, id: str | None, *, spooled: bool = False) -> Verdict:  # noqa: A002  # the contract's word
+def valid(
+    payload: bytes,
+    id: str | None,  # noqa: A002  # the contract's word
+    *,
+    spooled: bool = False,
+    tables: tuple[str, ...] = (),
+) -> Verdict:
     """Return the verdict of a valid transaction; with an id, it is durable too."""
     headers = {"Durable-In": "spool" if spooled else "pubsub"} if id is not None else {}
     return Verdict(
@@ -118,7 +126,7 @@ def valid(payload: bytes, id: str | None, *, spooled: bool = False) -> Verdict: 
         id=id,
         payload=_repeated(payload),
         headers=headers,
-        spooled=spooled,
+        logged={"tables": tables[:LOGGED_TABLES], **({"spooled": True} if spooled else {})},
     )
 
 
@@ -142,6 +150,7 @@ def refused(refusal: Refusal, max_faults: int = MAX_FAULTS) -> Verdict:
         payload=_repeated(refusal.payload),
         headers=refusal.headers,
         faults_seen=seen if seen > max_faults else 0,
+        logged={"rules": list(dict.fromkeys(one["rule"] for one in faults))},
     )
 
 

@@ -20,6 +20,7 @@ from server.http.limits import IN_FLIGHT, InFlight
 from server.http.middleware import LOG_FIELDS, name_request, request_middleware
 from server.http.rate import RATE_LIMITS, RateLimits, limit_rate
 from server.http.refusal import RENDER_REFUSAL, Refusal, RequestFault, ResponseKind
+from server.http.request_tracing import trace_request
 
 __all__ = [
     "API_KEY",
@@ -57,4 +58,5 @@ __all__ = [
     "request_middleware",
     "source_of",
     "steps_of",
+    "trace_request",
 ]

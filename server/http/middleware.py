@@ -15,6 +15,7 @@ from prometheus_client import Counter, Histogram
 
 from ops.runtime import log, metrics
 from server.http import refusal
+from server.http.auth import SOURCE
 from server.http.body import BYTES_READ
 from server.http.limits import IN_FLIGHT
 from server.http.refusal import RENDER_REFUSAL, Refusal, RequestFault, ResponseKind
@@ -64,7 +65,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:  # nobody reads the answer; aiohttp closes the connection
         refused = Refusal(refusal.CLIENT_GONE)
     except Exception:
-        logger.exception("request_failed", route=_route(request), request_id=request[REQUEST_ID])
+        logger.exception("request_failed", route=route_of(request), request_id=request[REQUEST_ID])
         why = "the server failed; it is safe to send the request again with an Idempotency-Key"
         refused = Refusal(refusal.INTERNAL, RequestFault("internal", why))
     response = request.app[RENDER_REFUSAL](refused)
@@ -106,7 +107,7 @@ def _from_aiohttp(request: web.Request, error: web.HTTPException) -> Refusal:
     return Refusal(kind, RequestFault("http", error.text or error.reason))
 
 
-def _route(request: web.Request) -> str:
+def route_of(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return "unmatched" if resource is None else resource.canonical
 
@@ -117,7 +118,7 @@ def _series(route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def _record(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
-    route = _route(request)
+    route = route_of(request)
     requests, duration = _series(route, response.status)
     requests.inc()
     duration.observe(seconds)
@@ -129,5 +130,7 @@ def _record(request: web.Request, response: web.StreamResponse, seconds: float) 
         bytes=request.get(BYTES_READ, 0),
         ms=round(seconds * 1000, 2),
         request_id=request[REQUEST_ID],
+        source=request.get(SOURCE, ""),
+        client=request.remote,
         **response.get(LOG_FIELDS, _NO_FIELDS),
     )

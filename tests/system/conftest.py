@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from ops.rig.disposable_fleet import DisposableFleet
+from tests.support.trace_collector import TraceCollector
 
 
 @pytest.fixture
@@ -15,15 +16,27 @@ def fleet(shared_fleet: DisposableFleet) -> DisposableFleet:
 
 
 @pytest.fixture(scope="session")
+def traces() -> Iterator[TraceCollector]:
+    """The collector of the fleet's traces."""
+    collector = TraceCollector()
+    with collector.serving():
+        yield collector
+
+
+@pytest.fixture(scope="session")
 def shared_fleet(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    traces: TraceCollector, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Iterator[DisposableFleet]:
     if worker_id != "master":
         # Fails in a second process of the suite: its pieces would not be dealt out as they are to.
         (tmp_path_factory.getbasetemp().parent / "the-one-fleet").mkdir()
     folder = tmp_path_factory.mktemp("fleet")
     (folder / "notify-key").write_text("n" * 32)
-    running = DisposableFleet(folder, NOTIFY_KEY_FILE=str(folder / "notify-key"))
+    running = DisposableFleet(
+        folder,
+        NOTIFY_KEY_FILE=str(folder / "notify-key"),
+        OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint,
+    )
     try:
         running.up()
         yield running

@@ -27,7 +27,6 @@ from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
 from ops.commands.deadletter.stored_rejection import StoredRejection
-from ops.commands.failure import CommandFailed
 from ops.runtime import clients
 from ops.runtime.message_key import read_message_key
 from ops.runtime.settings import Settings
@@ -112,10 +111,7 @@ class Replay:
 
     def __init__(self, settings: Settings, ledger: RejectionLedger) -> None:
         self._topic = settings.topic_path
-        try:
-            self._message_key = read_message_key(settings)
-        except OSError as error:
-            raise CommandFailed(f"MESSAGE_KEY_FILE cannot be read: {error}") from None
+        self._message_key = read_message_key(settings)
         self._ledger = ledger
         self._publisher: PublisherAsyncClient = clients.publisher(settings)
 

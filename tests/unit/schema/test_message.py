@@ -55,6 +55,8 @@ def test_what_was_composed_is_read_back(lanes: int) -> None:
     assert read_message(message.data, message.attributes, "77", at, key, lanes) == message
     copy = message._replace(copy_possible=True)
     assert read_message(copy.data, copy.attributes, "77", at, key, lanes) == copy
+    traced = message._replace(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    assert read_message(traced.data, traced.attributes, "77", at, key, lanes) == traced
 
 
 def test_only_a_possible_copy_says_so_in_its_attributes() -> None:

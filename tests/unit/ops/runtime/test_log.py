@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from opentelemetry import trace
 
 from ops.runtime import log
 from ops.runtime.settings import Settings
@@ -207,7 +208,25 @@ def test_a_log_that_cannot_be_written_stops_nobody(
     assert json.loads(capsys.readouterr().err)["action"] == "written"
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
+def test_for_cloud_logging_the_fields_have_its_names(capsys: pytest.CaptureFixture[str]) -> None:
+    gcp = {"LOG_FORMAT": "gcp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    log.setup("worker_03", Settings.parse(gcp))
+    context = trace.SpanContext(0xABC, 1, is_remote=True, trace_flags=trace.TraceFlags(1))
+
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        log.get("a.module").warning("batch_held", lane=3)
+    log.get("a.module").info("request", message="Valid Schema")
+    logging.getLogger("library").error("broken")
+
+    held, request, library = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (held["severity"], held["message"], held["lane"]) == ("WARNING", "batch_held", 3)
+    assert held["logging.googleapis.com/trace"] == f"projects/gatekeeper-local/traces/{0xABC:032x}"
+    assert (request["severity"], request["message"]) == ("INFO", "Valid Schema")
+    assert (library["severity"], library["message"]) == ("ERROR", "broken")
+    assert all("level" not in line and "trace_id" not in line for line in (held, request, library))
+
+
+@pytest.mark.parametrize("form", ["json", "gcp", "console"])
 def test_no_line_has_control_characters(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "a\x1b[2Jb\x9b\x7f"
     log.setup("worker_03", Settings.parse({"LOG_FORMAT": form}))

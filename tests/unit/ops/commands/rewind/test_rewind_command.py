@@ -1,6 +1,5 @@
 """Google's clients against a server of the three calls that a rewind needs."""
 
-import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -88,15 +87,17 @@ def test_the_subscription_is_sought_to_the_time(
     assert before <= point + timedelta(hours=1) <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("answer", ["n\n", ""])
-def test_without_a_yes_nothing_changes(
-    answer: str, pubsub: SeekableSubscription, capsys: Shown, monkeypatch: pytest.MonkeyPatch
+def test_a_no_changes_nothing(
+    pubsub: SeekableSubscription, capsys: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "ops.commands.rewind.subscription_rewind.confirm",
+        lambda text, **_: asked.append(text),
+    )
     assert main(["rewind", "--to", "1h"]) == 1
-    printed = capsys.readouterr().err
-    assert "again? [y/N]" in printed
-    assert "gatekeeper: nothing is changed" in printed
+    assert "nothing is changed" in capsys.readouterr().err
+    assert len(asked) == 1
     assert not pubsub.sought
 
 

@@ -1,6 +1,8 @@
 """What the Typer apps of all commands have in common."""
 
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,6 +10,9 @@ from ops.runtime.terminal import write_error
 
 if TYPE_CHECKING:
     from ops.runtime.settings import Settings
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def command_app(**settings: Any) -> typer.Typer:
@@ -23,6 +28,21 @@ def command_app(**settings: Any) -> typer.Typer:
 def examples(*lines: str) -> str:
     r"""Return the end of a help text. `\b` stops click from joining the lines."""
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def number_between(least: float, most: float) -> Callable[[str], float]:
+    """Return an option's parser: a number from `least` to `most`, never NaN."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise typer.BadParameter(f"{text!r} is not a number from {least:,g} to {most:,g}")
+        return value
+
+    return parse
 
 
 def command_settings() -> "Settings":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from typer import Argument, Option
 
 from ops.commands.command_app import command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import CommandFailed, WrongUse
 from ops.commands.json_values import json_value
 from ops.commands.ndjson_output import ndjson_output
 from ops.commands.point_in_time import EXAMPLES, parse_point_in_time
@@ -56,7 +56,7 @@ def export(
     try:
         text, parameters = export_sql(what, since, datetime.now(UTC))
     except ValueError as error:
-        raise CommandFailed(f"--since: {error}") from None
+        raise WrongUse(f"--since: {error}") from None
     settings = command_settings()
     count = 0
     try:

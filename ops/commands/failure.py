@@ -19,6 +19,20 @@ class CommandFailed(Exception):
         self.exit_status = exit_status
 
 
+class WrongUse(CommandFailed):
+    """Arguments that cannot be used. The message names the argument and what is expected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 2)
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return `file: cause`, without the number of the error."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}"
+
+
 def describe_unexpected(error: Exception, words: Sequence[str]) -> str:
     """Return one line about an error that nothing expects; its traceback goes to a new file.
 

@@ -6,12 +6,12 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from typer import BadParameter, Context, Option
+from typer import Context, Option
 
-from ops.commands.command_app import command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
+from ops.commands.command_app import Json, command_app, command_settings, examples, number_between
+from ops.commands.failure import CommandFailed, WrongUse, describe_os_error
 from ops.runtime.terminal import write_error, write_line
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ CANNOT_AUDIT = 2
 STRICT_LOCATION = "europe-west6"
 """With --strict: a region in which BigQuery finds jobs with their location only."""
 
-Format = Annotated[Literal["table", "json"], Option("--format", help="How to print.")]
-
 app = command_app()
 
 
@@ -34,7 +32,7 @@ app = command_app()
     invoke_without_command=True,
     epilog=examples(
         "gatekeeper audit --ids accepted.txt",
-        "gatekeeper audit --journal journal.jsonl --format json",
+        "gatekeeper audit --journal journal.jsonl --json",
         "gatekeeper audit run --transactions 2000 --faults 40 --seed 1",
         "gatekeeper audit run --faults 10 --kinds kill_worker,bigquery_lose_commit",
         "gatekeeper audit run --machines 3 --strict --transactions 2000 --faults 20",
@@ -48,6 +46,7 @@ def audit(
     wait: float = Option(
         30.0,
         metavar="SECONDS",
+        parser=number_between(0, 86_400),
         help="A missing transaction counts as lost after this time without any change.",
     ),
     skip_dead_letters: bool = Option(
@@ -55,7 +54,7 @@ def audit(
         "--skip-dead-letters",
         help="Do not read the dead letters, because some were replayed.",
     ),
-    output: Format = "table",
+    as_json: Json = False,
 ) -> int:
     """Check that every accepted transaction was applied once, completely and in order.
 
@@ -73,7 +72,7 @@ def audit(
         return 0
     settings = command_settings()
     if journal and ids:
-        raise BadParameter("give --journal or --ids, not both")
+        raise WrongUse("give --journal or --ids, not both")
     if not (journal or ids):
         raise CommandFailed(
             "nothing to compare: give --journal FILE or --ids FILE, or use `audit run`",
@@ -88,12 +87,12 @@ def audit(
             _compare(
                 settings,
                 journal,
-                ids.read_text().split() if ids else [],
+                _read_ids(ids),
                 wait=wait,
                 with_letters=not skip_dead_letters,
             )
         )
-    write_report(report, output)
+    write_report(report, as_json=as_json)
     return 0 if report.clean else 1
 
 
@@ -112,7 +111,7 @@ def run(
     strict: bool = Option(
         False, "--strict", help="Have BigQuery's documented quotas, latency, conflicts, locations."
     ),
-    output: Format = "table",
+    as_json: Json = False,
 ) -> int:
     """Run a trial: a new fleet, load, faults, then the check."""
     import asyncio
@@ -138,7 +137,7 @@ def run(
             result = asyncio.run(_try(plan, where))
         except asyncio.CancelledError:
             return 130
-    write_trial(result, output)
+    write_trial(result, as_json=as_json)
     return 0 if result.clean else 1
 
 
@@ -153,10 +152,19 @@ def _reported() -> Iterator[None]:
 
     try:
         yield
-    except (OSError, UnicodeDecodeError, InvalidJournal, Unreachable, RunFailed) as error:
+    except OSError as error:
+        raise CommandFailed(describe_os_error(error), CANNOT_AUDIT) from error
+    except (InvalidJournal, Unreachable, RunFailed) as error:
         raise CommandFailed(str(error), CANNOT_AUDIT) from error
     except GoogleAPICallError as error:
         raise CommandFailed(f"Pub/Sub: {error.message}", CANNOT_AUDIT) from error
+
+
+def _read_ids(file: Path | None) -> list[str]:
+    try:
+        return file.read_text().split() if file else []
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"{file} has no ids: {error}", CANNOT_AUDIT) from None
 
 
 async def _compare(
@@ -203,6 +211,8 @@ def _chosen(text: str | None, known: "dict[str, Fault]") -> tuple[str, ...]:
 def _trial_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
     """Yield an empty folder, and remove it at the end if it is not to be kept."""
     where = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="gatekeeper-audit-"))
+    if where.exists() and not where.is_dir():
+        raise CommandFailed(f"{where} is no folder", CANNOT_AUDIT)
     if where.exists() and any(where.iterdir()):
         raise CommandFailed(f"{where} is not empty: a trial needs its own folder", CANNOT_AUDIT)
     where.mkdir(parents=True, exist_ok=True)

@@ -126,7 +126,7 @@ def read(path: Path) -> History:
     history = History()
     answers: dict[tuple[str, int], list[list[Any]]] = {}
     requests: list[dict[str, Any]] = []
-    with path.open() as file:
+    with path.open(errors="backslashreplace") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith("\n"):
                 break  # cut off

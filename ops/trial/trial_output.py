@@ -14,17 +14,17 @@ FINDINGS = 20
 """The number of defects in the table; JSON has all of them."""
 
 
-def write_report(report: AuditReport, form: str) -> None:
+def write_report(report: AuditReport, *, as_json: bool) -> None:
     """Print an audit."""
-    if form == "json":
+    if as_json:
         write_json(_report_fields(report), indent=2)
     else:
         _print_report(PlainConsole(), report)
 
 
-def write_trial(result: TrialResult, form: str) -> None:
+def write_trial(result: TrialResult, *, as_json: bool) -> None:
     """Print a trial's faults, its load and its audit."""
-    if form == "json":
+    if as_json:
         write_json({**_report_fields(result.report), **_trial_fields(result)}, indent=2)
         return
     console = PlainConsole()
@@ -124,5 +124,5 @@ def _print_report(console: PlainConsole, report: AuditReport) -> None:
     for finding in report.findings[:FINDINGS]:
         console.print(styled(f"{finding.defect}: {finding.who}: {finding.text}", "red"))
     if len(report.findings) > FINDINGS:
-        console.print(f"and {len(report.findings) - FINDINGS:,} more: --format json has all")
+        console.print(f"and {len(report.findings) - FINDINGS:,} more: --json has all")
     console.print(f"examined: {', '.join(report.examined)}")

@@ -61,7 +61,7 @@ def test_a_trial_runs_when_the_port_in_supervisord_conf_was_changed(tmp_path: Pa
 def test_no_kind_of_fault_loses_or_duplicates_a_transaction(tmp_path: Path) -> None:
     folder = tmp_path / "trial"
     faults = ["--transactions", "1000", "--faults", str(len(KINDS)), "--seed", "1"]
-    done = _run("run", *faults, "--folder", str(folder), "--keep", "--format", "json")
+    done = _run("run", *faults, "--folder", str(folder), "--keep", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert {fault["kind"] for fault in report["faults"]} == KINDS.keys()

@@ -33,7 +33,7 @@ def receiver(fleet: DisposableFleet) -> Iterator[WebhookReceiver]:
 
 
 def state(fleet: DisposableFleet) -> str:
-    [row] = json.loads(fleet.gatekeeper("notify", "list", "--format", "json").stdout)
+    [row] = json.loads(fleet.gatekeeper("notify", "list", "--json").stdout)
     assert (row["kind"], row["name"]) == ("table", "reported")
     return str(row["state"])
 

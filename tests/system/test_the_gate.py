@@ -16,7 +16,7 @@ def test_a_posted_transaction_is_a_row_within_seconds(fleet: DisposableFleet) ->
 
     def row() -> list[dict[str, object]]:
         answer = fleet.gatekeeper(
-            "query", "--format", "json", "SELECT * FROM orders WHERE id = 1", check=False
+            "query", "--json", "SELECT * FROM orders WHERE id = 1", check=False
         )
         return [json.loads(line) for line in answer.stdout.splitlines()]
 

@@ -10,13 +10,15 @@ from typing import Any
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
-from ops.runtime.terminal import write_error, write_line
+from ops.commands.command_app import Json, command_app, command_settings, examples
+from ops.commands.failure import CommandFailed, WrongUse, describe_os_error
+from ops.runtime.terminal import write_error, write_json, write_line
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(s|min)")
+_LISTED = ("name", "role", "tables", "created", "rate", "burst", "notify")
 _PATTERN = re.compile(r"[A-Za-z*][A-Za-z0-9_*]{0,1023}")
+_MAX_RATE = 1_000_000
 _PERIODS = {"s": 1, "min": 60}
 
 app = command_app(
@@ -55,27 +57,30 @@ def create(
     notify: str = Option(
         "", metavar="URL", help="Where its rejected transactions are reported, by a webhook."
     ),
+    as_json: Json = False,
 ) -> None:
     """Create a key and print it. It is not shown again."""
     from ops.commands.apikey import keys_file
     from ops.runtime.api_keys import ROLES, mint
 
+    if not NAME.fullmatch(name):
+        raise WrongUse(
+            "a name has 1 to 64 letters, digits and . _ -, and starts with a letter or digit"
+        )
+    if role not in ROLES:
+        raise WrongUse(f"--role {role}: expected {' or '.join(ROLES)}")
+    limits = _rate_limit(rate, burst)
+    allowed = {"role": role, "tables": _patterns(tables), **limits}
+    created = datetime.now(UTC).isoformat(timespec="seconds")
     with _keys_path() as path:
-        if not NAME.fullmatch(name):
-            raise CommandFailed(
-                "a name has 1 to 64 letters, digits and . _ -, and starts with a letter or digit"
-            )
-        if role not in ROLES:
-            raise CommandFailed(f"--role {role}: expected {' or '.join(ROLES)}")
-        limits = _rate_limit(rate, burst)
-        url = _webhook(notify)
-        allowed = {"role": role, "tables": _patterns(tables), **limits, "notify": url}
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        text, key = mint(name, created, **allowed)
+        text, key = mint(name, created, **allowed, notify=_webhook(notify))
         with keys_file.changing(path) as keys:
             if any(each.name == name for each in keys):
                 raise CommandFailed(f"{name} already has a key: revoke it or choose another name")
             keys.append(key)
+    if as_json:
+        write_json({"name": name, "key": text})
+        return
     # Standard output has only the key, for scripts.
     write_error(f"the key of {name}; it is not shown again:")
     write_line(text)
@@ -85,7 +90,7 @@ def _patterns(text: str) -> tuple[str, ...]:
     patterns = tuple(pattern.strip() for pattern in text.split(","))
     for pattern in patterns:
         if not _PATTERN.fullmatch(pattern):
-            raise CommandFailed(f"--tables: {pattern!r} has other characters than a table, or *")
+            raise WrongUse(f"--tables: {pattern!r} has other characters than a table, or *")
     return patterns
 
 
@@ -97,23 +102,26 @@ def _webhook(url: str) -> str:
     try:
         return url and check_webhook_url(url)
     except BadWebhookUrl as fault:
-        raise CommandFailed(f"--notify: {fault}") from None
+        raise WrongUse(f"--notify: {fault}") from None
 
 
 def _rate_limit(rate: str, burst: int) -> dict[str, Any]:
     if not rate:
         if burst:
-            raise CommandFailed("--burst needs --rate")
+            raise WrongUse("--burst needs --rate")
         return {}
     match = _RATE.fullmatch(rate)
-    if match is None or not float(match[1]):
-        raise CommandFailed(f"--rate {rate}: send a number above 0 and a period: 200/s or 30/min")
+    if match is None or not 0 < float(match[1]) <= _MAX_RATE:
+        raise WrongUse(
+            f"--rate {rate}: expected a number above 0, up to {_MAX_RATE:,}, and a period: "
+            "200/s or 30/min"
+        )
     each_second = float(match[1]) / _PERIODS[match[2]]
     return {"rate": each_second, "burst": burst or max(1, math.ceil(each_second))}
 
 
 @app.command()
-def revoke(name: str = Argument(metavar="NAME")) -> None:
+def revoke(name: str = Argument(metavar="NAME", help="As `list` shows it.")) -> None:
     """Revoke a key permanently. Running servers refuse it immediately."""
     from ops.commands.apikey import keys_file
 
@@ -126,7 +134,7 @@ def revoke(name: str = Argument(metavar="NAME")) -> None:
 
 
 @app.command("list")
-def list_keys() -> None:
+def list_keys(*, as_json: Json = False) -> None:
     """List the names of the keys, what each may do, when it was created, and its rate."""
     from rich.table import Table
 
@@ -135,6 +143,9 @@ def list_keys() -> None:
 
     with _keys_path() as path:
         keys = read(path)
+    if as_json:
+        write_json([{name: getattr(key, name) for name in _LISTED} for key in keys])
+        return
     table = Table("name", "role", "tables", "created", "rate", "burst", header_style="bold")
     for key in keys:
         limit = ("", "") if key.rate is None else (f"{key.rate:g}/s", f"{key.burst:,}")
@@ -152,5 +163,7 @@ def _keys_path() -> Iterator[Path]:
         )
     try:
         yield path
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise CommandFailed(describe_os_error(error)) from None
+    except ValueError as error:
         raise CommandFailed(str(error)) from None

@@ -22,7 +22,7 @@ app = command_app(
     A contract is a YAML file in the Open Data Contract Standard v3.1: docs/contracts.md.""",
     epilog=examples(
         "gatekeeper contract lint",
-        "gatekeeper contract lint --format github contracts/    in a pull request's checks",
+        "gatekeeper contract lint --github contracts/    in a pull request's checks",
         "gatekeeper contract infer orders > orders.yaml",
         "gatekeeper contract infer samples.ndjson",
         "gatekeeper contract report --days 1 --contract orders",
@@ -92,11 +92,11 @@ def apply(
 @app.command("lint")
 def lint_files(
     paths: Paths = None,
-    form: Literal["text", "github"] = Option(
-        "text", "--format", help="`github` marks the lines in a pull request."
-    ),
     *,
-    as_json: bool = Option(False, "--json", help="Print one JSON object."),
+    github: bool = Option(
+        False, "--github", help="Print what marks the lines in a pull request on GitHub."
+    ),
+    as_json: Json = False,
 ) -> None:
     """List every fault with its file, line and field. Exit with 1 if there is one."""
     from ops.commands.contract.contract_lint import github_line, lint
@@ -109,7 +109,7 @@ def lint_files(
         write_line(json.dumps(found.as_json()))
     else:
         for fault in found.faults:
-            write_line(github_line(fault) if form == "github" else str(fault))
+            write_line(github_line(fault) if github else str(fault))
     if found.faults:
         raise CommandFailed(f"{len(found.faults)} faults in {found.files} files")
     if not as_json:

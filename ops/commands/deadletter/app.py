@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from ops.commands.command_app import command_app, command_settings, examples
 from ops.commands.deadletter.selection import Selection, parse_selection
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import CommandFailed, WrongUse
 from schema import Reason
 
 Json = Annotated[bool, Option("--json", help="Print JSON, one object on each line.")]
@@ -108,8 +108,8 @@ def discard(
     return _run("discard", _selection(limit, ids or (), where), as_json=as_json, confirmed=yes)
 
 
-def _nothing_chosen(options: str) -> CommandFailed:
-    return CommandFailed(f"give ids, or {options} (see `gatekeeper deadletter list`)")
+def _nothing_chosen(options: str) -> WrongUse:
+    return WrongUse(f"give ids, or {options} (see `gatekeeper deadletter list`)")
 
 
 def _selection(limit: int, ids: list[str] | tuple[()], where: str) -> Selection:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import WrongUse
 from ops.commands.point_in_time import parse_point_in_time
 from schema import TABLE_NAME, Reason
 
@@ -43,15 +43,15 @@ class Selection(NamedTuple):
 def parse_selection(limit: int, ids: Collection[str], where: str, now: datetime) -> Selection:
     """Parse `source=shop,table=orders,reason=table_missing,since=2h`.
 
-    Raises CommandFailed.
+    Raises WrongUse.
     """
     values: dict[str, str] = {}
     for condition in where.split(",") if where else []:
         name, equals, value = (part.strip() for part in condition.partition("="))
         if not equals or name not in NAMES:
-            raise CommandFailed(f"--where takes {', '.join(NAMES)}, not {condition.strip()!r}")
+            raise WrongUse(f"--where takes {', '.join(NAMES)}, not {condition.strip()!r}")
         if name in values:
-            raise CommandFailed(f"--where has {name} twice: conditions hold together")
+            raise WrongUse(f"--where has {name} twice: conditions hold together")
         values[name] = value
     return Selection(
         limit,
@@ -65,7 +65,7 @@ def parse_selection(limit: int, ids: Collection[str], where: str, now: datetime)
 
 def _table(text: str | None) -> str | None:
     if text is not None and not TABLE_NAME.fullmatch(text):
-        raise CommandFailed(f"--where table={text}: this is no table's name")
+        raise WrongUse(f"--where table={text}: this is no table's name")
     return text
 
 
@@ -75,7 +75,7 @@ def _reason(text: str | None) -> Reason | None:
     try:
         return Reason(text)
     except ValueError:
-        raise CommandFailed(f"--where reason={text}: use one of {', '.join(Reason)}") from None
+        raise WrongUse(f"--where reason={text}: use one of {', '.join(Reason)}") from None
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:
@@ -84,4 +84,4 @@ def _since(text: str | None, now: datetime) -> datetime | None:
     try:
         return parse_point_in_time(text, now)
     except ValueError as error:
-        raise CommandFailed(f"--where since={text}: {error}") from None
+        raise WrongUse(f"--where since={text}: {error}") from None

@@ -1,11 +1,11 @@
 """`gatekeeper doctor`."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from typer import Option
 
-from ops.commands.command_app import command_app, command_settings, examples
+from ops.commands.command_app import Json, command_app, command_settings, examples, number_between
 from ops.runtime.terminal import write_json
 
 if TYPE_CHECKING:
@@ -21,16 +21,19 @@ app = command_app()
 @app.command(
     epilog=examples(
         "gatekeeper doctor",
-        "gatekeeper doctor --format json",
+        "gatekeeper doctor --json",
         "gatekeeper doctor --seconds 10          for a slow network",
         "gatekeeper doctor --try                 statements on scratch tables; costs some cents",
     )
 )
 def doctor(
     *,
-    output: Literal["text", "json"] = Option("text", "--format", help="How to print."),
+    as_json: Json = False,
     seconds: float | None = Option(
-        None, metavar="S", help="How long to wait for each service (2), or statement (60)."
+        None,
+        metavar="S",
+        parser=number_between(0.1, 3_600),
+        help="How long to wait for each service (2), or statement (60).",
     ),
     try_: bool = Option(False, "--try", help="Try doubtful statements on scratch tables instead."),
 ) -> int:
@@ -58,7 +61,7 @@ def doctor(
 
         results = asyncio.run(examine(settings, seconds or _SECONDS))
     healthy = all(each.state != "wrong" for each in results)
-    if output == "json":
+    if as_json:
         document = {"well": healthy, "checks": [asdict(each) for each in results]}
         write_json(document)
     else:

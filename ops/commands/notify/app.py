@@ -2,11 +2,11 @@
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from typer import Argument, Option
+from typer import Argument
 
-from ops.commands.command_app import command_app, command_settings, examples
+from ops.commands.command_app import Json, command_app, command_settings, examples
 from ops.commands.failure import CommandFailed
 from ops.runtime.terminal import write_json, write_line
 
@@ -30,13 +30,11 @@ NAME = Argument(metavar="NAME", help="An API key or a table.")
 
 
 @app.command("list")
-def list_receivers(
-    *, output: Literal["text", "json"] = Option("text", "--format", help="How to print.")
-) -> None:
+def list_receivers(*, as_json: Json = False) -> None:
     """List the webhooks, and those of this machine's notifier that fail or are switched off."""
     settings = command_settings()
     rows = _rows(settings)
-    if output == "json":
+    if as_json:
         write_json(rows)
         return
     from rich.table import Table
@@ -63,26 +61,33 @@ def _rows(settings: "Settings") -> list[dict[str, str]]:
 
 
 @app.command()
-def secret(name: str = NAME) -> None:
+def secret(name: str = NAME, *, as_json: Json = False) -> None:
     """Print the secret that the receiver checks the signatures with (Standard Webhooks)."""
     from ops.notify import read_notify_keys, secret_of
 
     settings = command_settings()
     receiver = _receiver(settings, name)
     if settings.notify_key_file is None:
-        raise CommandFailed("NOTIFY_KEY_FILE is not set")
-    write_line(secret_of(receiver.url, read_notify_keys(settings.notify_key_file)[0]))
+        raise CommandFailed("NOTIFY_KEY_FILE is not set: name a file in .env")
+    text = secret_of(receiver.url, read_notify_keys(settings.notify_key_file)[0])
+    if as_json:
+        write_json({"url": receiver.url, "secret": text})
+    else:
+        write_line(text)
 
 
 @app.command("test")
-def send_test(name: str = NAME) -> int:
+def send_test(name: str = NAME, *, as_json: Json = False) -> int:
     """Send a sample and print the answer. One that is accepted switches the receiver on again."""
     import asyncio
 
     settings = command_settings()
     receiver = _receiver(settings, name)
     reply = asyncio.run(_send_sample(settings, receiver.url))
-    write_line(f"{receiver.url}: {reply.status or 'no answer'} {reply.text}".rstrip())
+    if as_json:
+        write_json({"url": receiver.url, "status": reply.status or None, "text": reply.text})
+    else:
+        write_line(f"{receiver.url}: {reply.status or 'no answer'} {reply.text}".rstrip())
     if not reply.is_accepted:
         return 1
     from ops.notify import Outbox, outbox_file

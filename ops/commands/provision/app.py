@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 
 from typer import Option
 
-from ops.commands.command_app import command_app, command_settings, examples
+from ops.commands.command_app import Json, command_app, command_settings, examples, number_between
 from ops.commands.failure import CommandFailed
-from ops.runtime.terminal import write_line
+from ops.runtime.terminal import write_json, write_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops.commands.provision.change import Change
     from ops.runtime.settings import Settings
 
 _POLL_SECONDS = 0.1
@@ -54,13 +57,17 @@ def provision(
         False, "--dry-run", help="Change nothing; print what would be created or updated."
     ),
     wait: float = Option(
-        0, metavar="SECONDS", help="How long to wait for emulators that still start."
+        0,
+        metavar="SECONDS",
+        parser=number_between(0, 3_600),
+        help="How long to wait for emulators that still start.",
     ),
     only_local: bool = Option(
         False,
         "--only-local",
         help="Do nothing where the embedded services do not run.",
     ),
+    as_json: Json = False,
 ) -> None:
     """Create the topics, subscriptions, dataset and ledger that the fleet needs.
 
@@ -91,12 +98,21 @@ def provision(
         return
     _wait_for_emulators(settings, wait)
     try:
-        for change in asyncio.run(subscriptions.ensure(settings, options)):
-            write_line(str(change))
-        for change in dataset.ensure(settings, options):
-            write_line(str(change))
+        changes = asyncio.run(subscriptions.ensure(settings, options))
+        if not as_json:
+            _print(changes)
+        changes += (more := dataset.ensure(settings, options))
+        if not as_json:
+            _print(more)
     except CALL_ERRORS as error:
         raise google_failure(error, settings) from error
+    if as_json:
+        write_json({"changes": [change._asdict() for change in changes]})
+
+
+def _print(changes: "Sequence[Change]") -> None:
+    for change in changes:
+        write_line(str(change))
 
 
 def _wait_for_emulators(settings: "Settings", seconds: float) -> None:

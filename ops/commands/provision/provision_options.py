@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import WrongUse
 
 # https://cloud.google.com/bigquery/docs/labels-intro#requirements; Pub/Sub's are the same
 _LABEL = re.compile(r"([a-z][a-z0-9_-]{0,62})=([a-z0-9_-]{0,63})")
@@ -30,11 +30,11 @@ class ProvisionOptions:
 
 
 def parse_labels(text: str) -> dict[str, str]:
-    """Parse `team=data,env=live`; raises CommandFailed for what Google does not accept."""
+    """Parse `team=data,env=live`; raises WrongUse for what Google does not accept."""
     labels = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
         if (found := _LABEL.fullmatch(part)) is None:
-            raise CommandFailed(
+            raise WrongUse(
                 f"--labels: {part!r} is no label: expected key=value of lower-case letters, "
                 "digits, `_` and `-`, 63 characters each at most, the key starting with a letter"
             )
@@ -43,9 +43,9 @@ def parse_labels(text: str) -> dict[str, str]:
 
 
 def check_key(name: str | None) -> str | None:
-    """Return the name of a key; raises CommandFailed for another text."""
+    """Return the name of a key; raises WrongUse for another text."""
     if name is not None and _KEY.fullmatch(name) is None:
-        raise CommandFailed(
+        raise WrongUse(
             f"--kms-key: {name!r} is no key: expected "
             "projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY"
         )

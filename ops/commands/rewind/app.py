@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typer import Option
 
 from ops.commands.command_app import command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import CommandFailed, WrongUse
 from ops.commands.point_in_time import EXAMPLES, parse_point_in_time
 from ops.runtime.terminal import write_line
 
@@ -43,7 +43,7 @@ def rewind(
     try:
         point = parse_point_in_time(to, datetime.now(UTC))
     except ValueError as error:
-        raise CommandFailed(f"--to: {error}") from None
+        raise WrongUse(f"--to: {error}") from None
     settings = command_settings()
     try:
         asyncio.run(rewind_subscription(settings, point, confirmed=yes))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from typer import Argument, Option
 
-from ops.commands.command_app import command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
+from ops.commands.command_app import Json, command_app, command_settings, examples, number_between
+from ops.commands.failure import CommandFailed, WrongUse, describe_os_error
 
 MAX_RUN_CHARACTERS = 200
 _KEY_VARIABLE = "GATEKEEPER_API_KEY"
@@ -43,8 +43,12 @@ def send(
         None, metavar="NAME", help="The name of the run (the file's SHA-256)."
     ),
     patience: float = Option(
-        60.0, metavar="SECONDS", help="How long to retry a line before the run stops."
+        60.0,
+        metavar="SECONDS",
+        parser=number_between(0, 86_400),
+        help="How long to retry a line before the run stops.",
     ),
+    as_json: Json = False,
 ) -> int:
     """Send a file of transactions, one JSON object a line, to the server.
 
@@ -82,7 +86,7 @@ def send(
             report = SendReport(os.fstat(content.fileno()).st_size, kept)
             name = named or content_name(content)
         except OSError as error:
-            raise CommandFailed(str(error)) from error
+            raise CommandFailed(describe_os_error(error)) from error
 
         async def send_lines() -> None:
             with report.shown():
@@ -104,7 +108,7 @@ def send(
             again = "run the same command again to resume"
             raise CommandFailed(f"stopped: {error}; {again}") from error
         finally:
-            report.print_summary()
+            report.print_summary(as_json=as_json)
     if not report.accepted + report.rejected:
         raise CommandFailed(f"nothing was sent: {file} has no transactions")
     return 1 if report.rejected else 0
@@ -117,7 +121,11 @@ def _fleet_url() -> str:
 
 
 def _api_key(file: Path | None) -> str | None:
-    key = file.read_text().strip() if file else os.environ.get(_KEY_VARIABLE, "").strip()
+    try:
+        text = file.read_text() if file else os.environ.get(_KEY_VARIABLE, "")
+    except UnicodeDecodeError:
+        raise CommandFailed(f"{file} is no key: it is not text") from None
+    key = text.strip()
     if not key.isprintable() or not key.isascii():
         raise CommandFailed("the API key is not one line of printable ASCII characters")
     return key or None
@@ -125,12 +133,16 @@ def _api_key(file: Path | None) -> str | None:
 
 def _checked_run(name: str) -> str:
     if len(name) > MAX_RUN_CHARACTERS or not name.isprintable() or not name.isascii():
-        raise CommandFailed(f"--run takes at most {MAX_RUN_CHARACTERS} printable ASCII characters")
+        raise WrongUse(f"--run takes at most {MAX_RUN_CHARACTERS} printable ASCII characters")
     return name
 
 
 def _checked_url(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path not in {"", "/"}:
-        raise CommandFailed(f"--url {url!r}: expected http://host:port or https://host")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.port != 0 and parts.path in {"", "/"}
+    except ValueError:  # the port is no number
+        usable = False
+    if not usable or not parts.hostname:
+        raise WrongUse(f"--url {url!r}: expected http://host:port or https://host")
     return url

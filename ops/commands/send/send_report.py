@@ -15,7 +15,7 @@ from ops.commands.failure import CommandFailed
 from ops.commands.send.line_sender import LineVerdict
 from ops.commands.send.source_file import is_regular
 from ops.commands.send.transaction_lines import TransactionLine
-from ops.runtime.terminal import write_error, write_line
+from ops.runtime.terminal import write_error, write_json, write_line
 
 PLAIN_SECONDS = 5.0
 """How often progress is printed if standard error is not a terminal."""
@@ -113,7 +113,10 @@ class SendReport:
     def _rate(self) -> float:
         return (self.accepted + self.rejected) / max(time.monotonic() - self._started, 1e-9)
 
-    def print_summary(self) -> None:
+    def print_summary(self, *, as_json: bool) -> None:
+        if as_json:
+            self._write_json()
+            return
         numbers = {
             "accepted": f"{self.accepted:,}",
             "rejected": f"{self.rejected:,}",
@@ -128,3 +131,14 @@ class SendReport:
         PlainConsole().print(table)
         if self.rejected:
             write_line(f"the rejected lines and their errors: {self._rejected_lines.path}")
+
+    def _write_json(self) -> None:
+        write_json(
+            {
+                "accepted": self.accepted,
+                "rejected": self.rejected,
+                "retried": self.retried,
+                "seconds": round(time.monotonic() - self._started, 3),
+                "rejected_lines": str(self._rejected_lines.path) if self.rejected else None,
+            }
+        )

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from ops.commands.command_app import agreed, command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import CommandFailed, WrongUse
 from ops.runtime.terminal import write_line
 
 app = command_app(
@@ -64,7 +64,7 @@ def discard(
     from ops.commands.spool import refused_output
 
     if not (sequences or everything):
-        raise CommandFailed("give sequences, or --all (see `gatekeeper spool list`)")
+        raise WrongUse("give sequences, or --all (see `gatekeeper spool list`)")
     settings = command_settings()
     found = refused_output.sequences(settings)
     chosen = [each for each in found if everything or each in (sequences or ())]

@@ -33,7 +33,9 @@ class FleetPage:
         self._settings = settings
         self._samples: dict[str, ProcessSample] = {}
         self.healthy = False
-        """Whether supervisord and the metrics were read last, and nothing was wrong."""
+        """Whether every source answered last, and nothing was wrong."""
+        self.document: dict[str, Any] = {}
+        """The same as the page, for programs; null is unknown."""
 
     def refresh(self) -> Group:
         """Query all sources in parallel; a source that does not answer gets a line on the page."""
@@ -43,14 +45,23 @@ class FleetPage:
         halted = halts(groups or ())
         samples = process_samples.samples(groups or (), read_at)
         rows = _rows(self._settings, states, samples)
-        seen = bool(states) and groups is not None
-        self.healthy = seen and not halted and not any(row.wrong for row in rows)
+        spool = None if groups is None else process_samples.spool(groups)
+        self.healthy = bool(states) and not (errors or halted or any(row.wrong for row in rows))
+        self.document = {
+            "healthy": self.healthy,
+            "processes": [row.as_json(self._samples.get(row.name)) for row in rows],
+            "backlog": _fields(answers.get("backlog")),
+            "rejected": _fields(answers.get("dead letters")),
+            "spool": _fields(spool),
+            "halted": None if groups is None else [each._asdict() for each in halted],
+            "errors": errors,
+        }
         page = Group(
             _processes(rows, self._samples),
             *self._unseen(samples),
             _line("backlog", answers.get("backlog")),
             _line("dead letters", answers.get("dead letters")),
-            _line("spool", None if groups is None else process_samples.spool(groups)),
+            _line("spool", spool),
             *(_unwrapped(f"{each}; {RESUME}", "bold red") for each in halted),
             *(_unwrapped(f"cannot read {error}", "yellow") for error in errors),
         )
@@ -113,6 +124,10 @@ def _line(name: str, value: object) -> Text:
     return Text.assemble((f"{name}: ", "bold"), styled("unknown" if value is None else str(value)))
 
 
+def _fields(answer: Any) -> dict[str, Any] | None:
+    return None if answer is None else answer._asdict()
+
+
 def _healthy(state: ProcessState) -> bool:
     return state.state == "RUNNING" or (state.state == "EXITED" and state.exit_status == 0)
 
@@ -124,8 +139,20 @@ class _Row(NamedTuple):
     state: str
     colour: str
     wrong: bool
-    uptime: str = ""
+    uptime_seconds: float | None = None
     sample: ProcessSample | None = None
+
+    def as_json(self, earlier: ProcessSample | None) -> dict[str, Any]:
+        found = self.sample
+        return {
+            "name": self.name,
+            "state": self.state,
+            "healthy": not self.wrong,
+            "uptime_seconds": self.uptime_seconds and round(self.uptime_seconds, 1),
+            "transactions": found and found.total,
+            "per_second": found and round(found.rate(earlier), 3),
+            "pushed_seconds_ago": found and round(found.age_seconds, 3),
+        }
 
 
 def _rows(
@@ -136,11 +163,10 @@ def _rows(
     for state in states:
         name = full_name(settings.instance, state.name)
         colour, wrong = _COLOURS.get(state.state, "red"), not _healthy(state)
-        uptime = duration(state.uptime_seconds) if state.uptime_seconds else ""
         sample, words = samples.get(name), _state(state)
         if state.state == "RUNNING" and sample and sample.age_seconds > stale_seconds(settings):
             words, colour, wrong = "running, but silent", "yellow", True
-        rows.append(_Row(name, words, colour, wrong, uptime, sample))
+        rows.append(_Row(name, words, colour, wrong, state.uptime_seconds, sample))
     others = sorted(samples.keys() - {row.name for row in rows})
     known = bool(states)
     return rows + [_pushed_row(settings, name, samples[name], known=known) for name in others]
@@ -166,7 +192,7 @@ def _processes(rows: list[_Row], earlier: dict[str, ProcessSample]) -> Table:
         table.add_row(
             styled(row.name),
             styled(row.state, row.colour),
-            row.uptime,
+            duration(row.uptime_seconds) if row.uptime_seconds else "",
             *(_numbers(row.sample, earlier.get(row.name)) if row.sample else ()),
         )
     return table

@@ -1,6 +1,7 @@
 """Counts the rejected transactions in the ledger by reason."""
 
 import contextlib
+from typing import NamedTuple
 
 from google.api_core.exceptions import NotFound
 
@@ -15,8 +16,21 @@ _SQL = (
 )
 
 
-def count(settings: Settings, timeout: float) -> str:
-    """Return the counts as a line of text.
+class RejectionCounts(NamedTuple):
+    """Rejected transactions of the last `days` by reason, the most frequent first."""
+
+    days: int
+    reasons: dict[str, int]
+
+    def __str__(self) -> str:
+        if not self.reasons:
+            return f"none in the last {self.days} days"
+        parts = ", ".join(f"{reason} {number:,}" for reason, number in self.reasons.items())
+        return f"{sum(self.reasons.values()):,} in the last {self.days} days: {parts}"
+
+
+def count(settings: Settings, timeout: float) -> RejectionCounts:
+    """Return the counts.
 
     Raises ConnectionError, LookupError, or another error of BigQuery's client.
     """
@@ -29,8 +43,4 @@ def count(settings: Settings, timeout: float) -> str:
         ) from error
     except UNREACHABLE as error:
         raise ConnectionError("BigQuery does not answer") from error
-    if not rows:
-        return f"none in the last {settings.ledger_days} days"
-    parts = ", ".join(f"{row['reason']} {row['rejected']:,}" for row in rows)
-    total = sum(row["rejected"] for row in rows)
-    return f"{total:,} in the last {settings.ledger_days} days: {parts}"
+    return RejectionCounts(settings.ledger_days, {row["reason"]: row["rejected"] for row in rows})

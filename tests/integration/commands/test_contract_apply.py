@@ -94,7 +94,7 @@ def test_a_table_is_altered_to_its_new_contract_and_keeps_its_rows(
     assert main(["contract", "plan", str(file)]) == 0
     assert "nothing to do" in capsys.readouterr().out
     rows = "SELECT id, item, price, note, size FROM orders"
-    assert main(["query", "--format", "json", rows]) == 0
+    assert main(["query", "--json", rows]) == 0
     (row,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (row["id"], row["item"], row["note"], row["size"]) == (1, "pear", None, None)
 

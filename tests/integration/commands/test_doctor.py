@@ -34,7 +34,7 @@ def pushgateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def examined(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, str]]]:
     capsys.readouterr()
-    status = main(["doctor", "--format", "json", "--seconds", "120"])
+    status = main(["doctor", "--json", "--seconds", "120"])
     document = json.loads(capsys.readouterr().out)
     return status, {each["check"]: each for each in document["checks"]}
 

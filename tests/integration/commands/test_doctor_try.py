@@ -13,7 +13,7 @@ def test_doubtful_statements_are_tried_and_their_tables_removed(
 ) -> None:
     assert main(["provision"]) == 0
     capsys.readouterr()
-    status = main(["doctor", "--try", "--format", "json"])
+    status = main(["doctor", "--try", "--json"])
     found = {each["check"]: each for each in json.loads(capsys.readouterr().out)["checks"]}
     assert status == 0, found
     assert {each["state"] for each in found.values()} == {"ok"}
@@ -29,7 +29,7 @@ def test_doubtful_statements_are_tried_and_their_tables_removed(
 
 @pytest.mark.usefixtures("settings")
 def test_a_dataset_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "--try", "--format", "json"]) == 1
+    assert main(["doctor", "--try", "--json"]) == 1
     (only,) = json.loads(capsys.readouterr().out)["checks"]
     assert only["check"] == "dataset"
     assert only["remedy"] == "gatekeeper provision"

@@ -90,7 +90,7 @@ def test_a_test_is_sent_and_switches_a_receiver_on_again(
     with closing(Outbox(outbox_file(notified))) as outbox:
         outbox.switch_off(hook.url, "410: no more")
     capsys.readouterr()
-    assert main(["notify", "list", "--format", "json"]) == 0
+    assert main(["notify", "list", "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)
     assert (row["kind"], row["name"], row["state"]) == ("key", "shop", "off")
 
@@ -101,7 +101,7 @@ def test_a_test_is_sent_and_switches_a_receiver_on_again(
     assert main(["notify", "test", "key/shop"]) == 0
     assert "204" in capsys.readouterr().out
     assert json.loads(hook.got[-1][0])["type"] == "gatekeeper.notify.test"
-    assert main(["notify", "list", "--format", "json"]) == 0
+    assert main(["notify", "list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["state"] == "ok"
 
     assert main(["notify", "test", "nobody"]) == 1

@@ -105,7 +105,7 @@ def test_what_google_would_refuse_is_one_line_and_nothing_is_made(
     warehouse: bigquery.Client,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["provision", *options]) == 1
+    assert main(["provision", *options]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     with pytest.raises(NotFound):
         warehouse.get_dataset(settings.dataset_path)

@@ -20,7 +20,7 @@ def test_a_bare_table_name_is_a_table_of_the_dataset(capsys: pytest.CaptureFixtu
     insert = "INSERT INTO orders VALUES (1, TIMESTAMP '2026-01-02 03:04:05+00', 1.50), (2, NULL, 0)"
     assert main(["query", insert]) == 0
     capsys.readouterr()
-    assert main(["query", "--format", "json", "SELECT * FROM orders ORDER BY id"]) == 0
+    assert main(["query", "--json", "SELECT * FROM orders ORDER BY id"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["id"] for row in rows] == [1, 2]
     assert rows[0]["at"] == "2026-01-02T03:04:05+00:00"
@@ -32,7 +32,7 @@ def test_the_statement_may_come_from_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 1 AS one"))
-    assert main(["query", "--format", "csv", "-"]) == 0
+    assert main(["query", "--csv", "-"]) == 0
     assert capsys.readouterr().out.splitlines() == ["one", "1"]
 
 

@@ -232,16 +232,6 @@ async def test_another_server_than_gatekeeper_is_reported(
     assert "404, and no verdict: is this Gatekeeper?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [("nowhere",), (".", "--url", "ftp://x"), (".", "--url", "x")])
-async def test_invalid_arguments_are_one_line(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], file: Path
-) -> None:
-    write(file)
-    given = [str(file) if word == "." else word for word in words]
-    assert await send(*given) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
 PIPES = [
     'cat "$FILE" | gatekeeper send -',
     'gatekeeper send - < "$FILE"',

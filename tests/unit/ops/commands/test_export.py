@@ -50,19 +50,12 @@ def test_a_file_is_whole_or_not_there(
     assert [file.name for file in tmp_path.glob("*.ndjson*")] == ["rejected.ndjson"]
 
 
-@pytest.mark.parametrize(
-    ("words", "cause"),
-    [
-        (["export", "ledger", "--since", "yesterday"], "--since: 'yesterday' is no time"),
-        (["export", "ledger", "--output", "/nowhere/x"], "/nowhere/x: No such file"),
-    ],
-)
-def test_a_wrong_argument_is_one_line(
-    words: list[str], cause: str, capsys: Shown, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_file_that_cannot_be_written_is_one_line(
+    capsys: Shown, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(export, "_rows", lambda *_: iter(ROWS))
-    assert main(words) == 1
+    assert main(["export", "ledger", "--output", "/nowhere/x"]) == 1
     printed = capsys.readouterr().err
-    assert cause in printed
+    assert "/nowhere/x: No such file" in printed
     assert len(printed.splitlines()) == 1

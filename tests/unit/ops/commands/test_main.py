@@ -57,27 +57,6 @@ def test_help_imports_only_the_commands_module_and_no_large_library(words: list[
     assert commands == ({COMMANDS[words[0]].module} if words[0] in COMMANDS else set())
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["porvision"], "Did you mean 'provision'?"),
-        ([], "Missing command"),
-        (["query"], "Missing argument"),
-        (["doctor", "--format", "csv"], "--format"),
-        (["deadletter", "list", "--limit", "0"], "--limit"),
-        (["audit", "--ids", "a", "--journal", "b"], "not both"),
-    ],
-)
-def test_misuse_is_one_line_and_exit_status_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(words) == 2
-    shown = capsys.readouterr().err
-    assert message in shown
-    assert "--help` shows the usage" in shown
-    assert len(shown.splitlines()) == 1
-
-
 def test_completion_offers_commands_and_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,9 +55,24 @@ def test_a_table_shows_null_and_takes_no_markup_from_data(
     assert "1 row" in shown
 
 
+def test_rows_that_are_wider_than_the_terminal_are_records(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    _write_table(["id", "text"], [(1, "x" * 50), (2, None)])
+    narrow = capsys.readouterr().out
+    assert "row 1" not in narrow
+    _write_table(["id", "text"], [(1, "x" * 52), (2, "[bold]y[/bold]")])
+    wide = capsys.readouterr().out
+    assert wide.startswith("row 1")
+    assert "row 2" in wide
+    assert "[bold]y[/bold]" in wide
+    assert max(map(len, wide.splitlines())) <= 60
+
+
 def test_a_long_table_prints_the_number_of_hidden_rows(capsys: pytest.CaptureFixture[str]) -> None:
     _write_table(["n"], ([each] for each in range(TABLE_ROWS + 5)))
-    assert "1,000 rows shown, 5 more: use --format csv" in capsys.readouterr().out
+    assert "1,000 rows shown, 5 more: use --csv" in capsys.readouterr().out
 
 
 def test_a_statement_without_rows_prints_done(capsys: pytest.CaptureFixture[str]) -> None:

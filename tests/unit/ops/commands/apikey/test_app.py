@@ -88,7 +88,7 @@ def test_a_key_may_have_a_rate(
 def test_a_wrong_rate_makes_no_key(
     file: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["apikey", "create", "billing", *options]) == 1
+    assert main(["apikey", "create", "billing", *options]) == 2
     assert "--rate" in capsys.readouterr().err
     assert not file.exists()
 
@@ -97,7 +97,7 @@ def test_a_wrong_rate_makes_no_key(
 def test_an_invalid_name_is_refused(
     file: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["apikey", "create", "--", name]) == 1
+    assert main(["apikey", "create", "--", name]) == 2
     assert "a name has" in capsys.readouterr().err
     assert not file.exists()
 
@@ -158,7 +158,7 @@ def test_a_key_has_the_role_and_the_tables_that_it_was_made_with(
 
 @pytest.mark.parametrize("options", [["--role", "admin"], ["--tables", "a,"], ["--tables", "a-b"]])
 def test_a_key_with_another_role_or_pattern_is_not_made(file: Path, options: list[str]) -> None:
-    assert main(["apikey", "create", "billing", *options]) == 1
+    assert main(["apikey", "create", "billing", *options]) == 2
     assert not file.exists() or not file.read_text()
 
 
@@ -172,7 +172,7 @@ def test_a_key_may_name_a_webhook_where_webhooks_are_signed(
     secret = file.parent.parent / "notify-key"
     secret.write_text("n" * 32)
     monkeypatch.setenv("NOTIFY_KEY_FILE", str(secret))
-    assert main([*create, "http://a.example/hook"]) == 1
+    assert main([*create, "http://a.example/hook"]) == 2
     assert "--notify: a URL such as https:" in capsys.readouterr().err
     assert main([*create, "https://a.example/hook"]) == 0
     key = KeyRing(file).find(capsys.readouterr().out.strip())

@@ -60,7 +60,7 @@ def test_json_has_every_fault(folder: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_fault_is_a_github_annotation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "a.yaml").write_text("- 1")
-    assert main(["contract", "lint", "--format", "github"]) == 1
+    assert main(["contract", "lint", "--github"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("::error file=contracts/a.yaml,line=1,title=contract::a contract is")
 

@@ -14,7 +14,7 @@ def test_anything_wrong_is_exit_status_1_and_named_in_json(
     for name in ("PUBSUB_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "PUSHGATEWAY_PROMETHEUS_HOST"):
         monkeypatch.setenv(name, nobody)
     monkeypatch.setenv("STATE_DIR", str(tmp_path))
-    assert main(["doctor", "--format", "json", "--seconds", "1"]) == 1
+    assert main(["doctor", "--json", "--seconds", "1"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert not document["well"]
     states = {each["check"]: each["state"] for each in document["checks"]}

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from ops.commands.console import PlainConsole
 from ops.commands.status.fleet_page import FleetPage
+from ops.commands.status.rejection_counts import RejectionCounts
 from ops.fleet.config import FleetConfig
+from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import parse_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
@@ -26,7 +28,11 @@ def shown() -> Callable[..., tuple[str, bool]]:
     fleet, local = FleetConfig.read(), Settings.parse({"INSTANCE": "w1"})
 
     def shown(
-        page: str, rejected: str = "none", state: str = "RUNNING", settings: Settings = local
+        page: str,
+        rejected: str = "none",
+        state: str = "RUNNING",
+        settings: Settings = local,
+        backlog: str = "5",
     ) -> tuple[str, bool]:
         class Known(FleetPage):
             def _sources(self) -> dict[str, Callable[[], Any]]:
@@ -34,8 +40,8 @@ def shown() -> Callable[..., tuple[str, bool]]:
                 return {
                     "processes": lambda: [process],
                     "pushed": lambda: (parse_pushed(page, NAMES), time.time()),
-                    "dead letters": lambda: rejected,
-                    "backlog": lambda: int(f"no {rejected}"),
+                    "dead letters": lambda: RejectionCounts(30, {rejected: 1}),
+                    "backlog": lambda: SubscriptionBacklog(int(backlog), 0.0),
                 }
 
         known, file = Known(fleet, settings), io.StringIO()
@@ -77,6 +83,14 @@ def test_without_a_pushgateway_the_page_names_what_it_cannot_see(
     assert "only w1 is shown: without PUSHGATEWAY_PROMETHEUS_HOST other machines are not" in text
 
 
+def test_an_unknown_backlog_makes_the_fleet_unhealthy(
+    shown: Callable[..., tuple[str, bool]],
+) -> None:
+    text, healthy = shown(f"push_time_seconds{{{WORKER}}} {time.time()}\n", backlog="none")
+    assert not healthy
+    assert "backlog: unknown" in text
+
+
 def test_a_process_that_runs_and_does_not_push_is_not_healthy(
     shown: Callable[..., tuple[str, bool]],
 ) -> None:
@@ -99,5 +113,5 @@ def test_whatever_others_push_or_write_the_page_is_printed(
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     group = f'instance="{escaped}",job="gatekeeper_worker"'
     page = f"push_time_seconds{{{group}}} 5\n{name}{{{group}}} {value}\n"
-    printed, _ = shown(page, text, "FATAL")
+    printed, _ = shown(page, text, "FATAL", backlog=f"no {text}")
     assert printed.replace("\n", "").isprintable()

@@ -18,7 +18,18 @@ _SAMPLE: Final = 1_000
 _MAX_BATCH_MESSAGES: Final = 10_000
 _MAX_BATCH_BYTES: Final = 8_000_000
 """The highest BATCH_MAX_MESSAGES and BATCH_MAX_BYTES that the settings allow."""
-_MAX_FRESHNESS: Final = 3_600.0
+_BOUNDS: Final = {
+    "rate": (0.001, 10_000_000),
+    "tables": (1, 1_000_000),
+    "table_bytes": (0.0001, 1_000_000),  # in GB, as --table-gb
+    "table_partitions": (1, 10_000),  # https://cloud.google.com/bigquery/quotas#partitioned_tables
+    "partitions": (1, 10_000),
+    "freshness": (0.001, 3_600),
+    "lanes": (1, MAX_LANES),
+    "workers": (1, 10_000),
+    "job_seconds": (0.001, 3_600),
+    "statement_seconds": (0.001, 3_600),
+}
 
 
 class AssumedLoad(NamedTuple):
@@ -48,16 +59,12 @@ class AssumedLoad(NamedTuple):
 
 def check(load: AssumedLoad) -> AssumedLoad:
     """Return the load; raises RunFailed, in one line, for one that cannot be."""
-    for name in ("rate", "job_seconds", "statement_seconds", "freshness", "table_bytes"):
-        if not 0 < getattr(load, name) < float("inf"):
-            raise RunFailed(f"{_option(name)} must be a number above 0")
-    for name in ("workers", "tables", "lanes", "partitions", "table_partitions"):
-        if getattr(load, name) < 1:
-            raise RunFailed(f"{_option(name)} must be at least 1")
-    if load.lanes > MAX_LANES:
-        raise RunFailed(f"--lanes must be at most {MAX_LANES}")
-    if load.freshness > _MAX_FRESHNESS:
-        raise RunFailed(f"--freshness must be at most {_MAX_FRESHNESS:g}")
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(load, name)
+        if name == "table_bytes":
+            value /= 1e9
+        if not least <= value <= most:
+            raise RunFailed(f"{_option(name)} {value:g}: expected {least:g} to {most:,}")
     if load.partitions > load.table_partitions:
         raise RunFailed(
             f"--partitions {load.partitions}: a table has only {load.table_partitions}"

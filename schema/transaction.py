@@ -45,6 +45,8 @@ class Transaction(NamedTuple):
     @property
     def tables(self) -> tuple[str, ...]:
         """The distinct tables, in the order of their first use."""
+        if len(self.activities) == 1:  # as most have, and three times as fast
+            return (self.activities[0].table,)
         return tuple(dict.fromkeys(activity.table for activity in self.activities))
 
     @property

@@ -18,8 +18,10 @@ from schema.lanes import (
 )
 from schema.ledger import (
     LEDGER_COLUMNS,
+    LEDGER_LABEL,
     LEDGER_STATES,
     LEDGER_TABLE,
+    LEDGER_VERSION,
     REJECTED_COLUMNS,
     REJECTED_TABLE,
     RESUMES_TABLE,
@@ -57,8 +59,10 @@ __all__ = [
     "CONTRACT_RULES",
     "LANES",
     "LEDGER_COLUMNS",
+    "LEDGER_LABEL",
     "LEDGER_STATES",
     "LEDGER_TABLE",
+    "LEDGER_VERSION",
     "MAX_ATTRIBUTES",
     "MAX_ATTRIBUTE_BYTES",
     "MAX_CALL_BYTES",

@@ -17,6 +17,11 @@ RESUMES_TABLE: Final = "gatekeeper_resumes"
 """One row for each `gatekeeper resume`."""
 LEDGER_STATES: Final = ("applied", "rejected")
 
+LEDGER_VERSION: Final = 2
+"""Of these tables, in the dataset's label LEDGER_LABEL. A change that earlier workers cannot work
+with makes it one more; a new column that may be NULL does not."""
+LEDGER_LABEL: Final = "gatekeeper_ledger"
+
 
 class Reason(StrEnum):
     """Why a transaction is permanently rejected."""

@@ -35,7 +35,7 @@ def check_ledger(settings: Settings, seconds: float) -> str:
             provisioning.check_lane_count(client, settings)
         except CommandFailed as failure:  # its message ends with the remedy
             raise CheckFailed(str(failure)) from None
-        if not provisioning.has_expiry(client, settings):
+        if not provisioning.has_expiry(provisioning.first_lane(client, settings), settings):
             text = "tables have another expiry than LEDGER_DAYS and REJECTED_DAYS"
             raise CheckFailed(text, PROVISION)
     return (

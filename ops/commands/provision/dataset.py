@@ -1,7 +1,7 @@
 """Creates or updates the dataset, the tables of the lanes, and the views over them."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from google.api_core.exceptions import NotFound
@@ -14,13 +14,14 @@ from ops.commands.provision.lane_ddl import (
     expiry_ddl,
     lane_ddl,
     lane_tables,
+    missing_columns_ddl,
     views_ddl,
 )
 from ops.commands.provision.provision_options import ProvisionOptions
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, head_table
+from schema import LEDGER_LABEL, LEDGER_TABLE, LEDGER_VERSION, head_table
 
 CALL_SECONDS = 30.0
 SCRIPT_SECONDS = 600.0
@@ -38,11 +39,13 @@ def ensure(settings: Settings, options: ProvisionOptions = _DEFAULTS) -> list[Ch
         first = _ensure_dataset(client, settings, options)
         missing = options.dry_run and first.outcome == "created"
         found = {} if missing else _existing_tables(client, settings)
-        changes = [
-            first,
-            _ensure_lanes(client, settings, found, dry_run=options.dry_run),
-            *_ensure_views(client, settings, found, dry_run=options.dry_run),
-        ]
+        lanes = _ensure_lanes(client, settings, found, dry_run=options.dry_run)
+        views = _ensure_views(
+            client, settings, found, replace=lanes.outcome == "updated", dry_run=options.dry_run
+        )
+        changes = [first, lanes, *views]
+        if not options.dry_run:
+            _note_version(client, settings)
     return [change._replace(planned=options.dry_run) for change in changes]
 
 
@@ -57,6 +60,7 @@ def _ensure_dataset(
             wanted = wanted_dataset(name, options)
             client.create_dataset(wanted, exists_ok=True, timeout=CALL_SECONDS)
         return Change("dataset", name, "created")
+    check_version(found)
     check_fixed_properties(found, options)
     if options.labels.items() <= found.labels.items():
         return Change("dataset", name, "already there")
@@ -75,6 +79,24 @@ def wanted_dataset(name: str, options: ProvisionOptions) -> bigquery.Dataset:
         key = bigquery.EncryptionConfiguration(kms_key_name=options.kms_key)
         dataset.default_encryption_configuration = key
     return dataset
+
+
+def check_version(found: bigquery.Dataset) -> None:
+    """Raise `CommandFailed` if a later version has changed the ledger."""
+    version = found.labels.get(LEDGER_LABEL, "0")
+    if int(version) > LEDGER_VERSION:
+        raise CommandFailed(
+            f"the ledger in {found.project}.{found.dataset_id} has version {version} and this "
+            f"Gatekeeper knows {LEDGER_VERSION}: run the version that provisioned it, or a later"
+        )
+
+
+def _note_version(client: bigquery.Client, settings: Settings) -> None:
+    """Write the ledger's version into the dataset's labels, after the tables are so."""
+    found = client.get_dataset(settings.dataset_path, timeout=CALL_SECONDS)
+    if found.labels.get(LEDGER_LABEL) != str(LEDGER_VERSION):
+        found.labels = {**found.labels, LEDGER_LABEL: str(LEDGER_VERSION)}
+        client.update_dataset(found, ["labels"], timeout=CALL_SECONDS)
 
 
 def check_fixed_properties(found: bigquery.Dataset, options: ProvisionOptions) -> None:
@@ -105,10 +127,25 @@ def _ensure_lanes(
         script = "\n".join(lane_ddl(settings, lane) for lane in incomplete)
         _run(client, script, dry_run=dry_run)
         return Change("ledger", what, "created")
-    if not has_expiry(client, settings):
-        _run(client, expiry_ddl(settings), dry_run=dry_run)
-        return Change("ledger", what, "updated", "the expiry of its partitions")
-    return Change("ledger", what, "already there")
+    tables = first_lane(client, settings)
+    columns = {each.table_id: {field.name for field in each.schema} for each in tables}
+    script, missing = missing_columns_ddl(settings, columns)
+    changes = [f"new columns: {', '.join(missing)}"] if missing else []
+    if not has_expiry(tables, settings):
+        script += expiry_ddl(settings)
+        changes.append("the expiry of its partitions")
+    if not changes:
+        return Change("ledger", what, "already there")
+    _run(client, script, dry_run=dry_run)
+    return Change("ledger", what, "updated", "; ".join(changes))
+
+
+def first_lane(client: bigquery.Client, settings: Settings) -> list[bigquery.Table]:
+    """Read the first lane's tables whose partitions expire; those of the other lanes are alike."""
+    return [
+        client.get_table(f"{settings.dataset_path}.{table}", timeout=CALL_SECONDS)
+        for table, _ in expiring_tables(settings, 0)
+    ]
 
 
 def _run(client: bigquery.Client, script: str, *, dry_run: bool) -> None:
@@ -135,34 +172,38 @@ def check_lane_count(client: bigquery.Client, settings: Settings) -> None:
         )
 
 
-def has_expiry(client: bigquery.Client, settings: Settings) -> bool:
-    """Whether partitions expire after LEDGER_DAYS and REJECTED_DAYS. The embedded ones have none.
+def has_expiry(tables: Sequence[bigquery.Table], settings: Settings) -> bool:
+    """Whether the partitions of the first lane's tables expire after the settings' days.
 
-    The lanes are alike.
+    The embedded BigQuery has no partitions.
     """
     if settings.bigquery_emulator_host is not None:
         return True
-    for name, days in expiring_tables(settings, 0):
-        table = client.get_table(f"{settings.dataset_path}.{name}", timeout=CALL_SECONDS)
-        partitioning = table.time_partitioning
-        if not partitioning or partitioning.expiration_ms != days * _DAY_MILLISECONDS:
-            return False
-    return True
+    return all(
+        table.time_partitioning
+        and table.time_partitioning.expiration_ms == days * _DAY_MILLISECONDS
+        for table, (_, days) in zip(tables, expiring_tables(settings, 0), strict=True)
+    )
 
 
 def _ensure_views(
-    client: bigquery.Client, settings: Settings, found: Mapping[str, str], *, dry_run: bool
+    client: bigquery.Client,
+    settings: Settings,
+    found: Mapping[str, str],
+    *,
+    replace: bool,
+    dry_run: bool,
 ) -> list[Change]:
     changes = []
     for view, ddl in views_ddl(settings).items():
         name = f"{settings.dataset_path}.{view}"
-        if view not in found:
-            _run(client, ddl, dry_run=dry_run)
-        elif found[view] != "VIEW":  # only the ledger was a table once
+        if found.get(view, "VIEW") != "VIEW":  # only the ledger was a table once
             raise CommandFailed(
                 f"{name} is the ledger of version 1: stop its workers, let its subscription run "
                 f"empty, rename it (`ALTER TABLE {LEDGER_TABLE} RENAME TO gatekeeper_ledger_v1`), "
                 "and run `gatekeeper provision` again"
             )
+        if view not in found or replace:
+            _run(client, ddl, dry_run=dry_run)
         changes.append(Change("view", name, "already there" if view in found else "created"))
     return changes

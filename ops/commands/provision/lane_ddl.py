@@ -1,6 +1,6 @@
 """The DDL of the lanes' tables, and of the views over them. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ops.runtime.settings import Settings
 from schema import (
@@ -47,6 +47,31 @@ def lane_ddl(settings: Settings, lane: int) -> str:
         f"SELECT 0 AS epoch, {settings.lanes} AS lanes, "
         "CAST(NULL AS STRING) AS suspect, 0 AS attempts;"
     )
+
+
+def missing_columns_ddl(
+    settings: Settings, found: Mapping[str, Collection[str]]
+) -> tuple[str, list[str]]:
+    """Return the script that adds what earlier versions' tables lack, and the columns' names.
+
+    `found` has the columns of the first lane's tables; the lanes are alike. An added column may be
+    NULL, whatever it is in a new table:
+    https://cloud.google.com/bigquery/docs/managing-table-schemas#add_empty_column
+    """
+    wanted = ((ledger_table, LEDGER_COLUMNS), (rejected_table, REJECTED_COLUMNS))
+    missing = [
+        (table_of, column)
+        for table_of, columns in wanted
+        for column in columns
+        if column.name not in found[table_of(0)]
+    ]
+    script = "\n".join(
+        f"ALTER TABLE `{settings.dataset_path}.{table_of(lane)}` "
+        f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.type};"
+        for lane in range(settings.lanes)
+        for table_of, column in missing
+    )
+    return script, [column.name for _, column in missing]
 
 
 def expiry_ddl(settings: Settings) -> str:

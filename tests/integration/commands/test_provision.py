@@ -9,13 +9,16 @@ from google.pubsub_v1 import Subscription, Topic
 
 from ops.commands.__main__ import main
 from ops.commands.provision import dataset as provision_warehouse
+from ops.commands.provision import lane_ddl
 from ops.rig import free_port
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
 from schema import (
     LEDGER_COLUMNS,
+    LEDGER_LABEL,
     LEDGER_TABLE,
+    REJECTED_COLUMNS,
     REJECTED_TABLE,
     head_table,
     lane_name,
@@ -89,7 +92,8 @@ def test_labels_regions_and_retention_are_set_and_kept(
         assert list(topic.message_storage_policy.allowed_persistence_regions) == ["europe-west1"]
         assert subscription.message_retention_duration == timedelta(days=14)
         assert topic.message_retention_duration == timedelta(days=14)
-    assert warehouse.get_dataset(settings.dataset_path).labels == {"team": "data"}
+    labels = warehouse.get_dataset(settings.dataset_path).labels
+    assert labels == {"team": "data", "gatekeeper_ledger": "2"}
 
     assert main(["provision", "--retention", "7", "--labels", "env=live", "--dry-run"]) == 0
     printed = capsys.readouterr().out
@@ -216,6 +220,44 @@ def test_the_ledger_of_version_1_is_refused_with_the_remedy(
     warehouse.create_table(bigquery.Table(f"{settings.dataset_path}.{LEDGER_TABLE}", schema=older))
     assert main(["provision"]) == 1
     assert "RENAME TO gatekeeper_ledger_v1" in capsys.readouterr().err
+
+
+def test_a_ledger_of_an_earlier_version_gets_its_new_columns_and_keeps_its_rows(
+    settings: Settings,
+    warehouse: bigquery.Client,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset = settings.dataset_path
+    with monkeypatch.context() as earlier:
+        earlier.setattr(lane_ddl, "REJECTED_COLUMNS", REJECTED_COLUMNS[:-2])
+        assert main(["provision"]) == 0
+    query(
+        warehouse,
+        f"INSERT INTO `{dataset}.{rejected_table(settings.lanes - 1)}` "
+        "(id, sha256, reason, lane, settled_at, body_bytes) "
+        "VALUES ('kept', '0', 'contract', 'lane-00', CURRENT_TIMESTAMP(), 2)",
+        timeout=30,
+    )
+    capsys.readouterr()
+
+    assert main(["provision"]) == 0
+    assert "updated (new columns: resolution, resolved_at)" in capsys.readouterr().out
+    rows = query(warehouse, f"SELECT id, resolution FROM `{dataset}.{REJECTED_TABLE}`", timeout=30)
+    assert [tuple(row.values()) for row in rows] == [("kept", None)]
+    assert main(["provision"]) == 0
+    assert "updated" not in capsys.readouterr().out
+
+
+def test_a_ledger_of_a_later_version_is_refused_and_left_alone(
+    settings: Settings, warehouse: bigquery.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = bigquery.Dataset(settings.dataset_path)
+    later.labels = {LEDGER_LABEL: "3"}
+    warehouse.create_dataset(later)
+    assert main(["provision"]) == 1
+    assert "has version 3 and this Gatekeeper knows 2: run the version" in capsys.readouterr().err
+    assert not list(warehouse.list_tables(settings.dataset_path))
 
 
 def test_an_unreachable_service_is_one_line(

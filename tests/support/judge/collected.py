@@ -12,6 +12,7 @@ from tests.support.judge.engine import SqlRefused
 
 _QUOTED = re.compile(r"`([\w-]+\.[\w-]+\.[\w-]+)`")
 _LANE = re.compile(r"(gatekeeper_(?:lane|ledger|rejected)_)\d+")
+_ADDED = re.compile(r"ALTER TABLE `(\S+)` ADD COLUMN IF NOT EXISTS `(\w+)` (\w+);")
 _LEDGER = {column.name: column.type for column in LEDGER_COLUMNS}
 _REJECTED = {column.name: column.type for column in REJECTED_COLUMNS}
 _UNKNOWN_TO_GOOGLESQL = re.compile(
@@ -56,6 +57,10 @@ def texts(lines: Iterable[str]) -> Iterator[SentText]:
             tables = {**tables, name: (record["columns"], *tables.get(name, ()))}
         else:
             yield SentText(record["sql"], record["parameters"], tables)
+            # `gatekeeper provision` does not read what it has changed.
+            for name, column, kind in _ADDED.findall(record["sql"]):
+                versions = tables.get(name, ({},))
+                tables = {**tables, name: ({**versions[0], column: kind}, *versions)}
 
 
 def judge(sent: Iterable[SentText]) -> tuple[int, list[RefusedText]]:

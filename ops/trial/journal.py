@@ -4,6 +4,7 @@ A request is written before it is sent and again when it is answered, so that a 
 during the load still has everything that may have been accepted. The requests of a stream are in
 the order of sending.
 
+  {"fleet": {"lanes": …}}                                                  the first line
   {"foreign": {"table": …, "columns": {name: type}, "required": [name]}}   someone else's table
   {"sent": {"stream", "number", "kind", "source", "key", "ordering_key", "batch", "bodies"}}
   {"answered": {"stream", "number", "verdicts": [[status, id], …]}}        a pair for each body
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ops.trial.client_stream import Step
-from schema import InvalidJSON, InvalidSchema, check_body, derive_id
+from schema import LANES, InvalidJSON, InvalidSchema, check_body, derive_id
 
 ACCEPTED = 200
 
@@ -54,26 +55,27 @@ class Sent(NamedTuple):
         return self.id, self.sha256
 
 
-def id_of(step: Step, place: int) -> str:
-    """Return the id of one body of a request; in a batch each line has its own."""
-    return _id(step._asdict(), place, step.bodies[place])
-
-
-def _id(fields: Mapping[str, Any], place: int, body: bytes) -> str:
+def _id(fields: Mapping[str, Any], place: int, body: bytes, lanes: int) -> str:
     """Return the id; by default the ordering key is the first table. An invalid body has no id."""
     try:
         default = check_body(body).default_ordering_key
     except (InvalidJSON, InvalidSchema):
         default = ""
     key = f"{fields['key']}/{place + 1}" if fields["batch"] else fields["key"]
-    return derive_id(fields["source"], fields["ordering_key"] or default, key)
+    return derive_id(fields["source"], fields["ordering_key"] or default, key, lanes)
 
 
 class Journal(AbstractContextManager["Journal"]):
-    """The file being written."""
+    """The file being written; `lanes` are those of the fleet, which its ids begin with."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lanes: int = LANES) -> None:
+        self._lanes = lanes
         self._file = path.open("w")
+        self._write("fleet", {"lanes": lanes})
+
+    def id_of(self, step: Step, place: int) -> str:
+        """Return the id of one body of a request; in a batch each line has its own."""
+        return _id(step._asdict(), place, step.bodies[place], self._lanes)
 
     def foreign(self, table: str, columns: dict[str, str], required: tuple[str, ...] = ()) -> None:
         """Record what someone else does to a table."""
@@ -88,7 +90,7 @@ class Journal(AbstractContextManager["Journal"]):
 
     def answered(self, step: Step, statuses: list[int]) -> None:
         """Record a request's answers, one for each body."""
-        pairs = [(status, id_of(step, place)) for place, status in enumerate(statuses)]
+        pairs = [(status, self.id_of(step, place)) for place, status in enumerate(statuses)]
         fields = {"stream": step.stream, "number": step.number, "verdicts": pairs}
         self._write("answered", fields)
 
@@ -106,6 +108,7 @@ class History:
 
     streams: dict[str, list[Sent]] = field(default_factory=dict)
     foreign: list[Foreign] = field(default_factory=list)
+    lanes: int = LANES
 
     def accepted(self) -> dict[SentKey, Sent]:
         """Return the transactions that were answered 200, each once, as first sent."""
@@ -137,7 +140,7 @@ def read(path: Path) -> History:
     for fields in requests:
         answer = answers.get((fields["stream"], fields["number"]))
         stream = history.streams.setdefault(fields["stream"], [])
-        stream += _sent(fields, answer)
+        stream += _sent(fields, answer, history.lanes)
     return history
 
 
@@ -149,6 +152,8 @@ def _parse(
 ) -> None:
     ((what, fields),) = json.loads(line).items()
     match what:
+        case "fleet":
+            history.lanes = fields["lanes"]
         case "sent":
             requests.append(fields)
         case "answered":
@@ -160,14 +165,14 @@ def _parse(
             raise ValueError(f"unknown field {what}")
 
 
-def _sent(fields: dict[str, Any], verdicts: list[list[Any]] | None) -> Iterator[Sent]:
+def _sent(fields: dict[str, Any], verdicts: list[list[Any]] | None, lanes: int) -> Iterator[Sent]:
     for place, text in enumerate(fields["bodies"]):
         data = text.encode()
         yield Sent(
             stream=fields["stream"],
             number=fields["number"],
             kind=fields["kind"],
-            id=_id(fields, place, data),
+            id=_id(fields, place, data, lanes),
             sha256=sha256(data).hexdigest(),
             data=data,
             status=verdicts[place][0] if verdicts else None,

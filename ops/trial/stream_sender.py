@@ -14,7 +14,7 @@ from typing import Self
 import aiohttp
 
 from ops.trial.client_stream import ClientStream, Step
-from ops.trial.journal import ACCEPTED, Journal, SentKey, id_of
+from ops.trial.journal import ACCEPTED, Journal, SentKey
 from ops.trial.load_plan import steps
 
 REQUEST_SECONDS = 5.0
@@ -153,7 +153,7 @@ class StreamSender:
 
     def _check(self, step: Step, found: list[tuple[int, str | None]]) -> None:
         expected = [
-            (ACCEPTED, id_of(step, place)) if valid else (_INVALID, None)
+            (ACCEPTED, self.journal.id_of(step, place)) if valid else (_INVALID, None)
             for place, valid in enumerate(step.valid)
         ]
         if step.kind == "idempotency_conflict" and found == [(_CONFLICT, None)]:
@@ -172,4 +172,4 @@ class StreamSender:
                 self.counts.repeated += 1
             else:
                 digest = sha256(step.bodies[place]).hexdigest()
-                self.counts.accepted.add((id_of(step, place), digest))
+                self.counts.accepted.add((self.journal.id_of(step, place), digest))

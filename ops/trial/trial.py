@@ -156,7 +156,7 @@ class Trial:
                 self._on_progress(f"starting {machine.name}", 0, 0)
                 await asyncio.to_thread(machine.fleet.up)
             reader = stack.enter_context(contextlib.closing(FleetReader(self._settings)))
-            with Journal(self._journal_file) as journal:
+            with Journal(self._journal_file, self._settings.lanes) as journal:
                 await self._send(reader, journal)
             await self._audit(reader)
             if self._strict:
@@ -212,7 +212,7 @@ class Trial:
             await sender.send(step)
         await wait_until_settled(
             reader,
-            [journals.id_of(step, 0) for step in steps],
+            [journal.id_of(step, 0) for step in steps],
             patience=SETTLE_SECONDS,
             on_progress=lambda *_: self._on_progress("making tables", 0, 0),
         )

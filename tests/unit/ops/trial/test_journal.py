@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.trial.journal import InvalidJournal, Journal, id_of, read
+from ops.trial.journal import InvalidJournal, Journal, read
 from ops.trial.load_plan import setup, steps, streams
+from schema import lane_of, lane_of_id
 
 
 def test_a_journal_is_read_in_the_order_of_each_stream(tmp_path: Path) -> None:
@@ -21,8 +22,18 @@ def test_a_journal_is_read_in_the_order_of_each_stream(tmp_path: Path) -> None:
     for lane in lanes:
         bodies = [body for step in lane for body in step.bodies]
         assert [sent.data for sent in history.streams[lane[0].stream]] == bodies
-        ids = [id_of(step, place) for step in lane for place in range(len(step.bodies))]
+        ids = [journal.id_of(step, place) for step in lane for place in range(len(step.bodies))]
         assert [sent.id for sent in history.streams[lane[0].stream]] == ids
+
+
+def test_ids_begin_with_their_lane_however_many_lanes_the_fleet_has(tmp_path: Path) -> None:
+    file = tmp_path / "journal"
+    with Journal(file, lanes=3) as journal:
+        for step in setup(1):
+            journal.sent(step)
+    sent = list(read(file).all())
+    assert {lane_of_id(each.id, 3) for each in sent} == {lane_of("setup", 3)}
+    assert [each.id for each in sent] == [journal.id_of(step, 0) for step in setup(1)]
 
 
 def test_a_journal_that_was_cut_off_still_has_its_requests(tmp_path: Path) -> None:

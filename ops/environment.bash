@@ -4,6 +4,21 @@
 # start, which is three quarters of the time of a start.
 unset PYTHONDONTWRITEBYTECODE
 
+# For a script without arguments: prints the comment at its top for --help, refuses anything else.
+take_no_arguments() {
+  (($#)) || return 0
+  if [[ $1 == -h || $1 == --help ]]; then
+    show_help
+  fi
+  printf '%s\n' "ops/$(basename "$0"): it takes no arguments, not $1 (--help shows what it does)" >&2
+  exit 2
+}
+
+show_help() {
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "ops/$(basename "$0")"
+  exit 0
+}
+
 say() { printf '%s\n' "$*"; }
 
 fail() {

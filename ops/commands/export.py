@@ -51,7 +51,7 @@ def export(
     """
     from google.api_core.exceptions import NotFound
 
-    from ops.commands.google_failure import CALL_ERRORS, google_failure
+    from ops.commands.google_failure import CALL_ERRORS, google_failure, one_line
 
     try:
         text, parameters = export_sql(what, since, datetime.now(UTC))
@@ -65,7 +65,7 @@ def export(
                 write({name: json_value(value) for name, value in row.items()})
                 count += 1
     except NotFound as error:
-        raise CommandFailed(f"{error.message}: create it with `gatekeeper provision`") from error
+        raise CommandFailed(f"{one_line(error)}: create it with `gatekeeper provision`") from error
     except CALL_ERRORS as error:
         raise google_failure(error, settings) from error
     if output:

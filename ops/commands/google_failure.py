@@ -1,5 +1,7 @@
 """Failed calls to Pub/Sub and BigQuery, as one line with the remedy."""
 
+import re
+
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
 
@@ -8,6 +10,10 @@ from ops.runtime.bigquery import UNREACHABLE
 from ops.runtime.settings import Settings
 
 CALL_ERRORS = (GoogleAPICallError, *UNREACHABLE, TimeoutError)
+
+
+_REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
+"""What the client puts before the message of an answer."""
 
 
 def google_failure(error: Exception, settings: Settings) -> CommandFailed:
@@ -33,5 +39,13 @@ def _over_grpc(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    text = error.message if isinstance(error, GoogleAPICallError) else error
-    return " ".join(str(text).split()) or type(error).__name__
+    """Return the message once, without the request's address and the repetition in a job's."""
+    text = _service_message(error) if isinstance(error, GoogleAPICallError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _service_message(error: GoogleAPICallError) -> str:
+    found = [
+        each["message"] for each in error.errors if isinstance(each, dict) and "message" in each
+    ]
+    return "; ".join(dict.fromkeys(found)) or _REQUEST.sub("", str(error.message))

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from supervisor.options import EventListenerConfig, ServerOptions
 
@@ -26,6 +26,18 @@ class ConfiguredProcess(NamedTuple):
     group: str
     name: str
     log: Path
+
+
+class _OneLineOptions(ServerOptions):  # type: ignore[misc]  # untyped
+    """supervisord's own parser; a fault ends the process with one line, without its usage."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self._file = file
+
+    def usage(self, msg: object) -> NoReturn:
+        text = " ".join(str(msg).replace(str(self._file), "").split())
+        sys.exit(f"{self._file} (SUPERVISORD_CONF) cannot be used: {text}")
 
 
 class FleetConfig(NamedTuple):
@@ -62,10 +74,10 @@ class FleetConfig(NamedTuple):
     def read(cls, file: Path | None = None) -> Self:
         """Read a configuration: SUPERVISORD_CONF of the environment, or this repository's.
 
-        Ends the process with supervisor's own message if it cannot be read.
+        Ends the process with one line and exit status 1 if it cannot be read.
         """
         file = (file or supervisord_conf()).resolve()
-        options = ServerOptions()
+        options = _OneLineOptions(file)
         options.progname = "supervisord"
         options.realize(["-c", str(file)])
         sockets = [
@@ -75,7 +87,7 @@ class FleetConfig(NamedTuple):
         ]
         files = [each["file"] for each in options.server_configs if "file" in each]
         if not sockets or not files:
-            sys.exit(f"{file} has no [fcgi-program:server] or no [unix_http_server]")
+            options.usage("it has no [fcgi-program:server] or no [unix_http_server]")
         host, port = sockets[0]
         return cls(
             file=file,

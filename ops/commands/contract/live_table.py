@@ -8,7 +8,7 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery
 
 from ops.commands.failure import CommandFailed
-from ops.commands.google_failure import CALL_ERRORS, google_failure
+from ops.commands.google_failure import CALL_ERRORS, google_failure, one_line
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 
@@ -48,7 +48,7 @@ def open_warehouse(settings: Settings) -> Iterator[bigquery.Client]:
         with contextlib.closing(clients.warehouse(settings)) as client:
             yield client
     except Forbidden as error:
-        message = f"{error.message}: roles/bigquery.dataEditor on the dataset is needed"
+        message = f"{one_line(error)}: roles/bigquery.dataEditor on the dataset is needed"
         raise CommandFailed(message) from error
     except CALL_ERRORS as error:
         raise google_failure(error, settings) from error

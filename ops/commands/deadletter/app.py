@@ -120,12 +120,12 @@ def _run(action: str, selection: Selection, *, as_json: bool, **options: Any) ->
     from google.api_core.exceptions import NotFound
 
     from ops.commands.deadletter import actions
-    from ops.commands.google_failure import CALL_ERRORS, google_failure
+    from ops.commands.google_failure import CALL_ERRORS, google_failure, one_line
 
     settings = command_settings()
     try:
         return int(getattr(actions, action)(settings, selection, as_json=as_json, **options))
     except NotFound as error:
-        raise CommandFailed(f"{error.message}: create it with `gatekeeper provision`") from error
+        raise CommandFailed(f"{one_line(error)}: create it with `gatekeeper provision`") from error
     except CALL_ERRORS as error:
         raise google_failure(error, settings) from error

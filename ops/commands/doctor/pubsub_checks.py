@@ -105,9 +105,9 @@ CHECKS = {
 def explained(error: Exception, settings: Settings, seconds: float) -> CheckFailed:
     """Return the meaning of a call's error, with its remedy."""
     if isinstance(error, NotFound):
-        return CheckFailed(str(error.message), PROVISION)
+        return CheckFailed(one_line(error), PROVISION)
     if isinstance(error, PermissionDenied):
-        return CheckFailed(str(error.message), grant(settings, "roles/pubsub.viewer"))
+        return CheckFailed(one_line(error), grant(settings, "roles/pubsub.viewer"))
     if isinstance(error, DeadlineExceeded) and settings.pubsub_emulator_host is None:
         return CheckFailed(f"Pub/Sub has not answered within {seconds:g} s", "try again")
     detail = unreachable_service(error, settings) or one_line(error)

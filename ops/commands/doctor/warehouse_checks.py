@@ -57,10 +57,10 @@ def check_permissions(settings: Settings, seconds: float) -> str:
 def explained(error: Exception, settings: Settings, seconds: float) -> CheckFailed:
     """Return the meaning of a call's error, with its remedy."""
     if isinstance(error, NotFound):
-        return CheckFailed(str(error.message), PROVISION)
+        return CheckFailed(one_line(error), PROVISION)
     if isinstance(error, Forbidden):
         editor = grant(settings, "roles/bigquery.dataEditor")
-        return CheckFailed(str(error.message), f"{editor}, and roles/bigquery.jobUser")
+        return CheckFailed(one_line(error), f"{editor}, and roles/bigquery.jobUser")
     if isinstance(error, Timeout):
         where = settings.bigquery_emulator_host or "bigquery.googleapis.com"
         detail = f"BigQuery at {where} has not answered within {seconds:g} s"

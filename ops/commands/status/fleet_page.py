@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.commands.console import styled
+from ops.commands.google_failure import one_line
 from ops.commands.status import process_samples, rejection_counts
 from ops.commands.status.process_samples import ProcessSample
 from ops.commands.text_format import duration
@@ -22,6 +23,7 @@ from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState, Supervisord, SupervisordUnreachable
 
 TIMEOUT_SECONDS = 3.0
+_TEXT = 200
 _COLOURS = {"RUNNING": "green", "STARTING": "yellow", "STOPPING": "yellow", "EXITED": "dim"}
 
 
@@ -93,7 +95,7 @@ class FleetPage:
                 where = self._fleet.socket
                 errors.append(f"processes: no supervisord at {where} (start it with ops/up)")
             except Exception as error:  # noqa: BLE001  # the page shows the other sources
-                errors.append(f"{name}: {_first_line(error)}")
+                errors.append(f"{name}: {one_line(error)[:_TEXT]}")
         return answers, errors
 
     def _sources(self) -> dict[str, Callable[[], Any]]:
@@ -107,11 +109,6 @@ class FleetPage:
             "backlog": lambda: backlog.read(settings, timeout),
             "dead letters": lambda: rejection_counts.count(settings, timeout),
         }
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _unwrapped(text: str, style: str) -> Text:

@@ -123,3 +123,19 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize("script", ["up", "down", "lock", "test"])
+def test_a_script_explains_itself_and_starts_nothing(script: str, tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [ROOT / "ops" / script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    first = (ROOT / "ops" / script).read_text().splitlines()[1]
+    assert shown.startswith(f"{first.removeprefix('# ')}\n")
+    wrong = ["--system", "x"] if script == "test" else ["x"]
+    done = subprocess.run(
+        [ROOT / "ops" / script, *wrong], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"ops/{script}: ")
+    assert len(done.stderr.splitlines()) == 1

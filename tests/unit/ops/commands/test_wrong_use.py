@@ -142,6 +142,18 @@ def test_what_cannot_be_done_is_one_line_that_names_it(
     assert len(lines) == 1
 
 
+@pytest.mark.parametrize("file", ["missing", "folder", "broken", "binary"])
+def test_a_supervisord_conf_that_cannot_be_read_is_one_line(
+    file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SUPERVISORD_CONF", file)
+    with pytest.raises(SystemExit) as ended:
+        main(["status"])
+    line = str(ended.value.code)
+    assert line.startswith(f"{tmp_path / file} (SUPERVISORD_CONF) cannot be used: ")
+    assert "\n" not in line
+
+
 def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield path, command
     for name, each in getattr(command, "commands", {}).items():

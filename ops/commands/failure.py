@@ -38,7 +38,8 @@ def describe_unexpected(error: Exception, words: Sequence[str]) -> str:
 
     The file is in STATE_DIR, or in the temporary directory if that cannot be written.
     """
-    command = " ".join(("gatekeeper", *words[:1]))
+    named = [word for word in words[:1] if not word.startswith("-")]
+    command = " ".join(("gatekeeper", *named))
     text = " ".join(str(error).split())
     name = type(error).__name__
     shown = f"{name}: {text[:_MAX_CHARACTERS]}" if text else name

@@ -90,7 +90,9 @@ def read(path: Path) -> list[ApiKey]:
         return parse(path.read_text())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InvalidKeys(f"{path}: {error.strerror}") from None
+    except ValueError as error:
         raise InvalidKeys(f"{path}: {error}") from None
 
 

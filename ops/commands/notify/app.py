@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from typer import Argument
 
 from ops.commands.command_app import Json, command_app, command_settings, examples
-from ops.commands.failure import CommandFailed
+from ops.commands.failure import CommandFailed, describe_os_error
 from ops.runtime.terminal import write_json, write_line
 
 if TYPE_CHECKING:
@@ -50,8 +50,11 @@ def list_receivers(*, as_json: Json = False) -> None:
 def _rows(settings: "Settings") -> list[dict[str, str]]:
     from ops.notify import Outbox, outbox_file
 
-    with contextlib.closing(Outbox(outbox_file(settings))) as outbox:
-        states = {each.url: each for each in outbox.receivers()}
+    try:
+        with contextlib.closing(Outbox(outbox_file(settings))) as outbox:
+            states = {each.url: each for each in outbox.receivers()}
+    except OSError as error:
+        raise CommandFailed(f"STATE_DIR cannot be used: {describe_os_error(error)}") from None
     rows = []
     for each in _receivers(settings):
         state = states.get(each.url)

@@ -154,6 +154,31 @@ def test_a_supervisord_conf_that_cannot_be_read_is_one_line(
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("setting", "words", "cause"),
+    [
+        (("API_KEYS_FILE", "folder"), "apikey list", "folder: Is a directory"),
+        (("API_KEYS_FILE", "binary"), "apikey create a", "binary: 'utf-8' codec can't decode"),
+        (("API_KEYS_FILE", "broken"), "notify list", "broken: line 1: "),
+        (("STATE_DIR", "broken"), "notify list", "STATE_DIR cannot be used: "),
+        (("CONTRACTS_DIR", "broken"), "contract lint", "1 faults in 1 files"),
+    ],
+)
+def test_files_of_the_settings_that_cannot_be_read_are_one_line(
+    setting: tuple[str, str],
+    words: str,
+    cause: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(*setting)
+    assert main(words.split()) == 1
+    printed = capsys.readouterr().err
+    assert cause in printed
+    assert "Errno" not in printed
+    assert len(printed.splitlines()) == 1
+
+
 def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield path, command
     for name, each in getattr(command, "commands", {}).items():

@@ -11,6 +11,7 @@ from ops.runtime.process import full_name
 from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile, stale_seconds
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
+from server.console.fleet_problems import problems
 from server.console.sources import CachedSource
 
 COUNTERS: Final = {
@@ -45,21 +46,21 @@ def compose_state(
 ) -> dict[str, Any]:
     """Return the state of the fleet. Times are Unix or monotonic seconds, totals are counts.
 
-    If a source does not answer, its part is null, and `sources` has the reason.
+    If a source does not answer, its part is null, and `sources` has the reason. `problems` has what
+    a person should look at.
     """
     now = clock()
     groups = sources.pushgateway.latest.value
     processes = None if sources.supervisord is None else sources.supervisord.latest.value
     backlog = sources.backlog.latest.value
     stale_after = stale_seconds(settings)
-    return {
+    state = {
         "server": server,
         "now": now,
         "monotonic": time.monotonic(),
         "stale_after_seconds": stale_after,
         "sources": {name: _status(source) for name, source in sources._asdict().items()},
         "totals": None if groups is None else totals(groups),
-        "halts": [f"{each}; {RESUME}" for each in halts(groups or (), now)],
         "end_to_end": None if groups is None else _end_to_end(groups),
         "backlog": None if backlog is None else _backlog(backlog),
         "machine": settings.instance,
@@ -67,6 +68,8 @@ def compose_state(
         "processes": _processes(settings, groups or [], processes, now),
         "rejected": sources.ledger.latest.value,
     }
+    halted = [f"{each}; {RESUME}" for each in halts(groups or (), now)]
+    return {**state, "problems": [each._asdict() for each in problems(state, halted)]}
 
 
 def totals(groups: Sequence[PushedGroup]) -> dict[str, float]:

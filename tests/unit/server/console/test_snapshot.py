@@ -186,9 +186,10 @@ async def test_a_halted_worker_is_shown_with_the_command_that_goes_on(
     group = pushed("m:worker_00")
     group.samples["gatekeeper_halted"] = [LabelledValue({}, 1.0)]
     seen = await composed(lambda: [group, pushed("m:worker_01")], None)
-    (halt,) = seen["halts"]
-    assert halt.startswith("m:worker_00 has halted")
-    assert "`gatekeeper resume`" in halt
+    (halt,) = seen["problems"]
+    assert halt["text"].startswith("m:worker_00 has halted")
+    assert "`gatekeeper resume`" in halt["text"]
+    assert halt["runbook"] == "GatekeeperWorkerHalted"
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-1e300", "1e308", "9007199254740992"])

@@ -25,6 +25,24 @@ def _request(
     return send
 
 
+def _call(
+    call: Callable[..., None], gateway: str, job: str, instance: str, **options: object
+) -> None:
+    call(
+        gateway,
+        job=job,
+        grouping_key={"instance": instance},
+        timeout=PUSH_TIMEOUT_SECONDS,
+        handler=_request,
+        **options,
+    )
+
+
+def delete_group(gateway: str, job: str, instance: str) -> None:
+    """Delete the group of another process. Raises OSError and http.client.HTTPException."""
+    _call(delete_from_gateway, gateway, job, instance)
+
+
 class Pusher:
     """The group of one process: job, for example `gatekeeper_server`, and `instance`, its name.
 
@@ -47,13 +65,7 @@ class Pusher:
     async def _attempt(self, what: str, call: Callable[..., None], **options: object) -> bool:
         try:
             await asyncio.to_thread(
-                call,
-                self._gateway,
-                job=self._job,
-                grouping_key={"instance": self._instance},
-                timeout=PUSH_TIMEOUT_SECONDS,
-                handler=_request,
-                **options,
+                _call, call, self._gateway, self._job, self._instance, **options
             )
         except Exception as error:  # noqa: BLE001  # metrics must not disturb the work
             metrics.PUSH_FAILURES.inc()

@@ -5,10 +5,10 @@ there forever. So supervisord does it when a process has ended, however that was
 start for all processes of this machine that an earlier supervisord left.
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from supervisor import events
 
 from ops.runtime import process
 from ops.runtime.pushed_metrics import read_pushed
-from ops.runtime.pushgateway import Pusher
+from ops.runtime.pushgateway import delete_group
 from ops.runtime.settings import InvalidSettings, Settings
 
 ATTEMPTS: Final = 3
@@ -32,7 +32,7 @@ JOBS: Final[Mapping[str, str]] = {
 
 
 class MetricsCleanup:
-    """Works in threads, as supervisord must not wait; failures go to its log."""
+    """Works in daemon threads, as supervisord must not wait; failures go to its log."""
 
     def __init__(self, supervisord: Any) -> None:
         self._warn: Callable[[str], None] = supervisord.options.logger.warn
@@ -42,7 +42,13 @@ class MetricsCleanup:
             events.ProcessStateBackoffEvent,
         ):
             events.subscribe(ended, self._on_ended)
-        groups = [group for name, group in supervisord.process_groups.items() if name in JOBS]
+        # Not before: supervisord forks to become a daemon, and a fork has no threads, but keeps
+        # the locks that they held.
+        events.subscribe(events.SupervisorRunningEvent, self._on_running)
+        self._groups = supervisord.process_groups
+
+    def _on_running(self, _event: Any) -> None:
+        groups = [group for name, group in self._groups.items() if name in JOBS]
         for folder in {_folder(each) for group in groups for each in group.config.process_configs}:
             self._start(_delete_earlier, folder, time.time())
 
@@ -77,10 +83,16 @@ def _folder(config: Any) -> Path:
 def _delete(settings: Settings, gateway: str, job: str, own_name: str) -> str | None:
     """Delete the group of a process of this machine; return what is left after a failure."""
     name = process.full_name(settings.instance, own_name)
-    for _ in range(ATTEMPTS):
-        if asyncio.run(Pusher(gateway, job, name).delete()):
-            return None
-    return f"the metrics of {name}"
+    deleted = any(_deleted(gateway, job, name) for _ in range(ATTEMPTS))
+    return None if deleted else f"the metrics of {name}"
+
+
+def _deleted(gateway: str, job: str, name: str) -> bool:
+    try:
+        delete_group(gateway, job, name)
+    except (OSError, HTTPException):
+        return False
+    return True
 
 
 def _delete_earlier(settings: Settings, gateway: str, started_at: float) -> str | None:
@@ -101,5 +113,5 @@ def _delete_earlier(settings: Settings, gateway: str, started_at: float) -> str 
     earlier = [
         each for each in groups if each.machine == settings.instance and each.pushed_at < started_at
     ]
-    done = [asyncio.run(Pusher(gateway, each.job, each.instance).delete()) for each in earlier]
+    done = [_deleted(gateway, each.job, each.instance) for each in earlier]
     return None if all(done) else left

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,5 +81,9 @@ async def _publish(settings: Settings) -> None:
 
 
 def test_the_proxy_would_be_used_otherwise() -> None:
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen("http://127.0.0.1:9/", timeout=5)
+    # Not urlopen: it keeps the proxies of its first call until the process ends.
+    opener = urllib.request.build_opener()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(OSError, match="refused"):
+            opener.open(url, timeout=60)

@@ -40,7 +40,7 @@ class PushgatewayClient:
             data=None if body is None else body.encode(),
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -102,7 +102,7 @@ def test_a_client_pushes_adds_and_deletes_its_group(gateway: PushgatewayClient) 
     push_to_gateway(gateway.address, job="clients", registry=only, grouping_key=key)
     assert gateway.lines("pushed_count_total") == []
     delete_from_gateway(gateway.address, job="clients", grouping_key=key)
-    assert gateway.lines("pushed_") == []
+    wait_until(lambda: gateway.lines("pushed_") == [])
     assert f"push_time_seconds{{{labels}}}" not in str(gateway.lines("push_time_seconds"))
 
 
@@ -115,7 +115,7 @@ def test_groups_of_different_keys_are_independent(gateway: PushgatewayClient) ->
         'side{instance="b",job="side"} 2',
     ]
     assert gateway.request("DELETE", "/metrics/job/side/instance/a") == (202, "")
-    assert gateway.lines("side") == ['side{instance="b",job="side"} 2']
+    wait_until(lambda: gateway.lines("side") == ['side{instance="b",job="side"} 2'])
     assert gateway.request("DELETE", "/metrics/job/side") == (202, ""), "another key"
     assert gateway.lines("side") != []
 
@@ -192,7 +192,9 @@ def test_the_path_is_the_grouping_key(gateway: PushgatewayClient, path: str, lab
     (line,) = gateway.lines("keyed")
     assert all(pair in line for pair in labels.split(",")), line
     assert gateway.request("DELETE", path) == (202, "")
-    assert gateway.lines("keyed") == []
+    wait_until(
+        lambda: gateway.lines("keyed") == [], what="a deletion is answered before it is done"
+    )
 
 
 @pytest.mark.parametrize(

@@ -176,3 +176,27 @@ async def test_a_server_that_drains_queries_no_source(server: InProcessServer) -
         assert answer.status == 200
     server.stop.set()
     await server.serving
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)
+async def test_problems_of_one_kind_are_a_row_each_however_often_they_are_shown(
+    server: InProcessServer,
+) -> None:
+    silent = {"runbook": "GatekeeperProcessSilent"}
+    problems = [{**silent, "text": f"m:worker_0{number} has been silent"} for number in range(3)]
+    shown = "[...document.querySelectorAll('#problem-rows tr')].map(row => row.innerText)"
+    async with Browser() as chromium, chromium.page() as page:
+        await page.open(server.url + "/")
+
+        async def show(wrong: list[dict[str, str]]) -> list[str]:
+            state = json.dumps({"problems": wrong, "sources": {}, "processes": []})
+            rows: list[str] = await page.run(f"(() => {{showProblems({state}); return {shown}}})()")
+            return rows
+
+        for _ in range(3):
+            rows = await show(problems)
+            assert len(rows) == 3
+            assert all(each["text"] in row for each, row in zip(problems, rows, strict=True))
+        assert await show(problems[1:]) == rows[1:]
+        assert await show([]) == []
+        assert await page.run("document.querySelector('#problems').hidden")

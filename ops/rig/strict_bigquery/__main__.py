@@ -30,6 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     seconds.add_argument("--statement-seconds", type=float, default=usual.statement)
     seconds.add_argument("--late-share", type=float, default=0.0, help="of jobs that end late")
     seconds.add_argument("--late-seconds", type=float, default=usual.late_seconds)
+    seconds.add_argument(
+        "--window-seconds",
+        type=float,
+        default=RuleLimits().window_seconds,
+        help="in which the statements on a table are counted (%(default)s)",
+    )
     seconds.add_argument("--stuck-table", default="", help="no statement on it ends")
     parser.add_argument("--table-gb", type=float, default=0.0, help="size of each table at first")
     parser.add_argument("--partitions", type=int, default=1, help="of each table at first")
@@ -52,7 +58,11 @@ def setup_of(arguments: Sequence[str] | None = None) -> tuple[str, StrictSetup]:
     off = set(RULES) if given.off == ["all"] else set(given.off)
     if unknown := off - RULES.keys():
         parser.error(f"no such rule: {', '.join(sorted(unknown))}")
-    limits = RuleLimits(rules=frozenset(RULES) - off, location=given.location)
+    limits = RuleLimits(
+        rules=frozenset(RULES) - off,
+        location=given.location,
+        window_seconds=given.window_seconds,
+    )
     latency = Latency(
         given.job_seconds,
         given.statement_seconds,

@@ -55,13 +55,11 @@ def create_app(
     app[api.DOCUMENT] = api.render_document(api.ROUTES, settings)
     app[console.CONSOLE] = console.Console(settings)
     contracts = ContractsInForce.load(settings, hides=True)
-    app.on_cleanup.append(app[console.CONSOLE].close)
 
     for route in api.ROUTES:
         _add(app, route.method, route.pattern or route.path, route.handler)
-    # Pages for people: not part of the API, so not in its description.
-    _add(app, "GET", "/", console.get_page)
-    _add(app, "GET", "/console/state", console.get_state)
+    for method, path, handler in console.ROUTES:
+        _add(app, method, path, handler)
 
     # They end in reverse order: the last metrics are pushed after the last transaction is out.
     parts = (
@@ -71,6 +69,7 @@ def create_app(
         partial(publish, connect),
     )
     app.cleanup_ctx.extend(partial(part, settings) for part in parts)
+    app.cleanup_ctx.append(app[console.CONSOLE].run)
     return app
 
 

@@ -4,6 +4,6 @@ Every server shows the same: it asks the Pushgateway, supervisord, Pub/Sub and t
 not know of a server's own requests, nor hold them up.
 """
 
-from server.console.app import CONSOLE, Console, get_page, get_state
+from server.console.app import CONSOLE, ROUTES, Console
 
-__all__ = ["CONSOLE", "Console", "get_page", "get_state"]
+__all__ = ["CONSOLE", "ROUTES", "Console"]

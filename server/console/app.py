@@ -1,30 +1,34 @@
-"""The routes `GET /` and `GET /console/state`, and the sources of the state.
+"""The console's page, its state, and the history of its charts: the routes and the sources.
 
-The sources are queried in threads, only while somebody watches, and however many watch, not more
-often than the constants here allow.
+The sources are queried in threads, and however many watch, not more often than the constants here
+allow. While nobody watches, only what the charts need is read, once in STEP_SECONDS.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import time
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
-from ops.runtime import backlog, process
-from ops.runtime.pushed_metrics import read_pushed
+from ops.runtime import backlog, log, process
+from ops.runtime.pushed_metrics import PushedGroup, read_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState, Supervisord
 from server.api import HEADERS
+from server.console.chart_history import STEP_SECONDS, ChartHistory
+from server.console.fleet_rates import FleetRates, chart_point
 from server.console.page import load_page
 from server.console.recent_rejections import RecentRejections
 from server.console.snapshot import PUSHED_METRICS, Sources, compose_state, totals
 from server.console.sources import CachedSource
-from server.http import IN_FLIGHT
+from server.http import IN_FLIGHT, Refusal, RequestFault, refusal
 
 FRESH_SECONDS: Final = 1.0
 """How long a state is answered again."""
@@ -36,18 +40,26 @@ TIMEOUT_SECONDS: Final = 3.0
 LEDGER_SECONDS: Final = 10.0
 _LEDGER_MAX_AGE_SECONDS: Final = 60.0
 _CLOUD_BACKLOG_SECONDS: Final = 60.0  # Cloud Monitoring samples once a minute, and queries cost
+_IDLE_SHARE: Final = 0.01  # of a core, for reading what a large fleet pushes while nobody watches
+
+logger = log.get(__name__)
 
 
 class Console:
-    """The page and the sources; nothing is queried before somebody watches."""
+    """The page, the sources, and the history; `run` it with the application."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, step: float = STEP_SECONDS) -> None:
         self.page = load_page()
+        self.history = ChartHistory()
         self._settings = settings
+        self._step = step
         self._name = process.name("server", settings)
         self._pool = ThreadPoolExecutor(4, "console")  # one for each source
+        self._pushed = _TimedReader(settings)
         self._rejections = RecentRejections(settings)
-        self._sources = _sources(settings, self._rejections, self._pool)
+        self._sources = _sources(settings, self._pushed, self._rejections, self._pool)
+        self._rates = FleetRates(settings)  # of the state, between two pushes
+        self._sampled = FleetRates(settings)  # of the history, between two points
         self._composing = asyncio.Lock()
         self._body = b""
         self._fresh_until = float("-inf")
@@ -57,33 +69,81 @@ class Console:
         async with self._composing:  # requests that wait here get the same answer
             if time.monotonic() >= self._fresh_until:
                 if not draining:
-                    await self._refresh()
-                state = compose_state(self._settings, self._sources, self._name)
+                    await _refresh(self._sources, WAIT_SECONDS)
+                state = compose_state(self._settings, self._sources, self._rates, self._name)
                 self._body = json.dumps(state, allow_nan=False).encode()
                 self._fresh_until = time.monotonic() + FRESH_SECONDS
             return self._body
 
-    async def _refresh(self) -> None:
-        started = [source.refresh() for source in self._sources if source is not None]
-        if running := [query for query in started if query is not None]:
-            await asyncio.wait(running, timeout=WAIT_SECONDS)
+    async def run(self, app: web.Application) -> AsyncIterator[None]:
+        """Fill the history until the application ends; then close what is open.
 
-    async def close(self, _: web.Application) -> None:
-        """Close what is open; queries in progress end by their own timeouts."""
+        Queries in progress end by their own timeouts.
+        """
+        sampling = asyncio.create_task(self._sample_forever(app), name="console-history")
+        yield
+        sampling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sampling
         self._pool.shutdown(wait=False, cancel_futures=True)
         for source in self._sources:
             if source is not None:
                 source.cancel()
         self._rejections.close()
 
+    async def _sample_forever(self, app: web.Application) -> None:
+        while True:
+            await asyncio.sleep(pause_seconds(self._step, self._pushed.cpu_seconds))
+            if app[IN_FLIGHT].draining:
+                return
+            try:
+                await self._sample()
+            except Exception:  # the server goes on without the point
+                logger.exception("console_history_failed")
 
-def _sources(settings: Settings, rejections: RecentRejections, pool: ThreadPoolExecutor) -> Sources:
-    groups = CachedSource(
-        partial(read_pushed, settings, PUSHED_METRICS),
-        pool,
-        min_age=FRESH_SECONDS,
-        timeout=TIMEOUT_SECONDS,
-    )
+    async def _sample(self) -> None:
+        await _refresh((self._sources.pushgateway, self._sources.backlog), TIMEOUT_SECONDS)
+        groups = self._sources.pushgateway.latest.value
+        now = time.time()
+        self._sampled.observe(groups or (), now)
+        self.history.add(
+            now, chart_point(self._sampled, groups, self._sources.backlog.latest.value)
+        )
+
+
+def pause_seconds(step: float, cpu_seconds: float) -> float:
+    """Return the wait until the next point, after a read that took some processor time."""
+    return max(step, cpu_seconds / _IDLE_SHARE)
+
+
+async def _refresh(sources: Iterable[CachedSource[Any] | None], seconds: float) -> None:
+    started = [source.refresh() for source in sources if source is not None]
+    if running := [query for query in started if query is not None]:
+        await asyncio.wait(running, timeout=seconds)
+
+
+class _TimedReader:
+    """Reads what all processes pushed, and measures the processor time that the last read took."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.cpu_seconds = 0.0
+
+    def __call__(self) -> list[PushedGroup]:
+        began = time.thread_time()
+        try:
+            return read_pushed(self._settings, PUSHED_METRICS)
+        finally:
+            self.cpu_seconds = time.thread_time() - began
+
+
+def _sources(
+    settings: Settings,
+    pushed: _TimedReader,
+    rejections: RecentRejections,
+    pool: ThreadPoolExecutor,
+) -> Sources:
+    groups = CachedSource(pushed, pool, min_age=FRESH_SECONDS, timeout=TIMEOUT_SECONDS)
     local = settings.pubsub_emulator_host is not None
     return Sources(
         pushgateway=groups,
@@ -128,3 +188,22 @@ async def get_state(request: web.Request) -> web.StreamResponse:
     """Answer the state that the page shows."""
     body = await request.app[CONSOLE].state(draining=request.app[IN_FLIGHT].draining)
     return web.Response(body=body, headers=HEADERS)
+
+
+async def get_history(request: web.Request) -> web.StreamResponse:
+    """Answer the points of the charts; with `after`, in Unix seconds, only those after it."""
+    try:
+        after = float(request.query.get("after", "-inf"))
+    except ValueError:
+        fault = RequestFault("after", "after is a time in Unix seconds", request.query["after"])
+        raise Refusal(refusal.BAD_REQUEST, fault) from None
+    body = json.dumps(request.app[CONSOLE].history.after(after), allow_nan=False).encode()
+    return web.Response(body=body, headers=HEADERS)
+
+
+ROUTES: Final = (
+    ("GET", "/", get_page),
+    ("GET", "/console/state", get_state),
+    ("GET", "/console/history", get_history),
+)
+"""Pages for people: not part of the API, so not in its description."""

@@ -1,4 +1,8 @@
-"""The console's page: one file, and the headers that allow nothing but its own script."""
+"""The console's page, and the headers that allow nothing but its own script.
+
+Its script and its style are files here, and are put into the page: so a page and its script are
+always of one version, whichever server answers during a roll, and their hashes are its policy.
+"""
 
 from importlib import resources
 from typing import Final
@@ -24,10 +28,20 @@ _POLICY: Final = (
 )
 
 
+_SCRIPTS: Final = ("formats.js", "charts.js", "console.js")
+"""One script, in this order."""
+
+
 def load_page() -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers of the page that is part of the package."""
-    text = (resources.files("server.console") / "page.html").read_text("utf-8")
+    text = _file("page.html").replace("<style></style>", f"<style>{_file('console.css')}</style>")
+    script = "\n".join(map(_file, _SCRIPTS))
+    text = text.replace("<script></script>", f"<script>{script}</script>")
     return text.encode(), {**_HEADERS, "Content-Security-Policy": security_policy(text)}
+
+
+def _file(name: str) -> str:
+    return (resources.files("server.console") / name).read_text("utf-8")
 
 
 def security_policy(text: str) -> str:

@@ -12,19 +12,11 @@ from ops.runtime.pushed_metrics import PushedGroup, add_buckets, quantile, stale
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
 from server.console.fleet_problems import problems
+from server.console.fleet_rates import COUNTERS, END_TO_END, FleetRates, counts
 from server.console.sources import CachedSource
 
-COUNTERS: Final = {
-    "accepted": "gatekeeper_published_total",
-    "rejected": "invalid_payload_count_total",
-    "applied": "gatekeeper_applied_total",
-    "dead_lettered": "gatekeeper_dead_lettered_total",
-    "spooled": "gatekeeper_spool_messages",
-}
-"""The page's name of each total, and the metric that it is read from."""
-
-END_TO_END: Final = "gatekeeper_end_to_end_seconds_bucket"
-PUSHED_METRICS: Final = (*COUNTERS.values(), END_TO_END, *HALT_METRICS)
+SPOOLED: Final = "gatekeeper_spool_messages"
+PUSHED_METRICS: Final = (*COUNTERS.values(), SPOOLED, END_TO_END, *HALT_METRICS)
 
 _ORDER: Final = {"server": 0, "worker": 1}
 
@@ -41,10 +33,13 @@ class Sources(NamedTuple):
 def compose_state(
     settings: Settings,
     sources: Sources,
+    rates: FleetRates,
     server: str,
     clock: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
     """Return the state of the fleet. Times are Unix or monotonic seconds, totals are counts.
+
+    `rates` is fed with what is pushed now; rates are per second, null while they are unknown.
 
     If a source does not answer, its part is null, and `sources` has the reason. `problems` has what
     a person should look at.
@@ -53,19 +48,20 @@ def compose_state(
     groups = sources.pushgateway.latest.value
     processes = None if sources.supervisord is None else sources.supervisord.latest.value
     backlog = sources.backlog.latest.value
-    stale_after = stale_seconds(settings)
+    rates.observe(groups or (), now)
     state = {
         "server": server,
         "now": now,
         "monotonic": time.monotonic(),
-        "stale_after_seconds": stale_after,
         "sources": {name: _status(source) for name, source in sources._asdict().items()},
         "totals": None if groups is None else totals(groups),
+        "rates": rates.total(),
         "end_to_end": None if groups is None else _end_to_end(groups),
+        "recent": rates.recent(),
         "backlog": None if backlog is None else _backlog(backlog),
         "machine": settings.instance,
         "sees_other_machines": settings.pushgateway_prometheus_host is not None,
-        "processes": _processes(settings, groups or [], processes, now),
+        "processes": _processes(settings, groups or [], processes, rates, now),
         "rejected": sources.ledger.latest.value,
     }
     halted = [f"{each}; {RESUME}" for each in halts(groups or (), now)]
@@ -74,7 +70,8 @@ def compose_state(
 
 def totals(groups: Sequence[PushedGroup]) -> dict[str, float]:
     """Return the totals of all groups by the page's names."""
-    return {key: sum(group.total(name) for group in groups) for key, name in COUNTERS.items()}
+    names = {**COUNTERS, "spooled": SPOOLED}
+    return {key: sum(group.total(name) for group in groups) for key, name in names.items()}
 
 
 def _status(source: CachedSource[Any] | None) -> dict[str, Any]:
@@ -105,14 +102,18 @@ def _backlog(backlog: SubscriptionBacklog) -> dict[str, Any]:
 
 
 def _processes(
-    settings: Settings, groups: list[PushedGroup], states: list[ProcessState] | None, now: float
+    settings: Settings,
+    groups: list[PushedGroup],
+    states: list[ProcessState] | None,
+    rates: FleetRates,
+    now: float,
 ) -> list[dict[str, Any]]:
     """Return every process of supervisord or the Pushgateway, in the fleet's order.
 
     Those of other machines, whose supervisord does not answer here, are UNKNOWN: they only push.
     """
     stale_after = stale_seconds(settings)
-    pushed = {group.instance: _pushed(group, now, stale_after) for group in groups}
+    pushed = {group.instance: _pushed(group, rates, now, stale_after) for group in groups}
     own = {group.instance for group in groups if group.machine == settings.instance}
     rows = [
         {
@@ -142,7 +143,9 @@ def _processes(
     return sorted(rows, key=lambda row: (_ORDER.get(row["group"], len(_ORDER)), row["name"]))
 
 
-def _pushed(group: PushedGroup, now: float, stale_after: float) -> dict[str, Any]:
+def _pushed(
+    group: PushedGroup, rates: FleetRates, now: float, stale_after: float
+) -> dict[str, Any]:
     age = max(0.0, now - group.pushed_at)
     return {
         "job": group.job,
@@ -150,10 +153,6 @@ def _pushed(group: PushedGroup, now: float, stale_after: float) -> dict[str, Any
         "pushed_at": group.pushed_at,
         "age_seconds": round(age, 3),
         "stale": age > stale_after,
-        **totals([group]),
-        # Infinity has no JSON: null is the last bound.
-        "end_to_end": [
-            [bound if math.isfinite(bound) else None, count]
-            for bound, count in group.buckets(END_TO_END).items()
-        ],
+        "rates": rates.of(group.instance),
+        **counts(group),
     }

@@ -14,8 +14,8 @@ from server.http.refusal import FORBIDDEN, UNAUTHORIZED, Refusal, RequestFault
 
 OPEN_ROUTES: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
 
-OPERATOR_ROUTES: Final = frozenset({"/", "/console/state"})
-"""They show the whole fleet, and so all sources: they need a key with the role `operate`."""
+OPERATOR_FOLDER: Final = "/console/"
+"""It, and the page `/`, show the whole fleet, and so all sources: for the role `operate`."""
 
 CHECK_AGAIN_SECONDS: Final = 0.3
 """A revoked key is refused within a second, in the middle of a batch too."""
@@ -36,10 +36,14 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if request.path not in OPEN_ROUTES:
         key = request[API_KEY] = _api_key(request)
         request[SOURCE] = key.name
-        if request.path in OPERATOR_ROUTES and key.role != "operate":
+        if _shows_the_fleet(request.path) and key.role != "operate":
             why = "only keys made with --role operate see the whole fleet"
             raise Refusal(FORBIDDEN, RequestFault("role", why, key.role))
     return await handler(request)
+
+
+def _shows_the_fleet(path: str) -> bool:
+    return path == "/" or path.startswith(OPERATOR_FOLDER)
 
 
 def check_key_again(request: web.Request) -> None:

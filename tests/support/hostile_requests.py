@@ -23,6 +23,7 @@ _OTHER_PATHS = (
     "/openapi.json",
     "/api/activities/abc",
     "/console/state",
+    "/console/history",
 )
 _FAULTS = gzip.compress(b'{"activities":[' + b",".join([b"{}"] * 10_000) + b"]}")
 _BLANK = gzip.compress(b"\n" * 5_000_000)

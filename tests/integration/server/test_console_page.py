@@ -2,6 +2,8 @@ import asyncio
 import base64
 import itertools
 import json
+import math
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from ops.rig import eventually
 from ops.runtime import api_keys as keys
+from ops.runtime.settings import Settings
+from server.console.app import Console, pause_seconds
+from server.http import IN_FLIGHT, InFlight
 from tests.support import browser
 from tests.support.browser import Browser
 from tests.support.server_in_process import NOWHERE, FakeTopic, InProcessServer, in_process_server
@@ -97,6 +104,55 @@ async def test_however_many_watch_the_pushgateway_is_queried_once_a_second(
     assert all(gap > 0.9 for gap in gaps), gaps
 
 
+async def test_the_history_is_filled_while_nobody_watches() -> None:
+    accepted = itertools.count(100, 50)
+
+    async def metrics(_: web.Request) -> web.Response:
+        group, count = 'instance="server_00",job="gatekeeper_server"', next(accepted)
+        text = f"push_time_seconds{{{group}}} {time.time() + count}\n"
+        text += f"gatekeeper_published_total{{{group}}} {count}\n"
+        return web.Response(text=text)
+
+    gateway = web.Application()
+    gateway.router.add_get("/metrics", metrics)
+    async with TestServer(gateway) as address:
+        there = {**NOBODY, "PUSHGATEWAY_PROMETHEUS_HOST": f"127.0.0.1:{address.port}"}
+        app = web.Application()
+        app[IN_FLIGHT] = InFlight(10, 10)
+        watched = Console(Settings.parse(there), step=0.1)
+        app.cleanup_ctx.append(watched.run)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            points = watched.history.after(-math.inf)
+            names = ["at", *points["series"]]
+
+            def rates() -> list[float]:
+                rows = watched.history.after(-math.inf)["points"]
+                known = [dict(zip(names, row, strict=True))["accepted"] for row in rows]
+                return [rate for rate in known if rate]
+
+            found = await eventually(lambda: rates() if len(rates()) > 1 else None)
+            assert found
+            assert all(0 < rate <= 1 for rate in found)
+            app[IN_FLIGHT].draining = True
+            asked = next(accepted)
+            await asyncio.sleep(0.5)
+            assert next(accepted) - asked <= 2 * 50, "a server that drains reads once more at most"
+        finally:
+            await runner.cleanup()
+
+
+def test_a_large_fleet_is_read_seldom_while_nobody_watches() -> None:
+    assert pause_seconds(10, 0.01) == 10
+    assert pause_seconds(10, 2.0) == 200
+
+
+async def test_a_history_after_no_time_is_refused(server: InProcessServer) -> None:
+    status, verdict = await server.get("/console/history?after=yesterday")
+    assert (status, verdict["error"][0]["rule"]) == (400, "after")
+
+
 def operator(file: Path) -> str:
     """Write a key that may see the console; return its text."""
     text, key = keys.mint("orders", "2024-01-01T00:00:00Z", role="operate")
@@ -117,7 +173,11 @@ async def test_with_api_keys_only_an_operator_sees_the_console(
     sender, key = keys.mint("payments", "2024-01-01T00:00:00Z")
     file.write_text(file.read_text() + key.line())
     async with in_process_server(topic, **NOBODY, API_KEYS_FILE=str(file)) as server:
-        for path, challenge in (("/", "Basic"), ("/console/state", "Bearer")):
+        for path, challenge in (
+            ("/", "Basic"),
+            ("/console/state", "Bearer"),
+            ("/console/history", "Bearer"),
+        ):
             url = server.url + path
             for headers, status in (
                 ({}, 401),

@@ -11,7 +11,8 @@ from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import LabelledValue, PushedGroup, parse_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
-from server.console.snapshot import COUNTERS, END_TO_END, PUSHED_METRICS, Sources, compose_state
+from server.console.fleet_rates import COUNTERS, END_TO_END, FleetRates
+from server.console.snapshot import PUSHED_METRICS, SPOOLED, Sources, compose_state
 from server.console.sources import CachedSource
 
 NOW = 1_700_000_000.0
@@ -49,6 +50,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def composed(pool: ThreadPoolExecutor) -> Callable[..., Any]:
     """Return the state, by way of JSON, of sources that answer so."""
+    rates = FleetRates(SETTINGS)
 
     async def composed(
         groups: Callable[[], list[PushedGroup]],
@@ -70,7 +72,9 @@ def composed(pool: ThreadPoolExecutor) -> Callable[..., Any]:
             if query is not None:
                 await query
         state: dict[str, Any] = json.loads(
-            json.dumps(compose_state(SETTINGS, sources, "server_00", lambda: NOW), allow_nan=False)
+            json.dumps(
+                compose_state(SETTINGS, sources, rates, "server_00", lambda: NOW), allow_nan=False
+            )
         )
         return state
 
@@ -98,7 +102,11 @@ async def test_totals_and_quantiles_are_of_all_processes(
         "m:server_00", "m:server_01", "m:worker_00",
     ]  # fmt: skip
     assert seen["processes"][2]["pushed"]["applied"] == 6
-    assert seen["processes"][2]["pushed"]["end_to_end"] == [[1.0, 6], [None, 6]]
+    assert (seen["rates"], seen["recent"]) == (None, {"p50": None, "p99": None})
+    groups = [pushed("m:server_00", accepted=45, rejected=1, age=-9), pushed("m:worker_00", age=-9)]
+    seen = await composed(lambda: groups, lambda: [state(group.instance) for group in groups])
+    assert seen["rates"] == {"accepted": 4, "rejected": 0, "applied": 0, "dead_lettered": 0}
+    assert seen["processes"][0]["pushed"]["rates"]["accepted"] == 4
     assert {source["state"] for source in seen["sources"].values()} == {"up"}
 
 
@@ -196,7 +204,7 @@ async def test_a_halted_worker_is_shown_with_the_command_that_goes_on(
 async def test_whatever_others_push_the_state_is_json(
     composed: Callable[..., Any], value: str
 ) -> None:
-    names = (*COUNTERS.values(), "process_start_time_seconds", "gatekeeper_halted")
+    names = (*COUNTERS.values(), SPOOLED, "process_start_time_seconds", "gatekeeper_halted")
     group = 'instance="%s",job="gatekeeper_server"'
     page = "".join(
         f"push_time_seconds{{{group % instance}}} 5\n"

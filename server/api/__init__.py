@@ -12,7 +12,7 @@ from server.api.health import READINESS, Readiness
 from server.api.openapi import DOCUMENT, render_document
 from server.api.responses import HEADERS, render_refusal
 from server.api.route import Route
-from server.api.status import LEDGER, open_ledger
+from server.api.status import LEDGER, open_ledger, transaction_id
 
 ROUTES: Final = (
     *activities.ROUTES,
@@ -35,4 +35,5 @@ __all__ = [
     "open_ledger",
     "render_document",
     "render_refusal",
+    "transaction_id",
 ]

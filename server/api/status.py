@@ -124,9 +124,7 @@ async def get_activity(request: web.Request) -> web.StreamResponse:
 
     404 while it is not settled: a second or so after it was accepted, or longer when workers lag.
     """
-    name = request.match_info["id"]
-    if not (0 < len(name) <= MAX_ID and name.isprintable()):
-        raise _not_found(f"an id has 1 to {MAX_ID:,} printable characters")
+    name = transaction_id(request)
     source = request.get(SOURCE, "") if KEYS in request.app else None
     rows = await request.app[LEDGER].rows(name, source, source_of(request))
     if not rows:
@@ -134,6 +132,14 @@ async def get_activity(request: web.Request) -> web.StreamResponse:
             "no transaction is settled under this id: it is unknown, or not yet applied"
         )
     return web.Response(body=json.dumps(combine(rows)).encode(), headers=HEADERS)
+
+
+def transaction_id(request: web.Request) -> str:
+    """Return the id in the request's path. Raises Refusal: 404."""
+    name = request.match_info["id"]
+    if not (0 < len(name) <= MAX_ID and name.isprintable()):
+        raise _not_found(f"an id has 1 to {MAX_ID:,} printable characters")
+    return name
 
 
 def _not_found(why: str) -> Refusal:

@@ -25,9 +25,10 @@ from server.api import HEADERS
 from server.console.chart_history import STEP_SECONDS, ChartHistory
 from server.console.fleet_rates import FleetRates, chart_point
 from server.console.page import load_page
-from server.console.recent_rejections import RecentRejections
-from server.console.snapshot import PUSHED_METRICS, Sources, compose_state, totals
+from server.console.rejected_reader import RejectedReader
+from server.console.snapshot import PUSHED_METRICS, Rates, Sources, compose_state, totals
 from server.console.sources import CachedSource
+from server.console.transaction_search import TransactionSearch
 from server.http import IN_FLIGHT, Refusal, RequestFault, refusal
 
 FRESH_SECONDS: Final = 1.0
@@ -54,11 +55,12 @@ class Console:
         self._settings = settings
         self._step = step
         self._name = process.name("server", settings)
-        self._pool = ThreadPoolExecutor(4, "console")  # one for each source
+        self._pool = ThreadPoolExecutor(5, "console")  # one for each source, one for the state
         self._pushed = _TimedReader(settings)
-        self._rejections = RecentRejections(settings)
-        self._sources = _sources(settings, self._pushed, self._rejections, self._pool)
-        self._rates = FleetRates(settings)  # of the state, between two pushes
+        self._rejected = RejectedReader(settings)
+        self.search = TransactionSearch(settings, self._rejected)
+        self._sources = _sources(settings, self._pushed, self._rejected, self._pool)
+        self._rates = Rates.of(settings)  # of the state, between two pushes
         self._sampled = FleetRates(settings)  # of the history, between two points
         self._composing = asyncio.Lock()
         self._body = b""
@@ -70,10 +72,14 @@ class Console:
             if time.monotonic() >= self._fresh_until:
                 if not draining:
                     await _refresh(self._sources, WAIT_SECONDS)
-                state = compose_state(self._settings, self._sources, self._rates, self._name)
-                self._body = json.dumps(state, allow_nan=False).encode()
+                loop = asyncio.get_running_loop()
+                self._body = await loop.run_in_executor(self._pool, self._compose)
                 self._fresh_until = time.monotonic() + FRESH_SECONDS
             return self._body
+
+    def _compose(self) -> bytes:
+        state = compose_state(self._settings, self._sources, self._rates, self._name)
+        return json.dumps(state, allow_nan=False).encode()
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
         """Fill the history until the application ends; then close what is open.
@@ -89,7 +95,8 @@ class Console:
         for source in self._sources:
             if source is not None:
                 source.cancel()
-        self._rejections.close()
+        self.search.close()
+        self._rejected.close()
 
     async def _sample_forever(self, app: web.Application) -> None:
         while True:
@@ -140,7 +147,7 @@ class _TimedReader:
 def _sources(
     settings: Settings,
     pushed: _TimedReader,
-    rejections: RecentRejections,
+    rejected: RejectedReader,
     pool: ThreadPoolExecutor,
 ) -> Sources:
     groups = CachedSource(pushed, pool, min_age=FRESH_SECONDS, timeout=TIMEOUT_SECONDS)
@@ -156,7 +163,7 @@ def _sources(
         ),
         # A query costs: once a minute, or sooner after a worker has rejected something.
         ledger=CachedSource(
-            rejections.read,
+            rejected.summary,
             pool,
             min_age=LEDGER_SECONDS,
             max_age=_LEDGER_MAX_AGE_SECONDS,
@@ -201,9 +208,15 @@ async def get_history(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, headers=HEADERS)
 
 
+async def get_transaction(request: web.Request) -> web.StreamResponse:
+    """Answer what every place knows of a transaction."""
+    return await request.app[CONSOLE].search.answer(request)
+
+
 ROUTES: Final = (
     ("GET", "/", get_page),
     ("GET", "/console/state", get_state),
     ("GET", "/console/history", get_history),
+    ("GET", "/console/transactions/{id:[^{}/]+}", get_transaction),
 )
 """Pages for people: not part of the API, so not in its description."""

@@ -109,15 +109,57 @@ function showProcesses(state) {
   setText($("processes-note"), notes.join(" "));
 }
 
-function showLedger(state) {
-  const rows = state.rejected, source = state.sources.ledger;
-  $("ledger").hidden = !rows || !rows.length;
-  setText($("ledger-note"), rows ? (rows.length ? "" : "None in the last 7 days.")
-    : source.state === "asking" ? "reading the ledger …" : "The ledger cannot be read: " + source.fault);
-  if (rows) fill($("ledger-rows"), rows.map(row => [row.id + " " + row.settled_at, [
+function showMachines(state) {
+  const rows = state.machines, versions = new Set(rows.flatMap(one => one.versions));
+  $("machines").hidden = !rows.length;
+  setText($("machines-note"), rows.length ? (versions.size > 1 ? "Several versions run: an upgrade is in progress, or incomplete." : "") : "None is known.");
+  fill($("machines-rows"), rows.map(one => [one.machine, [
+    ["Machine", one.machine || "(no name)", "name left"],
+    ["Processes", `${count(one.servers, "server")}, ${count(one.workers, "worker")}: ` + one.states.map(([word, number]) => `${number} ${word}`).join(", "), "wide"],
+    ["Version", one.versions.join(", ") || "not known", one.versions.length > 1 ? "warn" : ""],
+    ["Last push", one.age_seconds === null ? "never" : span(one.age_seconds) + " ago", "number"],
+  ]]));
+}
+
+function showLanes(state) {
+  const rows = state.lanes;
+  $("lanes").hidden = !rows || !rows.length;
+  setText($("lanes-note"), rows ? (rows.length ? "" : "No lane has messages that wait with a worker.") : fault(state.sources.pushgateway));
+  if (rows) fill($("lanes-rows"), rows.map(one => [one.lane, [
+    ["Lane", one.lane, "name left"],
+    ["Worker", one.worker],
+    ["Oldest message", span(one.oldest_seconds), "number right" + (one.oldest_seconds > 60 ? " bad" : "")],
+  ]]));
+}
+
+function showRates(id, label, found) {   // the largest tables or sources, and all others
+  const rows = found ? found.rows.slice() : [];
+  if (found && found.others) rows.push({name: null, ...found.others});
+  $(id).hidden = !rows.length;
+  setText($(id + "-note"), found ? (rows.length ? "" : "Nothing moves.") : "Known after the second push.");
+  fill($(id + "-rows"), rows.map(one => [one.name === null ? " others" : "=" + one.name, [
+    [label, one.name === null ? "all others" : one.name || "(none)", one.name ? "name wide" : "wide soft"],
+    ["Accepted", rate(one.accepted), "number"],
+    ["Applied", rate(one.applied), "number"],
+    ["Rejected", rate(one.rejected), "number" + (one.rejected ? " bad" : "")],
+  ]]));
+}
+
+function showRejected(state) {
+  const found = state.rejected, source = state.sources.ledger, rows = found ? found.latest : [];
+  $("ledger").hidden = $("counts").hidden = !rows.length;
+  setText($("ledger-note"), found ? (rows.length ? "" : `None in the last ${found.days} days.`)
+    : source.state === "asking" ? "reading the ledger …" : "They cannot be read: " + source.fault);
+  if (!found) return;
+  const words = pairs => pairs.map(([name, number]) => `${name} ${whole.format(number)}`).join(", ");
+  const tables = found.other_tables ? [...found.tables, ["all others", found.other_tables]] : found.tables;
+  setText($("by-reason"), words(found.reasons) + `, in the last ${found.days} days`);
+  setText($("by-rejected-table"), words(tables));
+  fill($("ledger-rows"), rows.map(row => [row.id + " " + row.settled_at, [
     ["When", span(Math.max(1, state.now - Date.parse(row.settled_at) / 1000)) + " ago", "right soft"],
     ["Reason", row.reason || "", "left bad"],
     ["Error", row.error || "", "wide"],
+    ["Tables", (row.tables || "").replaceAll(",", ", ")],
     ["Source", row.source || ""],
     ["Transaction", row.id, "mono wide soft"],
   ]]));
@@ -150,7 +192,9 @@ async function poll() {
       if (mine !== turn) return;
       $("key").removeAttribute("aria-invalid");
       if (key) setText($("key-note"), "The key is in use.");
-      showProblems(state); showTiles(state); showProcesses(state); showLedger(state);
+      showProblems(state); showTiles(state); showMachines(state); showLanes(state);
+      showProcesses(state); showRates("by-table", "Table", state.by_table); showRates("by-source", "Source", state.by_source);
+      showRejected(state);
       setText($("by"), "answered by " + state.server);
       $("main").classList.remove("old");
       const down = Object.values(state.sources).some(source => source.state === "down");

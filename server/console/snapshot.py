@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.halts import HALT_METRICS, RESUME, halts
@@ -13,10 +13,21 @@ from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
 from server.console.fleet_problems import problems
 from server.console.fleet_rates import COUNTERS, END_TO_END, FleetRates, counts
+from server.console.largest_rates import LABELS, LargestRates
+from server.console.machine_rows import BUILD, machine_rows
 from server.console.sources import CachedSource
+from server.console.waiting_lanes import LANE_OLDEST, waiting_lanes
 
 SPOOLED: Final = "gatekeeper_spool_messages"
-PUSHED_METRICS: Final = (*COUNTERS.values(), SPOOLED, END_TO_END, *HALT_METRICS)
+PUSHED_METRICS: Final = (
+    *COUNTERS.values(),
+    SPOOLED,
+    END_TO_END,
+    *LABELS,
+    LANE_OLDEST,
+    BUILD,
+    *HALT_METRICS,
+)
 
 _ORDER: Final = {"server": 0, "worker": 1}
 
@@ -27,13 +38,24 @@ class Sources(NamedTuple):
     pushgateway: CachedSource[list[PushedGroup]]
     supervisord: CachedSource[list[ProcessState]] | None
     backlog: CachedSource[SubscriptionBacklog]
-    ledger: CachedSource[list[dict[str, str | None]]]
+    ledger: CachedSource[dict[str, Any]]
+
+
+class Rates(NamedTuple):
+    """What is known only from several pushes: fed with each."""
+
+    fleet: FleetRates
+    largest: LargestRates
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(FleetRates(settings), LargestRates(settings))
 
 
 def compose_state(
     settings: Settings,
     sources: Sources,
-    rates: FleetRates,
+    rates: Rates,
     server: str,
     clock: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
@@ -48,20 +70,26 @@ def compose_state(
     groups = sources.pushgateway.latest.value
     processes = None if sources.supervisord is None else sources.supervisord.latest.value
     backlog = sources.backlog.latest.value
-    rates.observe(groups or (), now)
+    for each in rates:
+        each.observe(groups or (), now)
+    rows = _processes(settings, groups or [], processes, rates.fleet, now)
     state = {
         "server": server,
         "now": now,
         "monotonic": time.monotonic(),
         "sources": {name: _status(source) for name, source in sources._asdict().items()},
         "totals": None if groups is None else totals(groups),
-        "rates": rates.total(),
+        "rates": rates.fleet.total(),
         "end_to_end": None if groups is None else _end_to_end(groups),
-        "recent": rates.recent(),
+        "recent": rates.fleet.recent(),
         "backlog": None if backlog is None else _backlog(backlog),
         "machine": settings.instance,
         "sees_other_machines": settings.pushgateway_prometheus_host is not None,
-        "processes": _processes(settings, groups or [], processes, rates, now),
+        "processes": rows,
+        "machines": machine_rows(rows, groups or ()),
+        "lanes": None if groups is None else waiting_lanes(groups, now, stale_seconds(settings)),
+        "by_table": rates.largest.of("table"),
+        "by_source": rates.largest.of("source"),
         "rejected": sources.ledger.latest.value,
     }
     halted = [f"{each}; {RESUME}" for each in halts(groups or (), now)]

@@ -48,6 +48,7 @@ from pathlib import Path
 from ops.runtime import log, metrics
 from ops.runtime.settings import Settings
 from server.publish import Destination, SpoolFailed
+from server.spool.lookup import SpooledMessage, find_spooled
 from server.spool.refused import RefusedMessage, refused_messages
 from server.spool.refused import discard_refused as _discard_refused
 from server.spool.replayer import Replayer
@@ -60,7 +61,9 @@ __all__ = [
     "RefusedMessage",
     "SpoolSummary",
     "SpoolWriter",
+    "SpooledMessage",
     "discard_refused",
+    "find",
     "open_spool",
     "read_refused",
     "read_summary",
@@ -83,6 +86,11 @@ def read_summary(settings: Settings, timeout: float) -> SpoolSummary | None:
 def read_refused(settings: Settings) -> Iterator[RefusedMessage]:
     """Yield what Pub/Sub refused, in order; raises SpoolFailed. Blocks."""
     return refused_messages(spool_folder(settings))
+
+
+def find(settings: Settings, id_: str) -> SpooledMessage | None:
+    """Find a transaction in this machine's spool by its id; raises SpoolFailed. Blocks."""
+    return find_spooled(spool_folder(settings), id_)
 
 
 def discard_refused(settings: Settings, sequences: Sequence[int]) -> int:

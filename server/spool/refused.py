@@ -36,12 +36,13 @@ def refused_messages(folder: Path) -> Iterator[RefusedMessage]:
         with contextlib.closing(opened) as db:
             for sequence, spooled_at, error, message in db.execute(query):
                 at = datetime.fromtimestamp(spooled_at, UTC)
-                yield RefusedMessage(sequence, at, error, _read(message))
+                yield RefusedMessage(sequence, at, error, read_stored(message))
     except sqlite3.Error as error:
         raise SpoolFailed(f"{file}: {error}") from error
 
 
-def _read(data: bytes) -> Message:
+def read_stored(data: bytes) -> Message:
+    """Read the protobuf form in which the spool has a message."""
     stored = decode(data)
     return read_message(stored.data, stored.attributes, "", "", stored.ordering_key)
 

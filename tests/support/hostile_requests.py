@@ -24,6 +24,7 @@ _OTHER_PATHS = (
     "/api/activities/abc",
     "/console/state",
     "/console/history",
+    "/console/transactions/abc",
 )
 _FAULTS = gzip.compress(b'{"activities":[' + b",".join([b"{}"] * 10_000) + b"]}")
 _BLANK = gzip.compress(b"\n" * 5_000_000)

@@ -1,3 +1,5 @@
+import asyncio
+import importlib.metadata
 import json
 import os
 import signal
@@ -85,9 +87,9 @@ async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
 ) -> None:
     quoted = HOSTILE.replace("'", "\\'")
     fleet.query(
-        "INSERT INTO gatekeeper_ledger_00 "
-        "(id, state, reason, error, source, lane, sha256, settled_at) "
-        f"VALUES ('{quoted}', 'rejected', '{quoted}', '{quoted}', '{quoted}', 'lane-00', 'x', "
+        "INSERT INTO gatekeeper_rejected_00 "
+        "(id, reason, error, source, tables, lane, sha256, body_bytes, settled_at) "
+        f"VALUES ('{quoted}', '{quoted}', '{quoted}', '{quoted}', '{quoted}', 'lane-00', 'x', 1, "
         "CURRENT_TIMESTAMP())"
     )
     # The ledger is read again when a worker says that it rejected something.
@@ -104,6 +106,39 @@ async def test_a_hostile_text_is_shown_as_text_and_does_not_run(
     assert await page.run("document.title") == "Gatekeeper"
     assert await page.run("document.querySelectorAll('img').length") == 0
     assert await page.run("document.querySelectorAll('script').length") == 1
+
+
+async def test_a_transaction_is_found_by_its_id(fleet: DisposableFleet, page: BrowserPage) -> None:
+    status, verdict = fleet.post(transaction(delete("console_no_such_table", n=2)))
+    assert status == 200
+    found = "document.querySelector('#found').innerText"
+    await page.run("document.querySelector('#search-id').focus()")
+    await page.type(verdict["id"])
+    async with asyncio.timeout(60):
+        while "table_missing" not in await page.run(found):
+            await page.press("Enter")
+            await page.until(f"{found} && !{found}.includes('searching')")
+    said = await page.text("#found")
+    assert "Accepted at " in said
+    assert "Tables: console_no_such_table. It is open" in said
+
+
+async def test_what_the_processes_push_is_shown(fleet: DisposableFleet, page: BrowserPage) -> None:
+    await page.until("document.querySelectorAll('#machines-rows tr').length === 1", 60)
+    machine = await page.text("#machines")
+    assert fleet.settings.instance in machine
+    assert importlib.metadata.version("gatekeeper") in machine
+    rows = "document.querySelector('#by-table-rows').innerText"
+    async with asyncio.timeout(60):
+        while "console_rates" not in await page.run(rows):
+            assert fleet.post(transaction(insert("console_rates", n=1)))[0] == 200
+    await page.until(
+        "document.querySelector('#charts figure svg[role=img] .line-0').hasAttribute('d')", 60
+    )
+    label = "document.querySelector('#charts svg[role=img]').getAttribute('aria-label')"
+    await page.until(f"{label}.includes('the last 15 minutes')")
+    await page.run("document.querySelector('#range-21600').click()")
+    assert "the last 6 hours" in await page.run(label)
 
 
 async def test_a_script_in_the_markup_would_be_refused(page: BrowserPage) -> None:

@@ -177,6 +177,7 @@ async def test_with_api_keys_only_an_operator_sees_the_console(
             ("/", "Basic"),
             ("/console/state", "Bearer"),
             ("/console/history", "Bearer"),
+            ("/console/transactions/a1", "Bearer"),
         ):
             url = server.url + path
             for headers, status in (

@@ -11,8 +11,8 @@ from ops.runtime.backlog import SubscriptionBacklog
 from ops.runtime.pushed_metrics import LabelledValue, PushedGroup, parse_pushed
 from ops.runtime.settings import Settings
 from ops.runtime.supervisord import ProcessState
-from server.console.fleet_rates import COUNTERS, END_TO_END, FleetRates
-from server.console.snapshot import PUSHED_METRICS, SPOOLED, Sources, compose_state
+from server.console.fleet_rates import COUNTERS, END_TO_END
+from server.console.snapshot import PUSHED_METRICS, SPOOLED, Rates, Sources, compose_state
 from server.console.sources import CachedSource
 
 NOW = 1_700_000_000.0
@@ -50,13 +50,13 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def composed(pool: ThreadPoolExecutor) -> Callable[..., Any]:
     """Return the state, by way of JSON, of sources that answer so."""
-    rates = FleetRates(SETTINGS)
+    rates = Rates.of(SETTINGS)
 
     async def composed(
         groups: Callable[[], list[PushedGroup]],
         states: Callable[[], list[ProcessState]] | None,
         backlog: Callable[[], SubscriptionBacklog] = lambda: SubscriptionBacklog(0, 0.0),
-        rejected: Callable[[], list[dict[str, str | None]]] = list,
+        rejected: Callable[[], dict[str, Any]] = dict,
     ) -> dict[str, Any]:
         def source[T](read: Callable[[], T]) -> CachedSource[T]:
             return CachedSource(read, pool, min_age=60, timeout=60)

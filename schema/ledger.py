@@ -6,6 +6,7 @@ An id has one row for each body sent with it. The first settled body is the tran
 are rejected as `idempotency_conflict`.
 """
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
@@ -15,6 +16,9 @@ REJECTED_TABLE: Final = "gatekeeper_rejected"
 """A view over the lanes' tables."""
 RESUMES_TABLE: Final = "gatekeeper_resumes"
 """One row for each `gatekeeper resume`."""
+MAX_RAW_BYTES: Final = 6_500_000
+"""Of a body that is no text and is kept: base64 has 4 bytes for 3, 8.7 MB of the 9.5 that a request
+may have. The largest MAX_BODY_BYTES is 5 MB."""
 LEDGER_STATES: Final = ("applied", "rejected")
 
 LEDGER_VERSION: Final = 2
@@ -42,6 +46,20 @@ class Rejection(NamedTuple):
 
     reason: Reason
     error: str
+
+
+type Settled = Mapping[str, Mapping[str, Rejection | None]]
+"""What the ledger holds: id → sha256 → the rejection, None when it was applied."""
+
+
+def settled_rows(rows: Iterable[Mapping[str, str | None]]) -> Settled:
+    """Group ledger rows that were looked up."""
+    found: dict[str, dict[str, Rejection | None]] = {}
+    for row in rows:
+        reason = row["reason"]
+        rejection = Rejection(Reason(reason), row["error"] or "") if reason else None
+        found.setdefault(row["id"] or "", {})[row["sha256"] or ""] = rejection
+    return found
 
 
 def ledger_table(lane: int) -> str:

@@ -12,14 +12,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from ops.runtime.warehouse_errors import DUPLICATE_TEXT
 from workers import row_expansion as expand
 from workers import source_rows
 from workers.source_rows import SourceRows
 from workers.table_change import KeyChecks, Row, RowSet, TableChange, TableUpdate
 
-DUPLICATE_TEXT = "gatekeeper: duplicate"
-"""Starts the error of a check, which goes on with `first` or `later` and the places of inserts:
-whether these keys were there before any change of the script, or another phase came first."""
 MAX_DUPLICATES = 500
 """Places in one error; the other duplicates are found when the script is run without these."""
 _ORDERS: dict[str, Any] = {

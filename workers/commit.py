@@ -14,13 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ops.runtime import log, metrics
-from schema import Activity, Reason, Rejection, head_table
-from workers.catalog import CatalogCache, tables_of
-from workers.change_sql import TableLayout
-from workers.contract_columns import NO_CONTRACTS, Contracts, duplicate_error, key_of
-from workers.decode import DecodedMessage
-from workers.dedupe import Settled, deduplicate, settled_since
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
     Conflicted,
     DuplicateKeys,
     Fenced,
@@ -31,6 +25,12 @@ from workers.errors import (
     WarehouseRejected,
     WarehouseUnavailable,
 )
+from schema import Activity, Reason, Rejection, Settled, head_table
+from workers.catalog import CatalogCache, tables_of
+from workers.change_sql import TableLayout
+from workers.contract_columns import NO_CONTRACTS, Contracts, duplicate_error, key_of
+from workers.decode import DecodedMessage
+from workers.dedupe import deduplicate, settled_since
 from workers.fold import fold
 from workers.jobs import Deadline
 from workers.lane_head import LaneHead

@@ -22,6 +22,7 @@ from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
 from ops.runtime import log
 from ops.runtime.retry import policy
+from ops.runtime.warehouse_errors import is_transient_rpc
 from schema import (
     MAX_ATTRIBUTE_BYTES,
     MAX_ATTRIBUTES,
@@ -30,7 +31,6 @@ from schema import (
     lane_name,
     publish_calls,
 )
-from workers.errors import is_transient_rpc
 from workers.outcomes import Outcome
 
 PUBLISH_SECONDS = 10.0

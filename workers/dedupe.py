@@ -4,11 +4,11 @@ A transaction is known by its id and its body's hash. The same id with another b
 which gets its own ledger row.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from schema import Reason, Rejection
+from schema import Reason, Rejection, Settled
 from workers.decode import DecodedMessage
 
 MAX_ERROR_CHARACTERS = 1_000
@@ -19,9 +19,6 @@ ANOTHER_BODY = Rejection(
     Reason.IDEMPOTENCY_CONFLICT,
     "this id was used before with another body: use a new Idempotency-Key for another transaction",
 )
-
-type Settled = Mapping[str, Mapping[str, Rejection | None]]
-"""What the ledger holds: id → sha256 → the rejection, None when it was applied."""
 
 
 @dataclass(slots=True)
@@ -77,16 +74,6 @@ def ledger_row(
         message.received_at,
         worker,
     ]
-
-
-def settled_rows(rows: Iterable[Mapping[str, str | None]]) -> Settled:
-    """Group ledger rows that were looked up."""
-    found: dict[str, dict[str, Rejection | None]] = {}
-    for row in rows:
-        reason = row["reason"]
-        rejection = Rejection(Reason(reason), row["error"] or "") if reason else None
-        found.setdefault(row["id"] or "", {})[row["sha256"] or ""] = rejection
-    return found
 
 
 def settled_since(messages: list[DecodedMessage], copy_window: timedelta) -> str:

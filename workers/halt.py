@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Sequence
 
 from ops.runtime import log, metrics
-from workers.errors import OutcomeUnknown, WarehouseUnavailable
+from ops.runtime.warehouse_errors import OutcomeUnknown, WarehouseUnavailable
 from workers.rejection_limit import TooManyRejected
 from workers.warehouse import Warehouse
 

@@ -24,8 +24,8 @@ from opentelemetry.trace import SpanKind
 from ops.runtime import log, metrics
 from ops.runtime.retry import policy
 from ops.runtime.tracing import TRACER, current_trace
+from ops.runtime.warehouse_errors import Conflicted, OutcomeUnknown, WarehouseUnavailable, classify
 from schema import lane_name
-from workers.errors import Conflicted, OutcomeUnknown, WarehouseUnavailable, classify
 
 REQUEST_SECONDS = 30.0
 """For one HTTP request; a job that runs longer is waited for with several."""
@@ -78,7 +78,7 @@ class Jobs:
     async def run(
         self, text: str, parameters: Mapping[str, str], left: Deadline, lane: int | None = None
     ) -> list[Mapping[str, Any]]:
-        """Run a job to its outcome and return its rows; raises a failure of workers.errors.
+        """Run a job to its outcome and return its rows; raises a failure of `warehouse_errors`.
 
         Conflicts and transient failures are tried again while there is time `left`, in seconds.
         """

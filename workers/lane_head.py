@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from schema import lane_name
-from workers.dedupe import Settled, settled_rows
-from workers.errors import WarehouseUnavailable
+from ops.runtime.warehouse_errors import WarehouseUnavailable
+from schema import Settled, lane_name, settled_rows
 from workers.jobs import Deadline
 from workers.warehouse import Warehouse
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ops.runtime.warehouse_errors import TooLarge
 from schema import Reason, lane_name, lane_of
 from workers import sql
 from workers.change_sql import TableLayout
 from workers.contract_columns import Contracts, is_unique
 from workers.dedupe import ledger_row
-from workers.errors import TooLarge
 from workers.lane_head import LaneHead
 from workers.plan import MAX_TABLES, Plan
 from workers.rejected_row import rejected_row

@@ -5,15 +5,13 @@ from itertools import islice
 from typing import Final
 
 from ops.runtime.letter import tables
-from schema import TABLE_NAME, Rejection
+from schema import MAX_RAW_BYTES, TABLE_NAME, Rejection
 from workers.decode import DecodedMessage
 from workers.dedupe import MAX_ERROR_CHARACTERS
 from workers.plan import MAX_TABLES
 
 MAX_TEXT_BYTES: Final = 1_000_000
 """Of a text, JSON in JSON has at most 7 bytes for each: a row alone fits MAX_REQUEST_BYTES."""
-MAX_RAW_BYTES: Final = 6_500_000
-"""Base64 has 4 for 3: 8.7 MB of the 9.5. The largest MAX_BODY_BYTES is 5 MB."""
 
 
 def rejected_row(

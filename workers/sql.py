@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ops.runtime.warehouse_errors import FENCED_TEXT
 from schema import (
     LEDGER_COLUMNS,
     REJECTED_COLUMNS,
@@ -28,7 +29,6 @@ MAX_REQUEST_BYTES = 9_500_000
 
 _SMALL_TEXT = 10_000
 
-FENCED_TEXT = "gatekeeper: fenced"
 
 ROW_COLUMNS = tuple(column for column in LEDGER_COLUMNS if column.name != "settled_at")
 """A ledger row's columns, in the order of `workers.dedupe.ledger_row`."""

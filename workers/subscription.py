@@ -26,7 +26,7 @@ from google.pubsub_v1 import StreamingPullRequest, StreamingPullResponse, Subscr
 
 from ops.runtime import log, metrics
 from ops.runtime.retry import policy
-from workers.errors import is_transient_rpc
+from ops.runtime.warehouse_errors import is_transient_rpc
 from workers.lane_queues import Delivery, LaneQueues
 
 ACK_IDS_A_REQUEST = 2_500

@@ -8,12 +8,12 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from ops.runtime import metrics
+from ops.runtime.warehouse_errors import WarehouseRejected, WarehouseUnavailable, classify
 from schema import ColumnType
 from schema.contracts import TableContract, create_contract_table
 from workers import sql
 from workers.catalog import TableSchema
 from workers.change_sql import TableLayout
-from workers.errors import WarehouseRejected, WarehouseUnavailable, classify
 from workers.jobs import ONCE, REQUEST_SECONDS, Deadline, JobLimits, Jobs, text_of
 from workers.table_columns import Column
 
@@ -22,7 +22,7 @@ _STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 class Warehouse:
-    """Methods raise the failures of workers.errors."""
+    """Methods raise the failures of ops.runtime.warehouse_errors."""
 
     def __init__(
         self,

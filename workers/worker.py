@@ -11,10 +11,10 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from ops.runtime import log, metrics
 from ops.runtime.tracing import batch_span
+from ops.runtime.warehouse_errors import OutcomeUnknown, WarehouseUnavailable
 from workers.commit import Committer
 from workers.dead_letter import DeadLetters
 from workers.decode import DecodedMessage, decode
-from workers.errors import OutcomeUnknown, WarehouseUnavailable
 from workers.halt import POLL_SECONDS, show_halt, wait_for_resume
 from workers.jobs import Deadline
 from workers.lane_head import LaneCountDiffers

@@ -25,6 +25,7 @@ from server.api import HEADERS
 from server.console.chart_history import STEP_SECONDS, ChartHistory
 from server.console.fleet_rates import FleetRates, chart_point
 from server.console.page import load_page
+from server.console.rejected_actions import RejectedActions
 from server.console.rejected_reader import RejectedReader
 from server.console.snapshot import PUSHED_METRICS, Rates, Sources, compose_state, totals
 from server.console.sources import CachedSource
@@ -60,6 +61,7 @@ class Console:
         self._rejected = RejectedReader(settings)
         self.search = TransactionSearch(settings, self._rejected)
         self._sources = _sources(settings, self._pushed, self._rejected, self._pool)
+        self.actions = RejectedActions(settings, self._sources.ledger.expire)
         self._rates = Rates.of(settings)  # of the state, between two pushes
         self._sampled = FleetRates(settings)  # of the history, between two points
         self._composing = asyncio.Lock()
@@ -213,10 +215,22 @@ async def get_transaction(request: web.Request) -> web.StreamResponse:
     return await request.app[CONSOLE].search.answer(request)
 
 
+async def post_replay(request: web.Request) -> web.StreamResponse:
+    """Replay an id's open rejections."""
+    return await request.app[CONSOLE].actions.replay(request)
+
+
+async def post_discard(request: web.Request) -> web.StreamResponse:
+    """Discard an id's open rejections."""
+    return await request.app[CONSOLE].actions.discard(request)
+
+
 ROUTES: Final = (
     ("GET", "/", get_page),
     ("GET", "/console/state", get_state),
     ("GET", "/console/history", get_history),
     ("GET", "/console/transactions/{id:[^{}/]+}", get_transaction),
+    ("POST", "/console/rejected/{id:[^{}/]+}/replay", post_replay),
+    ("POST", "/console/rejected/{id:[^{}/]+}/discard", post_discard),
 )
 """Pages for people: not part of the API, so not in its description."""

@@ -146,7 +146,7 @@ function showRates(id, label, found) {   // the largest tables or sources, and a
 }
 
 function showRejected(state) {
-  const found = state.rejected, source = state.sources.ledger, rows = found ? found.latest : [];
+  const found = state.rejected, source = state.sources.ledger, rows = found ? found.latest.filter(row => !resolved.has(rowKey(row))) : [];
   $("ledger").hidden = $("counts").hidden = !rows.length;
   setText($("ledger-note"), found ? (rows.length ? "" : `None in the last ${found.days} days.`)
     : source.state === "asking" ? "reading the ledger …" : "They cannot be read: " + source.fault);
@@ -155,14 +155,14 @@ function showRejected(state) {
   const tables = found.other_tables ? [...found.tables, ["all others", found.other_tables]] : found.tables;
   setText($("by-reason"), words(found.reasons) + `, in the last ${found.days} days`);
   setText($("by-rejected-table"), words(tables));
-  fill($("ledger-rows"), rows.map(row => [row.id + " " + row.settled_at, [
+  fill($("ledger-rows"), rows.map(row => [rowKey(row), [
     ["When", span(Math.max(1, state.now - Date.parse(row.settled_at) / 1000)) + " ago", "right soft"],
     ["Reason", row.reason || "", "left bad"],
     ["Error", row.error || "", "wide"],
     ["Tables", (row.tables || "").replaceAll(",", ", ")],
     ["Source", row.source || ""],
     ["Transaction", row.id, "mono wide soft"],
-  ]]));
+  ], () => actionButtons(row)]));
 }
 
 // ---- polling --------------------------------------------------------------------------------

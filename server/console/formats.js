@@ -24,9 +24,9 @@ function make(tag, text, className) {
 }
 
 // ---- tables: rows are kept and updated, so that nothing flickers ----------------------------
-function fill(body, rows) {      // rows: [key, [[label, text, class], …]]
+function fill(body, rows) {      // rows: [key, [[label, text, class], …], buttons]; a row keeps its first buttons
   const old = new Map([...body.children].map(row => [row.dataset.key, row]));
-  rows.forEach(([name, cells], index) => {
+  rows.forEach(([name, cells, buttons], index) => {
     let row = old.get(name);
     old.delete(name);
     if (!row) {
@@ -38,6 +38,12 @@ function fill(body, rows) {      // rows: [key, [[label, text, class], …]]
         cell.setAttribute("role", "cell");
         cell.dataset.label = label;
         cell.append(make("span", "", "text"));
+        row.append(cell);
+      }
+      if (buttons) {
+        const cell = make("td", undefined, "actions");
+        cell.setAttribute("role", "cell");
+        cell.append(...buttons());
         row.append(cell);
       }
     }

@@ -28,7 +28,7 @@ _POLICY: Final = (
 )
 
 
-_SCRIPTS: Final = ("formats.js", "charts.js", "search.js", "console.js")
+_SCRIPTS: Final = ("formats.js", "charts.js", "actions.js", "search.js", "console.js")
 """One script, in this order."""
 
 

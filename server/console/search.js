@@ -14,6 +14,11 @@ async function search(id) {
       list.append(item);
     }
     found.replaceChildren(make("p", "Transaction " + path.id + (path.lane ? ", " + path.lane : ""), "mono"), list);
+    if (path.open.length) {
+      const row = make("div", undefined, "row");
+      row.append(...actionButtons(path.open[0]));
+      found.append(row);
+    }
   } catch (error) {
     found.replaceChildren(make("p", "No answer: " + String(error.message || error), "note bad"));
   }

@@ -50,6 +50,7 @@ class CachedSource[T]:
         self._latest = LatestResult[T]()
         self._query: asyncio.Task[None] | None = None
         self._started_at = 0.0
+        self._expired = False
 
     def refresh(self) -> asyncio.Task[None] | None:
         """Start a query if one is due; return the one in progress, None if there is none."""
@@ -58,9 +59,13 @@ class CachedSource[T]:
             self._query = asyncio.create_task(self._run(), name="console-source")
         return self._query
 
+    def expire(self) -> None:
+        """Have the next `refresh` read again, whatever the age: something has changed."""
+        self._expired = True
+
     def _is_due(self) -> bool:
         latest = self._latest
-        if latest.at is None:
+        if latest.at is None or self._expired:
             return True
         age = self._clock() - latest.at
         if age < self._min_age:
@@ -69,7 +74,7 @@ class CachedSource[T]:
         return latest.fault is not None or outdated
 
     async def _run(self) -> None:
-        version = self._version()
+        version, self._expired = self._version(), False
         loop = asyncio.get_running_loop()
         try:
             value = await loop.run_in_executor(self._executor, self._read)

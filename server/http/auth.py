@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from ops.runtime.api_keys import ApiKey, KeyRing, KeysUnreadable
 from server.http import refusal
+from server.http.local_access import check_site
 from server.http.refusal import FORBIDDEN, UNAUTHORIZED, Refusal, RequestFault
 
 OPEN_ROUTES: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
@@ -76,7 +77,10 @@ def _text(request: web.Request) -> str:
 
 def _refuse_other_sites(request: web.Request) -> None:
     # Once it has a password, a browser sends it by itself, also for other sites' pages.
-    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is None:  # no browser, or one that is older than this header
+        check_site(request, ())
+    elif site not in {"none", "same-origin"}:
         raise Refusal(FORBIDDEN, RequestFault("origin", "pages of other sites have no access"))
 
 

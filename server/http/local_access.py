@@ -33,7 +33,7 @@ def guard(settings: Settings) -> Middleware:
     async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
         if host is not None:
             _check_hosts(request, host)
-        _check_site(request, origins)
+        check_site(request, origins)
         return await handler(request)
 
     return refuse_other_sites
@@ -62,7 +62,8 @@ def is_own_host(text: str, own: str) -> bool:
         return False
 
 
-def _check_site(request: web.Request, allowed: tuple[str, ...]) -> None:
+def check_site(request: web.Request, allowed: tuple[str, ...]) -> None:
+    """Raise Refusal for a page of another site, unless its origin is allowed."""
     origins = request.headers.getall("Origin", ())
     if "*" in allowed or (len(origins) == 1 and origins[0] in allowed):
         return

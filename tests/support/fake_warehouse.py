@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schema import ColumnType
-from schema.contracts import TableContract
-from tests.support.plain_rows import Row, apply_change, duplicate_places, mappings
-from workers import sql
-from workers.catalog import TableSchema
-from workers.change_sql import DUPLICATE_TEXT, TableLayout
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
+    DUPLICATE_TEXT,
     DuplicateKeys,
     Fenced,
     OutcomeUnknown,
     WarehouseRejected,
     WarehouseUnavailable,
 )
+from schema import ColumnType
+from schema.contracts import TableContract
+from tests.support.plain_rows import Row, apply_change, duplicate_places, mappings
+from workers import sql
+from workers.catalog import TableSchema
+from workers.change_sql import TableLayout
 from workers.jobs import Deadline
 from workers.table_change import TableChange
 from workers.table_columns import Column

@@ -48,6 +48,7 @@ def no_ledger() -> None:
 
 def head_not_mutated() -> None:
     """The guard reads the ledger, but two commits of one lane do not conflict."""
+    from ops.runtime.warehouse_errors import FENCED_TEXT
     from schema import ledger_table
     from workers import sql
 
@@ -59,7 +60,7 @@ def head_not_mutated() -> None:
         return (
             f"ASSERT NOT EXISTS (SELECT 1 FROM {ledger} "  # our own names
             "WHERE settled_at >= CAST(@since AS TIMESTAMP) AND CAST(@epoch AS INT64) >= 0 "
-            f"AND id IN UNNEST(JSON_VALUE_ARRAY(@ids))) AS '{sql.FENCED_TEXT}';"
+            f"AND id IN UNNEST(JSON_VALUE_ARRAY(@ids))) AS '{FENCED_TEXT}';"
         )
 
     sql._guard = guard

@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from ops.commands.deadletter.stored_rejection import StoredRejection
+from ops.rejections.stored_rejection import StoredRejection
 from tests.support.dead_letters import NOW
 
 

@@ -123,6 +123,41 @@ async def test_a_transaction_is_found_by_its_id(fleet: DisposableFleet, page: Br
     assert "Tables: console_no_such_table. It is open" in said
 
 
+async def test_a_rejected_one_is_discarded_and_another_replayed_by_keyboard(
+    fleet: DisposableFleet, page: BrowserPage
+) -> None:
+    focus = "document.activeElement.id"
+    for action, verb in (("discard", "Discard"), ("replay", "Replay")):
+        status, verdict = fleet.post(transaction(delete(f"console_{action}", n=1)))
+        assert status == 200
+        button = f"document.querySelector('[aria-label=\"{verb} transaction {verdict['id']}\"]')"
+        await page.until(f"{button} !== null", 120)
+        await page.run(f"{button}.focus()")
+        await page.press("Enter")
+        await page.until("document.querySelector('#confirm').open")
+        assert await page.run(focus) == "confirm-no"
+        asked = await page.text("#confirm")
+        for word in (verdict["id"], "table_missing", f"console_{action}", verb):
+            assert word in asked
+        await page.press("Escape")
+        await page.until("!document.querySelector('#confirm').open")
+        assert await page.run(f"document.activeElement === {button}")
+        if action == "replay":  # the cause is repaired
+            assert fleet.post(transaction(insert("console_replay", n=2)))[0] == 200
+        await page.press("Enter")
+        await page.until("document.querySelector('#confirm').open")
+        await page.run("document.querySelector('#confirm-yes').focus()")
+        await page.press("Enter")
+        await page.until(f"document.querySelector('#done').innerText.includes('{action}')", 60)
+        said = await page.text("#done")
+        assert said.startswith(f"{verdict['id']}: {action}ed"), said
+        await page.until(f"{button} === null", 60)
+        state = await page.run(f"fetch('console/transactions/{verdict['id']}').then(a => a.text())")
+        assert f"It was {action}ed at" in state
+    listed = fleet.gatekeeper("deadletter", "list", "--json", "--where", "table=console_discard")
+    assert json.loads(listed.stdout)["newest"] == []
+
+
 async def test_what_the_processes_push_is_shown(fleet: DisposableFleet, page: BrowserPage) -> None:
     await page.until("document.querySelectorAll('#machines-rows tr').length === 1", 60)
     machine = await page.text("#machines")

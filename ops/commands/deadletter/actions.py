@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from ops.commands.command_app import agreed
 from ops.commands.deadletter import rejection_output as output
-from ops.commands.deadletter.rejection_ledger import RejectionLedger
-from ops.commands.deadletter.replay import Replay, ReplayAction, ReplayDecision
 from ops.commands.deadletter.replay_outcomes import outcomes
-from ops.commands.deadletter.selection import Selection
-from ops.commands.deadletter.stored_rejection import StoredRejection
 from ops.commands.failure import CommandFailed
+from ops.rejections.rejection_ledger import RejectionLedger
+from ops.rejections.replay import Replay, ReplayAction, ReplayDecision
+from ops.rejections.selection import Selection
+from ops.rejections.stored_rejection import StoredRejection
 from ops.runtime.settings import Settings
 from ops.runtime.terminal import write_error, write_json, write_line
 
@@ -88,7 +88,7 @@ async def _replay(
                 output.print_decisions(decisions, done=False, as_json=as_json)
                 return int(failed)
             started = datetime.now(UTC)
-            replayed = await _carry_out(decisions, replaying, ledger, as_json=as_json)
+            replayed = await _carry_out(decisions, replaying, as_json=as_json)
         if options.wait and replayed:
             settled = await _wait(ledger, replayed, started, options.wait, as_json=as_json)
             failed |= not settled
@@ -98,22 +98,17 @@ async def _replay(
 
 
 async def _carry_out(
-    decisions: Sequence[ReplayDecision],
-    replaying: Replay,
-    ledger: RejectionLedger,
-    *,
-    as_json: bool,
+    decisions: Sequence[ReplayDecision], replaying: Replay, *, as_json: bool
 ) -> list[ReplayDecision]:
-    """Publish, then resolve, part by part: a failure leaves the rest open. Return the published."""
-    applied = [each for each in decisions if each.action is ReplayAction.ALREADY_APPLIED]
-    if applied:
-        await asyncio.to_thread(ledger.resolve, [each.rejected for each in applied], "replayed")
+    """Print what is not published, as soon as that is done; return the published."""
     refused = [each for each in decisions if each.action is ReplayAction.REFUSED]
-    output.print_decisions([*applied, *refused], done=True, as_json=as_json)
+    output.print_decisions(refused, done=True, as_json=as_json)
     replayed: list[ReplayDecision] = []
-    async for part in replaying.send(decisions):
-        await asyncio.to_thread(ledger.resolve, [each.rejected for each in part], "replayed")
-        replayed += part
+    async for part in replaying.carry_out(decisions):
+        if part[0].action is ReplayAction.REPLAY:
+            replayed += part
+        else:
+            output.print_decisions(part, done=True, as_json=as_json)
     return replayed
 
 

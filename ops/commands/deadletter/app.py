@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from ops.commands.command_app import command_app, command_settings, examples
-from ops.commands.deadletter.selection import Selection, parse_selection
+from ops.commands.deadletter.where_option import parse_selection
 from ops.commands.failure import CommandFailed, WrongUse
+from ops.rejections.selection import Selection
 from schema import Reason
 
 Json = Annotated[bool, Option("--json", help="Print JSON, one object on each line.")]

@@ -8,10 +8,10 @@ from typing import Any
 from rich.table import Table
 
 from ops.commands.console import PlainConsole, styled
-from ops.commands.deadletter.replay import ReplayAction, ReplayDecision, missing_body
-from ops.commands.deadletter.stored_rejection import StoredRejection
 from ops.commands.json_values import body_fields
 from ops.commands.text_format import duration
+from ops.rejections.replay import ReplayAction, ReplayDecision, missing_body
+from ops.rejections.stored_rejection import StoredRejection
 from ops.runtime.terminal import write_json, write_line
 from schema import Rejection
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from ops.commands.deadletter.rejection_ledger import RejectionLedger
-from ops.commands.deadletter.replay import ReplayDecision
+from ops.rejections.rejection_ledger import RejectionLedger
+from ops.rejections.replay import ReplayDecision
 from schema import Rejection
 from workers.dedupe import CLOCK_SLACK
 

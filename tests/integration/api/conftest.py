@@ -9,6 +9,7 @@ import pytest
 
 from ops.runtime import clients
 from ops.runtime.settings import Settings
+from tests.support.rejected_rows import Reject, rejecter
 from tests.support.server import LIMIT, Server, services, serving
 
 
@@ -37,6 +38,12 @@ def guarded(around: dict[str, str], keys_file: Path) -> Iterator[Server]:
     own = {"API_KEYS_FILE": str(keys_file), "TOPIC_ID": "nowhere"}
     with serving({**around, **own}) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def reject(around: dict[str, str]) -> Reject:
+    """Write a row of a rejected transaction as a worker does."""
+    return rejecter(Settings.parse(around))
 
 
 @pytest.fixture

@@ -1,67 +1,43 @@
 """What the console reads from BigQuery: the rejected, and one transaction's way."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from google.cloud import bigquery
 
 from ops.rig import wait_until
-from ops.runtime import clients
-from ops.runtime.settings import Settings
-from schema import new_id, rejected_table
+from schema import new_id
+from tests.support.rejected_rows import Reject
 from tests.support.server import Server
 
-Reject = Callable[..., None]
 
+def ask_rejected(server: Server, reason: str) -> dict[str, Any]:
+    """Return the state's part once it has been read with a reason, which takes up to a minute."""
 
-@pytest.fixture(scope="session")
-def reject(around: dict[str, str]) -> Reject:
-    """Write a row of a rejected transaction as a worker does, some hours ago."""
-    settings = Settings.parse(around)
-    client = clients.warehouse(settings)
-
-    def write(id_: str, hours: int = 1, resolution: str | None = None, **texts: str) -> None:
-        texts = {"reason": "table_missing", "error": "none", "source": "shop", **texts}
-        texts |= {"id": id_, "lane": "lane-00", "sha256": texts.get("sha256", "00")}
-        ago = f"TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {hours} HOUR)"
-        values = {name: f"'{text}'" for name, text in texts.items()}
-        values |= {"received_at": ago, "settled_at": ago, "body_bytes": "2"}
-        if resolution:
-            values |= {"resolution": f"'{resolution}'", "resolved_at": ago}
-        lane = int(id_[:2], 16)
-        sql = f"INSERT INTO {rejected_table(lane)} ({', '.join(values)}) "
-        config = bigquery.QueryJobConfig(default_dataset=settings.dataset_path)
-        client.query_and_wait(f"{sql} VALUES ({', '.join(values.values())})", job_config=config)
-
-    return write
-
-
-def ask_state(server: Server) -> dict[str, Any]:
     def asked() -> Any:
-        found = server.ask("/console/state")[1]
-        return found if found["sources"]["ledger"]["state"] == "up" else None
+        found = server.ask("/console/state")[1]["rejected"]
+        return found if found and reason in dict(found["reasons"]) else None
 
-    state: dict[str, Any] = wait_until(asked, 60, "the rejected are read")
-    return state
+    found: dict[str, Any] = wait_until(asked, 120, "the rejected are read")
+    return found
 
 
 def test_open_rejections_are_counted_and_the_latest_are_listed(
     server: Server, reject: Reject
 ) -> None:
     ids = [new_id(f"key{number}", 2) for number in range(6)]
-    reject(ids[0], 3, tables="orders,lines")
-    reject(ids[1], 2, tables="orders")
-    reject(ids[1], 1, tables="orders")  # again, after a replay that died
-    reject(ids[2], 1, tables="orders", reason="type_conflict")
-    reject(ids[3], 1, "discarded", tables="orders")
-    reject(ids[4], 24 * 8, tables="orders")
-    reject(ids[5], 4)
-    found = ask_state(server)["rejected"]
-    assert [each["id"] for each in found["latest"]][2:] == [ids[0], ids[5]]
-    assert {each["id"] for each in found["latest"][:2]} == {ids[1], ids[2]}
-    assert found["reasons"] == [["table_missing", 3], ["type_conflict", 1]]
-    assert found["tables"] == [["orders", 3], ["lines", 1]]
+    reject(ids[0], 3, tables="counted,lines", reason="too_slow")
+    reject(ids[1], 2, tables="counted", reason="too_slow")
+    reject(ids[1], 1, tables="counted", reason="too_slow")  # again, after a replay that died
+    reject(ids[3], 1, "discarded", tables="counted", reason="too_slow")
+    reject(ids[4], 24 * 8, tables="counted", reason="too_slow")
+    reject(ids[5], 4, reason="too_slow")
+    reject(ids[2], 2, tables="counted", reason="too_large")
+    found = ask_rejected(server, "too_large")
+    latest = [each["id"] for each in found["latest"] if each["id"] in ids]
+    assert latest == [ids[1], ids[2], ids[0], ids[5]]
+    reasons, tables = dict(found["reasons"]), dict(found["tables"])
+    assert (reasons["too_slow"], reasons["too_large"]) == (3, 1)
+    assert (tables["counted"], tables["lines"]) == (3, 1)
 
 
 def test_the_way_of_a_transaction_is_in_words(server: Server, reject: Reject) -> None:

@@ -11,11 +11,11 @@ from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
 from ops.rig import wait_until
-from tests.integration.bigquery.conftest import DATASET, Emulator
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
     TimedOut,
     classify,
 )
+from tests.integration.bigquery.conftest import DATASET, Emulator
 
 # Takes about a second until its COMMIT.
 SLOW = """

@@ -9,8 +9,8 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PubsubMessage
 
 from ops.commands.__main__ import main
-from ops.commands.deadletter.rejection_ledger import RejectionLedger
-from ops.commands.deadletter.replay import Replay
+from ops.rejections.rejection_ledger import RejectionLedger
+from ops.rejections.replay import Replay
 from ops.rig import Service, free_port, wait_until
 from ops.runtime import clients
 from ops.runtime.bigquery import query as run_query

@@ -18,13 +18,13 @@ from google.api_core import exceptions
 from google.api_core.retry import Retry, if_exception_type
 
 from ops.rig import Service, eventually, free_port, full_disk, wait_until
-from tests.support.bigquery_client import connect
-from tests.support.pubsub import Client, local_server, texts
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
     OutcomeUnknown,
     WarehouseUnavailable,
     classify,
 )
+from tests.support.bigquery_client import connect
+from tests.support.pubsub import Client, local_server, texts
 
 TABLE = "gatekeeper-local.gatekeeper.t"
 # Takes half a second or so before it has something to write.

@@ -16,13 +16,13 @@ from google.cloud import bigquery
 
 from ops.rig import eventually, free_port
 from ops.rig.bigquery_proxy import BigQueryProxy
-from tests.support.bigquery_client import connect
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
     Conflicted,
     OutcomeUnknown,
     WarehouseUnavailable,
     classify,
 )
+from tests.support.bigquery_client import connect
 
 TABLE = "gatekeeper-local.gatekeeper.t"
 ONCE = Retry(predicate=if_exception_type())

@@ -188,12 +188,46 @@ async def test_with_api_keys_only_an_operator_sees_the_console(
                 (basic(sender), 403),
                 ({**basic(text), "Sec-Fetch-Site": "cross-site"}, 403),
                 ({**basic(text), "Sec-Fetch-Site": "same-origin"}, 200),
+                ({**basic(text), "Origin": "https://evil.example"}, 403),
+                ({**basic(text), "Origin": server.url}, 200),
                 ({"Authorization": f"Bearer {text}"}, 200),
             ):
                 async with server.client.get(url, headers=headers) as answer:
                     assert answer.status == status, (path, headers)
                     if status == 401:
                         assert answer.headers["WWW-Authenticate"].startswith(challenge)
+
+
+@pytest.mark.parametrize("action", ["replay", "discard"])
+async def test_only_an_operator_on_the_servers_own_page_resolves_a_rejection(
+    topic: FakeTopic, tmp_path: Path, action: str
+) -> None:
+    file = tmp_path / "keys"
+    text = operator(file)
+    sender, key = keys.mint("payments", "2024-01-01T00:00:00Z")
+    file.write_text(file.read_text() + key.line())
+    away = 503  # it is let in: the warehouse of this test does not answer
+    async with in_process_server(topic, **NOBODY, API_KEYS_FILE=str(file)) as server:
+        for headers, status in (
+            ({}, 401),
+            ({"Authorization": f"Bearer {sender}"}, 403),
+            ({**basic(text), "Sec-Fetch-Site": "same-site"}, 403),
+            ({**basic(text), "Origin": "https://evil.example"}, 403),
+            ({**basic(text), "Sec-Fetch-Site": "same-origin"}, away),
+        ):
+            url = f"{server.url}/console/rejected/a1/{action}"
+            async with server.client.post(url, headers=headers) as answer:
+                assert answer.status == status, headers
+    async with in_process_server(topic, **NOBODY) as server:
+        for headers, status in (
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Host": "evil.example"}, 403),
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Origin": server.url}, away),
+        ):
+            url = f"{server.url}/console/rejected/a1/{action}"
+            async with server.client.post(url, headers=headers) as answer:
+                assert answer.status == status, headers
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.ABSENT)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from ops.runtime.warehouse_errors import WarehouseUnavailable
 from schema import Reason, Rejection, lane_of
 from schema.contracts import TableContract, create_contract_table
 from tests.integration.workers.conftest import Local, a_while
 from tests.support.contracts import column, contract
 from tests.support.deliveries import decoded, delete, insert, number, text, upsert
 from workers.commit import Committer
-from workers.errors import WarehouseUnavailable
 from workers.outcomes import Outcome
 
 

@@ -10,12 +10,12 @@ from google.cloud import bigquery
 
 from ops.rig import wait_until
 from ops.runtime import clients
+from ops.runtime.warehouse_errors import OutcomeUnknown, WarehouseUnavailable
 from ops.trial import readback
 from schema import Reason, parse_type
 from tests.integration.workers.conftest import Local, a_while
 from tests.support.deliveries import decoded, delete, insert, number, text
 from workers.decode import DecodedMessage
-from workers.errors import OutcomeUnknown, WarehouseUnavailable
 
 LANE = 3
 SINCE = "2026-01-01 00:00:00+00:00"

@@ -6,6 +6,14 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import REGISTRY
 
+from ops.runtime.warehouse_errors import (
+    Conflicted,
+    OutcomeUnknown,
+    TimedOut,
+    TooLarge,
+    WarehouseRejected,
+    WarehouseUnavailable,
+)
 from schema import Reason
 from tests.support.deliveries import (
     body,
@@ -22,14 +30,6 @@ from workers import commit
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
-from workers.errors import (
-    Conflicted,
-    OutcomeUnknown,
-    TimedOut,
-    TooLarge,
-    WarehouseRejected,
-    WarehouseUnavailable,
-)
 from workers.lane_head import LaneCountDiffers
 from workers.lane_script import MAX_STATEMENTS
 from workers.outcomes import Outcome

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops.runtime.warehouse_errors import OutcomeUnknown, TimedOut, WarehouseUnavailable
 from ops.trial.model import Model, ModelDecision, Table
 from schema import Activity, ColumnType, check_body, parse_type
 from tests.support.deliveries import delivery
@@ -15,7 +16,6 @@ from tests.support.strategies import cut, cuts, messages
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
 from workers.decode import DecodedMessage, decode
-from workers.errors import OutcomeUnknown, TimedOut, WarehouseUnavailable
 from workers.rejection_limit import RejectionLimit
 from workers.table_columns import Column
 

@@ -1,7 +1,7 @@
-from schema import LEDGER_COLUMNS, Reason, Rejection
+from schema import LEDGER_COLUMNS, Reason, Rejection, Settled, settled_rows
 from tests.support.deliveries import PUBLISHED_AT, body, decoded, delivery, insert, number
 from workers.decode import decode
-from workers.dedupe import ANOTHER_BODY, Settled, deduplicate, ledger_row, settled_rows
+from workers.dedupe import ANOTHER_BODY, deduplicate, ledger_row
 
 REJECTED = Rejection(Reason.TABLE_MISSING, "no table")
 

@@ -5,9 +5,9 @@ import pytest
 
 from ops.rig import eventually
 from ops.runtime import metrics
+from ops.runtime.warehouse_errors import WarehouseUnavailable
 from schema import Reason
 from tests.support.fake_warehouse import FakeWarehouse
-from workers.errors import WarehouseUnavailable
 from workers.halt import show_halt, wait_for_resume
 from workers.jobs import Deadline
 from workers.rejection_limit import CountedOutcome, TooManyRejected

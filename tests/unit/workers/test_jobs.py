@@ -6,7 +6,7 @@ import pytest
 from google.cloud import bigquery
 from prometheus_client import REGISTRY
 
-from workers.errors import OutcomeUnknown
+from ops.runtime.warehouse_errors import OutcomeUnknown
 from workers.jobs import JobLimits, Jobs
 
 LANES = 24

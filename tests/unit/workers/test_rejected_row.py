@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from schema import Reason, Rejection
+from schema import MAX_RAW_BYTES, Reason, Rejection
 from tests.support.deliveries import body, decoded, delete, delivery, insert, number
 from workers import sql
 from workers.decode import decode
 from workers.plan import MAX_TABLES
-from workers.rejected_row import MAX_RAW_BYTES, MAX_TEXT_BYTES, rejected_row
+from workers.rejected_row import MAX_TEXT_BYTES, rejected_row
 
 REJECTED = Rejection(Reason.TABLE_MISSING, "no table")
 LONGEST = Rejection(Reason.INVALID_SCHEMA, "\U0001f600" * 1_000)

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.runtime.warehouse_errors import FENCED_TEXT
 from schema import check_body, parse_type
 from tests.support.deliveries import body, delete, insert, number, text
 from workers import sql
 from workers.fold import fold
-from workers.sql import FENCED_TEXT, LaneSettlement, Script
+from workers.sql import LaneSettlement, Script
 
 NOTHING = LaneSettlement(7, 12, "2026-03-01 11:59:00+00:00", [], [])
 

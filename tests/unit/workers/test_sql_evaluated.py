@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops.runtime.warehouse_errors import FENCED_TEXT, DuplicateKeys
 from schema import (
     LEDGER_COLUMNS,
     REJECTED_COLUMNS,
@@ -29,7 +30,6 @@ from tests.support.strategies import COLUMNS, activities
 from workers import sql
 from workers.change_sql import TableLayout
 from workers.decode import DecodedMessage, decode
-from workers.errors import DuplicateKeys
 from workers.fold import fold
 from workers.rejected_row import rejected_row
 
@@ -120,7 +120,7 @@ def test_a_rejected_transaction_is_in_the_ledger_and_its_body_is_kept(
     assert message.rejection
     lane.run(*_rejecting(1, message, message.rejection))
 
-    with pytest.raises(AssertionFailed, match=sql.FENCED_TEXT):
+    with pytest.raises(AssertionFailed, match=FENCED_TEXT):
         lane.run(*_rejecting(2, message, message.rejection))
 
     assert [row[:2] for row in _values(lane, "gatekeeper_ledger_07")] == [["a", "rejected"]]
@@ -155,7 +155,7 @@ def test_a_script_with_an_old_epoch_or_a_settled_id_changes_nothing(
     lane.run(*_script(1, "a"))
     before = {name: dict(table.rows) for name, table in lane.tables.items()}
 
-    with pytest.raises(AssertionFailed, match=sql.FENCED_TEXT):
+    with pytest.raises(AssertionFailed, match=FENCED_TEXT):
         lane.run(*_script(epoch, id_))
 
     assert {name: table.rows for name, table in lane.tables.items()} == before

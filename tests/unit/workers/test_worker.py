@@ -7,12 +7,12 @@ from google.api_core.exceptions import ServiceUnavailable
 
 from ops.rig import eventually
 from ops.runtime import metrics
+from ops.runtime.warehouse_errors import OutcomeUnknown, WarehouseUnavailable
 from tests.support.deliveries import body, delete, insert, number
 from tests.support.fake_subscriber import FakeSubscriber, response
 from tests.support.fake_warehouse import FakeWarehouse
 from workers.catalog import CatalogCache
 from workers.commit import CommitSettings, Committer
-from workers.errors import OutcomeUnknown, WarehouseUnavailable
 from workers.jobs import Deadline
 from workers.lane_queues import BatchLimits, LaneQueues
 from workers.outcomes import Outcome

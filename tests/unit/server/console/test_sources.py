@@ -74,6 +74,15 @@ async def test_a_value_is_kept_until_the_version_changes_or_its_maximum_age(
     assert (await answered(source)).value == 3
 
 
+async def test_an_expired_value_is_read_again_before_its_time(pool: ThreadPoolExecutor) -> None:
+    clock, answers = FakeClock(100.0), numbers()
+    source = CachedSource(lambda: next(answers), pool, min_age=10, timeout=5, clock=clock)
+    await answered(source)
+    source.expire()
+    assert (await answered(source)).value == 1
+    assert source.refresh() is None
+
+
 async def test_a_failure_is_one_line_and_is_queried_again_in_time(
     pool: ThreadPoolExecutor,
 ) -> None:

@@ -8,21 +8,29 @@ from typing import Any, Final, Literal, NamedTuple
 
 import tenacity
 
-from ops.commands.deadletter.selection import Selection
-from ops.commands.deadletter.stored_rejection import StoredRejection
+from ops.rejections.selection import Selection
+from ops.rejections.stored_rejection import StoredRejection
 from ops.runtime import clients
 from ops.runtime.bigquery import query
 from ops.runtime.settings import Settings
-from schema import LEDGER_TABLE, REJECTED_TABLE, Rejection, ledger_table, rejected_table
-from workers.dedupe import Settled, settled_rows
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
     Conflicted,
     OutcomeUnknown,
     WarehouseUnavailable,
     classify,
 )
+from schema import (
+    LEDGER_TABLE,
+    REJECTED_TABLE,
+    Rejection,
+    Settled,
+    ledger_table,
+    rejected_table,
+    settled_rows,
+)
 
 JOB_SECONDS = 60.0
+"""For one query, unless the caller has less time."""
 KEYS_A_QUERY = 1_000
 MAX_BYTES = 256_000_000
 """Reading stops when the bodies in memory exceed this, whatever the limit."""
@@ -57,8 +65,9 @@ class RejectionLedger:
     All methods retry transient failures, then raise the error of BigQuery's client.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, job_seconds: float = JOB_SECONDS) -> None:
         self._dataset = settings.dataset_path
+        self._job_seconds = job_seconds
         self._client = clients.warehouse(settings)
 
     def close(self) -> None:
@@ -150,7 +159,7 @@ class RejectionLedger:
     )
     def _job(self, text: str, parameters: Mapping[str, str]) -> Iterable[Mapping[str, Any]]:
         """Run one query, and return its rows as they are read. Each query can safely run twice."""
-        return query(self._client, text, timeout=JOB_SECONDS, parameters=parameters)
+        return query(self._client, text, timeout=self._job_seconds, parameters=parameters)
 
 
 def open_rejections_sql(

@@ -5,7 +5,8 @@ import requests
 from google.api_core import exceptions as gapi
 from google.auth.exceptions import RefreshError, TransportError
 
-from workers.errors import (
+from ops.runtime.warehouse_errors import (
+    FENCED_TEXT,
     REASONS,
     Conflicted,
     Failure,
@@ -18,7 +19,6 @@ from workers.errors import (
     classify,
     is_transient_rpc,
 )
-from workers.sql import FENCED_TEXT
 
 
 def _job_error(reason: str, message: str = "no", code: int = 400) -> gapi.GoogleAPICallError:

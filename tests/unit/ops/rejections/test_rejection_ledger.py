@@ -7,9 +7,9 @@ import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud import bigquery
 
-from ops.commands.deadletter import rejection_ledger
-from ops.commands.deadletter.rejection_ledger import KEYS_A_QUERY, LaneKey, RejectionLedger
-from ops.commands.deadletter.selection import Selection
+from ops.rejections import rejection_ledger
+from ops.rejections.rejection_ledger import KEYS_A_QUERY, LaneKey, RejectionLedger
+from ops.rejections.selection import Selection
 from ops.runtime import clients
 from ops.runtime.settings import Settings
 from schema import Reason, Rejection

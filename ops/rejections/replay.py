@@ -25,14 +25,21 @@ from typing import NamedTuple
 
 from google.pubsub_v1 import PublisherAsyncClient, PubsubMessage
 
-from ops.commands.deadletter.rejection_ledger import LaneKey, RejectionLedger
-from ops.commands.deadletter.stored_rejection import StoredRejection
+from ops.rejections.rejection_ledger import LaneKey, RejectionLedger
+from ops.rejections.stored_rejection import StoredRejection
 from ops.runtime import clients
 from ops.runtime.message_key import read_message_key
 from ops.runtime.settings import Settings
-from schema import MAX_CALL_MESSAGES, Message, Rejection, lane_name, publish_calls, sign
-from workers.dedupe import Settled
-from workers.rejected_row import MAX_RAW_BYTES
+from schema import (
+    MAX_CALL_MESSAGES,
+    MAX_RAW_BYTES,
+    Message,
+    Rejection,
+    Settled,
+    lane_name,
+    publish_calls,
+    sign,
+)
 
 CALL_SECONDS = 10.0
 
@@ -128,13 +135,29 @@ class Replay:
         outcomes = await asyncio.to_thread(self._ledger.look_up, list(ids))
         return [decide(each, outcomes, new_id=new_id) for each in rejections]
 
-    async def send(
+    async def carry_out(
+        self, decisions: Sequence[ReplayDecision]
+    ) -> AsyncIterator[list[ReplayDecision]]:
+        """Do what was decided; yield part by part what is done: first what was applied already.
+
+        Raises the clients' errors; what was not yielded is still open, and can be replayed again.
+        """
+        applied = [each for each in decisions if each.action is ReplayAction.ALREADY_APPLIED]
+        if applied:
+            await self._resolve(applied)
+            yield applied
+        async for part in self._send(decisions):
+            await self._resolve(part)
+            yield part
+
+    async def _resolve(self, done: Iterable[ReplayDecision]) -> None:
+        rows = [each.rejected for each in done]
+        await asyncio.to_thread(self._ledger.resolve, rows, "replayed")
+
+    async def _send(
         self, decisions: Iterable[ReplayDecision]
     ) -> AsyncIterator[list[ReplayDecision]]:
-        """Replay; yield those whose messages Pub/Sub has confirmed, for the caller to resolve.
-
-        Raises the clients' errors; what was not yielded must be replayed again.
-        """
+        """Replay; yield those whose messages Pub/Sub has confirmed."""
         chosen = [each for each in decisions if each.action is ReplayAction.REPLAY]
         keys = [LaneKey(each.rejected.lane, each.id, each.rejected.sha256) for each in chosen]
         await asyncio.to_thread(self._ledger.delete_rejected, keys)

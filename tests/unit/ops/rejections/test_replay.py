@@ -1,16 +1,15 @@
 import pytest
 
-from ops.commands.deadletter.replay import (
+from ops.rejections.replay import (
     ReplayAction,
     decide,
     derived_id,
     message_of,
     publish_parts,
 )
-from ops.commands.deadletter.stored_rejection import StoredRejection
-from schema import Reason, Rejection, is_derived_id, is_signed, lane_of_id, read_message
+from ops.rejections.stored_rejection import StoredRejection
+from schema import Reason, Rejection, Settled, is_derived_id, is_signed, lane_of_id, read_message
 from tests.support.stored_rejections import rejected_row, stored
-from workers.dedupe import Settled
 
 APPLIED = None
 REJECTED = Rejection(Reason.TABLE_MISSING, "because")

@@ -8,8 +8,12 @@ from google.api_core import exceptions as gapi
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from schema import Reason
-from workers.change_sql import DUPLICATE_TEXT
-from workers.sql import FENCED_TEXT
+
+FENCED_TEXT: Final = "gatekeeper: fenced"
+"""The error of a script that finds its lane or the ledger changed."""
+DUPLICATE_TEXT: Final = "gatekeeper: duplicate"
+"""Starts the error of a check, which goes on with `first` or `later` and the places of inserts:
+whether these keys were there before any change of the script, or another phase came first."""
 
 # Pub/Sub, https://cloud.google.com/pubsub/docs/reference/error-codes: worth another try.
 TRANSIENT_RPC: tuple[type[Exception], ...] = (

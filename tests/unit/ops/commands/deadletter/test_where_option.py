@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops.commands.deadletter.selection import Selection, parse_selection
+from ops.commands.deadletter.where_option import parse_selection
 from ops.commands.failure import CommandFailed
+from ops.rejections.selection import Selection
 from schema import Reason
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -1,12 +1,11 @@
-"""`python -m ops.local.bigquery`: the local BigQuery, until SIGTERM."""
+"""`python -m ops.local.bigquery`: the local BigQuery, until SIGTERM.
+
+In the cloud it exits before it imports DuckDB, which an environment for production does not have.
+"""
 
 import socket
 import sys
 
-import duckdb
-
-from ops.local.bigquery import extensions, service
-from ops.local.bigquery.maintenance import KeptDays
 from ops.local.launcher import launch
 from ops.runtime import addresses, local_secret
 from ops.runtime.settings import Settings
@@ -18,6 +17,11 @@ def main() -> int:
 
 
 def _run(settings: Settings, listener: socket.socket) -> int:
+    import duckdb  # noqa: PLC0415
+
+    from ops.local.bigquery import extensions, service  # noqa: PLC0415
+    from ops.local.bigquery.maintenance import KeptDays  # noqa: PLC0415
+
     directory = settings.state_dir.resolve() / "bigquery"
     dataset = (settings.project_id, settings.dataset_id)
     try:

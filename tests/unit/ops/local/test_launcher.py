@@ -1,4 +1,8 @@
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,14 @@ CLOUD = {
     "TOPIC_ID": "topic",
     "SUBSCRIPTION_ID": "workers",
 }
+
+LOCAL_PACKAGES = "anyio", "duckdb", "fastapi", "local_bigquery", "numpy", "sqlglot", "uvicorn"
+"""Packages of requirements-local.txt that requirements.txt does not have."""
+WITHOUT_THEM = """
+import runpy, sys
+sys.modules.update(dict.fromkeys(sys.argv[2:]))
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +68,15 @@ def test_a_taken_address_is_one_line_of_error(
         assert start() == (1, [])
     expected = f"the service cannot listen on {address} (PUBSUB_EMULATOR_HOST): Address already"
     assert capsys.readouterr().err.startswith(expected)
+
+
+@pytest.mark.parametrize("name", ["bigquery", "pubsub", "pushgateway"])
+def test_in_the_cloud_a_service_ends_without_the_packages_of_local_mode(
+    name: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", WITHOUT_THEM, f"ops.local.{name}", *LOCAL_PACKAGES]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | CLOUD, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("is not needed: PROJECT_ID is set\n")

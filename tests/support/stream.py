@@ -1,8 +1,9 @@
 """A stream of transactions from many clients, and the rows that they became."""
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,21 @@ from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
 
 CLIENTS = 32
+
+
+class Numbers(Iterator[int]):
+    """0, 1, 2, … until `stopped`: `given` of them."""
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
+        self.given = 0
+        self.stopped = False
+
+    def __next__(self) -> int:
+        if self.stopped:
+            raise StopIteration
+        self.given += 1
+        return next(self._count)
 
 
 def insert(table: str, **values: int | str) -> dict[str, Any]:

@@ -1,28 +1,11 @@
 import asyncio
-import itertools
 import sys
-from collections.abc import Iterator
 
 from ops.rig import wait_until
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.stream import send, wait_until_applied
+from tests.support.stream import Numbers, send, wait_until_applied
 
 CLIENTS = 4
-
-
-class Numbers(Iterator[int]):
-    """0, 1, 2, … until `stopped`: `given` of them."""
-
-    def __init__(self) -> None:
-        self._count = itertools.count()
-        self.given = 0
-        self.stopped = False
-
-    def __next__(self) -> int:
-        if self.stopped:
-            raise StopIteration
-        self.given += 1
-        return next(self._count)
 
 
 async def test_scaling_and_rolling_under_load_fail_no_request_and_lose_nothing(

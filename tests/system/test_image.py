@@ -1,7 +1,12 @@
-"""The image, built from the Containerfile and run: its size, contents, work and drain."""
+"""The image, built from the Containerfile and run: its size, contents, work and drain.
+
+`pytest -rP tests/system/test_image.py` prints the figures in docs/deploy.md.
+"""
 
 import json
 import os
+import signal
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +102,22 @@ def post(port: int, table: str, number: int) -> int:
         return int(answer.status)
 
 
+def show(**figures: float) -> None:
+    print({name: round(figure, 1) for name, figure in figures.items()})  # noqa: T201  # for -rP
+
+
+async def seconds_until_ready(container: Container, port: int) -> float:
+    started = time.monotonic()
+    await eventually(lambda: is_ready(container, port), 240, "the container is ready")
+    return time.monotonic() - started
+
+
+def seconds_to_drain(container: Container) -> float:
+    started = time.monotonic()
+    assert container.drain() == 0, container.output
+    return time.monotonic() - started
+
+
 def applied_by(services: Environment) -> list[str]:
     """Return the ledger's worker of each applied transaction."""
     client = clients.warehouse(services.settings)
@@ -112,6 +133,7 @@ def test_it_is_small_and_has_no_compiler_no_tests_and_no_pip(image: ImageBuilder
     root = image.mount()
     files = [each for each in root.rglob("*") if each.is_file() and not each.is_symlink()]
     total = sum(file.stat().st_size for file in files)
+    show(megabytes=total / 1e6)
     assert total <= MOST_BYTES
     names = {file.name for file in files if os.access(file, os.X_OK)}
     assert names.isdisjoint(COMPILERS)
@@ -137,24 +159,42 @@ def test_its_user_can_write_nothing_but_the_volume(image: ImageBuilder) -> None:
     ] == []
 
 
-async def test_a_server_and_a_worker_alone_work_and_drain(
+async def test_a_server_and_two_workers_work_one_is_killed_and_the_others_drain(
     image: ImageBuilder, services: Environment, tmp_path: Path
 ) -> None:
     port = free_port()
     state = {state_folder(tmp_path): str(STATE)}
     server = image.container(("server",), settings(services, "web-1", PORT=str(port)), state)
-    worker = image.container(("worker",), settings(services, "work-1"), state)
-    with server, worker:
-        await eventually(lambda: is_ready(server, port), 180, "the server is ready")
+    first, second = (
+        image.container(("worker",), settings(services, name), {}) for name in ("work-1", "work-2")
+    )
+    posted = 0
+
+    def both_apply() -> bool:
+        nonlocal posted
+        assert post(port, f"contained_{posted % 16}", posted) == 200  # lanes of both workers
+        posted += 1
+        return {each.partition(":")[0] for each in applied_by(services)} == {"work-1", "work-2"}
+
+    with server, first, second:
+        ready = await seconds_until_ready(server, port)
         assert server.first_process.uids().real == USER
-        for number in range(5):
-            assert post(port, "contained", number) == 200
-        await eventually(lambda: len(applied_by(services)) == 5, 180, "all is applied")
-        assert {name.partition(":")[0] for name in applied_by(services)} == {"work-1"}
-        assert server.drain() == 0, server.output
-        assert worker.drain() == 0, worker.output
-    assert "worker_stopped" in worker.output
-    assert services.pushed() == [], "a process that ends deletes its metrics"
+        await eventually(both_apply, 240, "both workers apply transactions")
+        first.first_process.send_signal(signal.SIGKILL)
+        assert first.wait() != 0
+        for number in range(posted, posted + 16):
+            assert post(port, f"contained_{number % 16}", number) == 200
+        posted += 16
+        await eventually(lambda: len(applied_by(services)) >= posted, 240, "all is applied")
+        drains = {
+            "server_drains": seconds_to_drain(server),
+            "worker_drains": seconds_to_drain(second),
+        }
+    assert len(applied_by(services)) == posted
+    show(server_ready=ready, **drains)
+    assert "worker_stopped" in second.output
+    # A process that ends deletes its metrics; nobody deletes those of a container that was killed.
+    wait_until(lambda: {each.machine for each in services.pushed()} == {"work-1"})
 
 
 async def test_the_fleet_runs_in_the_foreground_logs_to_standard_output_and_drains(
@@ -171,10 +211,10 @@ async def test_the_fleet_runs_in_the_foreground_logs_to_standard_output_and_drai
     }
     fleet = image.container((), settings(services, "box-1", SERVERS="1", WORKERS="1"), volumes)
     with fleet:
-        await eventually(lambda: is_ready(fleet, port), 240, "the fleet is ready")
+        ready = await seconds_until_ready(fleet, port)
         assert post(port, "boxed", 1) == 200
         await eventually(lambda: applied_by(services) == ["box-1:worker_00"], 180)
-        assert fleet.drain() == 0, fleet.output
+        show(fleet_ready=ready, fleet_drains=seconds_to_drain(fleet))
     actions = [json.loads(x)["action"] for x in fleet.output.splitlines() if '"action"' in x]
     assert {"worker_started", "worker_stopped"} <= set(actions)
     wait_until(lambda: services.pushed() == [], what="nobody pushes any more")

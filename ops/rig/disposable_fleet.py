@@ -40,11 +40,13 @@ class DisposableFleet(LocalServices):
     """`with DisposableFleet(folder) as fleet:` runs it; every command runs as an operator runs it.
 
     `launchers` has the words between the entry point and a program's module, `variables` settings
-    for one program alone, `processes` the number of its processes. Settings given as "" have their
-    defaults. Nothing outlives the block.
+    for one program alone, `processes` the number of its processes. Servers listen at `address`, by
+    default a free port of loopback. `within` has words before every command, which run it in a
+    network namespace for example. Settings given as "" have their defaults. Nothing outlives the
+    block.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but the folder by keyword
         self,
         folder: Path,
         *,
@@ -52,9 +54,13 @@ class DisposableFleet(LocalServices):
         variables: Mapping[str, Mapping[str, str]] | None = None,
         processes: Mapping[str, int] | None = None,
         source: Path = ROOT / "supervisord.conf",
+        address: str | None = None,
+        within: Sequence[str] = (),
         **settings: str,
     ) -> None:
         super().__init__(folder, **_QUICK | settings)
+        self.address = address or self.address
+        self._within = within
         self.run = folder / "run"
         self.run.mkdir()
         self.conf = folder / "supervisord.conf"
@@ -82,7 +88,7 @@ class DisposableFleet(LocalServices):
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the fleet's environment; raises RunFailed if it fails and `check`."""
         done = subprocess.run(  # noqa: S603  # the operator's own commands
-            [str(word) for word in words],
+            [str(word) for word in (*self._within, *words)],
             cwd=cwd,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -137,6 +143,13 @@ class DisposableFleet(LocalServices):
         outlived = self.processes()
         wait_until(self._all_killed, KILL_SECONDS, "the fleet's processes end")
         return outlived
+
+    def lose(self) -> None:
+        """Kill the whole machine: nothing of it drains, or restarts anything."""
+        os.kill(self.supervisord_pid, signal.SIGSTOP)
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.kill()
 
     def _all_killed(self) -> bool:
         left = self.processes()

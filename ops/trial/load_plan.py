@@ -53,16 +53,16 @@ def _alone(number: int) -> bool:
 
 
 def steps(stream: ClientStream) -> Iterator[Step]:
-    """Yield a stream's requests in order, once."""
-    left = stream.transactions
-    if stream.alone and left:  # its table must exist before anything is deleted from it
+    """Yield a stream's requests in order, once; fewer, if its `transactions` become fewer."""
+    sent = 0
+    if stream.alone and stream.transactions:  # before anything is deleted from its table
         yield stream.step("insert", [stream.insert(stream.own, all_columns=True)])
-        left -= 1
+        sent += 1
     kinds = [kind for kind in KINDS if not stream.alone or kind in ALONE]
     rarely = min(1.0, RARE_IN / max(stream.transactions, 1))
     weights = [KINDS[kind][0] * (rarely if kind in RARE else 1.0) for kind in kinds]
-    while left > 0:
+    while (left := stream.transactions - sent) > 0:
         kind = stream.first.pop() if stream.first else stream.chance.choices(kinds, weights)[0]
         for step in KINDS[kind][1](stream, left):
             yield step
-            left -= 0 if step.repeats else sum(step.valid)
+            sent += 0 if step.repeats else sum(step.valid)

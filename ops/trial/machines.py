@@ -39,19 +39,28 @@ def build(folder: Path, plan: MachinePlan, settings: Mapping[str, Any]) -> list[
         launchers=first.launchers,
         variables=dict.fromkeys(CLOCKED, first.proxy_variables),
         processes=FEWER if plan.machines > 1 else None,
-        **settings,
+        **{**settings, "INSTANCE": _instance(0)},
     )
     held = HeldMessages()
-    machines = [first.machine("machine 0", fleet, fleet.settings, plan.strict_bigquery, held)]
+    machines = [first.machine(_instance(0), fleet, fleet.settings, plan.strict_bigquery, held)]
     for number in range(1, plan.machines):
         own = folder / f"m{number}"
         own.mkdir()
         other = _Folder(own, plan)
-        cloud: dict[str, Any] = {**settings, **_cloud(fleet.settings), **other.proxy_variables}
+        cloud: dict[str, Any] = {
+            **settings,
+            **_cloud(fleet.settings),
+            **other.proxy_variables,
+            "INSTANCE": _instance(number),
+        }
         joined = DisposableFleet(own, launchers=other.launchers, processes=FEWER, **cloud)
-        name = f"machine {number}"
+        name = _instance(number)
         machines.append(other.machine(name, joined, fleet.settings, plan.strict_bigquery, held))
     return machines
+
+
+def _instance(number: int) -> str:
+    return f"machine-{number}"
 
 
 class _Folder:

@@ -43,6 +43,28 @@ type OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much (0: unknown)."""
 
 
+def mint_keys(file: Path) -> dict[str, str]:
+    """Write the servers' API keys to a new file; return those of the clients, by source."""
+    keys = {}
+    with file.open("w") as lines:
+        for source in SOURCES:
+            keys[source], key = mint(source, datetime.now(UTC).isoformat())
+            lines.write(key.line())
+    return keys
+
+
+async def make_tables(sender: StreamSender, reader: FleetReader, dataset: str, seed: int) -> None:
+    """Make the tables that the streams share, and the one with a required column."""
+    columns = "`stream` STRING, `n` INT64, `must` INT64 NOT NULL"
+    sender.journal.foreign(STRICT, STRICT_COLUMNS, ("must",))
+    await reader.execute(f"CREATE TABLE `{dataset}.{STRICT}` ({columns})")
+    steps = load_plan.setup(seed)
+    for step in steps:
+        await sender.send(step)
+    ids = [sender.journal.id_of(step, 0) for step in steps]
+    await wait_until_settled(reader, ids, patience=SETTLE_SECONDS, on_progress=lambda *_: None)
+
+
 class TrialPlan(NamedTuple):
     """The size and kind of a trial. `launchers`: program → the words before its module."""
 
@@ -114,7 +136,7 @@ class Trial:
         self._on_progress = on_progress
         self._result = TrialResult(plan)
         self._started = 0.0
-        self._keys: dict[str, str] = {}
+        self._keys = mint_keys(folder / "keys")
         self._journal_file = folder / "journal.jsonl"
         self._strict = "" if plan.strict is None else f"127.0.0.1:{free_port()}"
         self.machines = machines.build(
@@ -126,20 +148,12 @@ class Trial:
                 self._strict,
             ),
             {
-                "API_KEYS_FILE": str(self._mint_keys(folder / "keys")),
+                "API_KEYS_FILE": str(folder / "keys"),
                 "BATCH_MAX_MESSAGES": str(plan.batch),
                 "LEASE_SECONDS": str(plan.lease_seconds),
             },
         )
         self._settings = self.machines[0].fleet.settings
-
-    def _mint_keys(self, file: Path) -> Path:
-        """Write the servers' API keys; keep those of the clients."""
-        with file.open("w") as lines:
-            for source in SOURCES:
-                self._keys[source], key = mint(source, datetime.now(UTC).isoformat())
-                lines.write(key.line())
-        return file
 
     async def run(self) -> TrialResult:
         """Start the machines, send the load, inject the faults, wait, compare; end everything."""
@@ -185,7 +199,8 @@ class Trial:
         ]
         addresses = [machine.fleet.address for machine in self.machines]
         async with StreamSender(addresses, self._keys, journal, counts) as sender:
-            await self._prepare(sender, reader, journal)
+            self._on_progress("making tables", 0, 0)
+            await make_tables(sender, reader, self._settings.dataset_path, plan.seed)
             counts.accepted.clear()  # the load begins here
             self._started = time.monotonic()
             planned = schedule(plan.transactions, plan.faults, plan.seed, plan.kinds)
@@ -200,22 +215,6 @@ class Trial:
                 await sender.run(streams, faults.pace, on_progress)
                 self._result.load_seconds = time.monotonic() - self._started
                 self._on_progress("waiting for the last faults", 0, 0)
-
-    async def _prepare(self, sender: StreamSender, reader: FleetReader, journal: Journal) -> None:
-        """Make the tables that the streams share, and the one with a required column."""
-        columns = "`stream` STRING, `n` INT64, `must` INT64 NOT NULL"
-        journal.foreign(STRICT, STRICT_COLUMNS, ("must",))
-        path = f"{self._settings.dataset_path}.{STRICT}"
-        await reader.execute(f"CREATE TABLE `{path}` ({columns})")
-        steps = load_plan.setup(self._plan.seed)
-        for step in steps:
-            await sender.send(step)
-        await wait_until_settled(
-            reader,
-            [journal.id_of(step, 0) for step in steps],
-            patience=SETTLE_SECONDS,
-            on_progress=lambda *_: self._on_progress("making tables", 0, 0),
-        )
 
     async def _inject(self, targets: Sequence[FaultTarget], fault: PlannedFault) -> None:
         chance = random.Random(fault.seed)  # noqa: S311  # a plan, no secret

@@ -1,8 +1,6 @@
 """Two machines: one with servers and the embedded services, one that joins with workers alone."""
 
-import os
 import re
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,14 +64,6 @@ def shows(fleet: DisposableFleet, code: int, *patterns: str) -> bool:
     return found == code and all(re.search(each, text) for each in patterns)
 
 
-def lose(fleet: DisposableFleet) -> None:
-    """Kill a whole machine: nothing of it drains, or restarts anything."""
-    os.kill(fleet.supervisord_pid, signal.SIGSTOP)
-    for pid in fleet.processes():
-        os.kill(pid, signal.SIGKILL)
-    fleet.kill()
-
-
 @pytest.mark.timeout(1_800)  # two fleets, one of them three times
 def test_a_second_machine_joins_works_and_is_missed_when_it_is_gone(machines: TwoMachines) -> None:
     first, second = machines.first, machines.second
@@ -102,7 +92,7 @@ def test_a_second_machine_joins_works_and_is_missed_when_it_is_gone(machines: Tw
     )
     assert "work-1: seen from web-1 only by what" in status(first)[1]
 
-    lose(second)
+    second.lose()
     wait_until(
         lambda: shows(first, 1, "work-1:worker_00 +│ silent", "work-1:worker_01 +│ silent"), 240
     )

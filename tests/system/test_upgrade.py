@@ -1,7 +1,7 @@
 """The steps of docs/upgrade.md, from a version whose ledger has no version yet, under load.
 
-`pytest -rP tests/system/test_upgrade.py` prints the figures in docs/upgrade.md. It upgrades to what is
-committed here.
+`pytest -rP tests/system/test_upgrade.py` prints the figures in docs/upgrade.md. It upgrades to what
+is committed here.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ def test_machines_share_the_services_and_have_their_own_state(tmp_path: Path) ->
     assert services.local
     assert len({each.fleet.settings.state_dir for each in machines}) == 3
     assert len({each.fleet.address for each in machines}) == 3
+    assert len({each.fleet.settings.instance for each in machines}) == 3
     assert len({each.clocks["worker"] for each in machines}) == 3
     for each in machines:
         clock = each.clocks["worker"]

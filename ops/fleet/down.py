@@ -5,8 +5,11 @@ finish and acknowledge their batches, then the local services stop. What is stil
 subscription stays there for the next start.
 """
 
+import contextlib
 import sys
 import time
+
+import psutil
 
 from ops.fleet.config import FleetConfig
 from ops.runtime.supervisord import Supervisord, SupervisordUnreachable
@@ -18,24 +21,38 @@ REPORT_SECONDS = 3.0
 _STOPPED = {"STOPPED", "EXITED", "FATAL"}
 
 
-def stop(supervisord: Supervisord) -> bool:
-    """Stop everything and report progress; False when it takes too long."""
+def begin(supervisord: Supervisord) -> None:
+    """Have supervisord stop everything, and itself; raises `SupervisordUnreachable`."""
     if supervisord.stopping:
         write_line("the fleet is already stopping")
-    else:
-        running = [each.name for each in supervisord.states() if each.state not in _STOPPED]
-        write_line(f"draining {', '.join(running)}" if running else "stopping supervisord")
-        supervisord.shut_down()
-    # While it shuts down, supervisord reports no process states.
+        return
+    running = [each.name for each in supervisord.states() if each.state not in _STOPPED]
+    write_line(f"draining {', '.join(running)}" if running else "stopping supervisord")
+    supervisord.shut_down()
+
+
+def wait(pid: int, seconds: float = DEADLINE_SECONDS) -> bool:
+    """Wait until the process has ended and report progress; False when it takes too long.
+
+    supervisord's socket is gone before supervisord is.
+    """
     started = reported_at = time.monotonic()
-    while not supervisord.wait_until_gone(0.2):
+    while _runs(pid):
         now = time.monotonic()
-        if now - started > DEADLINE_SECONDS:
+        if now - started > seconds:
             return False
         if now - reported_at > REPORT_SECONDS:
             reported_at = now
             write_line(f"  still draining ({now - started:.0f} s)")
+        time.sleep(0.1)
     return True
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def main() -> int:
@@ -44,16 +61,16 @@ def main() -> int:
     if not supervisord.up:
         write_line("the fleet is not running")
         return 0
-    try:
-        gone = stop(supervisord)
-    except SupervisordUnreachable:  # it ended between two calls
-        gone = supervisord.wait_until_gone(DEADLINE_SECONDS)
-    if not gone:
-        write_error(
-            f"ops/down: supervisord still runs after {DEADLINE_SECONDS:g} s; its pid is in "
-            f"{fleet.pid_file}, its log is {fleet.log}"
-        )
-        return 1
+    with contextlib.suppress(FileNotFoundError):  # without its pid file it has just ended
+        pid = int(fleet.pid_file.read_text())
+        with contextlib.suppress(SupervisordUnreachable):  # it ended between two calls
+            begin(supervisord)
+        if not wait(pid):
+            write_error(
+                f"ops/down: supervisord (pid {pid}) still runs after {DEADLINE_SECONDS:g} s; its "
+                f"log is {fleet.log}"
+            )
+            return 1
     write_line("the fleet is down; nothing is lost: ops/up continues where it stopped")
     return 0
 

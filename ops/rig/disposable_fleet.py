@@ -120,21 +120,11 @@ class DisposableFleet(LocalServices):
             self._warehouse = None
         try:
             if self.supervisord.up:
-                self._down_to_the_end()
+                self.down()
         finally:
             outlived = self.kill()
         if outlived:
             raise RunFailed(f"processes {outlived} outlived ops/down\n{self.logs()}")
-
-    def _down_to_the_end(self) -> None:
-        """Drain and stop the fleet; raises RunFailed if supervisord itself remains, killed now."""
-        process = psutil.Process(self.supervisord_pid)
-        self.down()
-        try:
-            process.wait(KILL_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            raise RunFailed("supervisord outlived ops/down") from None
 
     def kill(self) -> list[int]:
         """Kill supervisord and every process of the fleet; return what outlived supervisord."""

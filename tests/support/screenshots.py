@@ -1,6 +1,6 @@
 """Takes the README's pictures of the console: `python -m tests.support.screenshots`.
 
-Starts a fleet in a temporary folder, sends it a minute of load, and writes
+Starts a fleet in a temporary folder, sends it some minutes of load, and writes
 docs/console-light.png, docs/console-dark.png and docs/console-phone.png.
 """
 
@@ -18,11 +18,7 @@ from ops.rig.disposable_fleet import DisposableFleet
 from tests.support.browser import Browser, BrowserPage
 from tests.support.stream import delete, insert, transaction
 
-SECONDS = 60.0
-_FAULTY = (
-    '{"activities": [{"operation": "upsert", "table": "orders",\\n'
-    '  "col_names": ["id", "at"], "col_types": ["INTEGER"],\\n  "col_values": [1, "2018"]}]}'
-)
+SECONDS = 240.0
 
 
 async def _customer(client: aiohttp.ClientSession, until: float) -> None:
@@ -51,18 +47,28 @@ async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
         await page.open(url + "/", width=1200, height=900)
         until = time.monotonic() + SECONDS
         await asyncio.gather(*(_customer(client, until) for _ in range(3)))
-        await page.run(f"document.querySelector('#payload').value = '{_FAULTY}'")
-        await page.run("document.querySelector('#validate').click()")
-        await page.until("document.querySelector('#verdict li') !== null")
+        await _find(page, fleet.post(transaction(delete("refunds", n=0)))[1]["id"])
         await page.run("document.activeElement.blur()")
-        await _picture(page, "light", docs / "console-light.png")
-        await _picture(page, "dark", docs / "console-dark.png")
+        await _picture(page, "light", docs / "console-light.png", "#ledger-title")
+        await _picture(page, "dark", docs / "console-dark.png", "#ledger-title")
         await page.resize(390, 844)
-        await _picture(page, "light", docs / "console-phone.png", 1_300)
+        await _picture(page, "light", docs / "console-phone.png", "#charts-title")
 
 
-async def _picture(page: BrowserPage, scheme: str, file: Path, most: int = 2_000) -> None:
+async def _find(page: BrowserPage, id_: str) -> None:
+    """Search a transaction as soon as the page lists it as rejected."""
+    rows = "document.querySelector('#ledger-rows').innerText"
+    await page.until(f"{rows}.includes('{id_}')", 120)
+    await page.run(f"document.querySelector('#search-id').value = '{id_}'")
+    await page.run("document.querySelector('#search').requestSubmit()")
+    await page.until("document.querySelectorAll('.steps li').length >= 4", 60)
+
+
+async def _picture(page: BrowserPage, scheme: str, file: Path, last: str) -> None:
+    """Save the page down to the section with the title `last`."""
     await page.prefer(scheme)
+    section = f"document.querySelector('{last}').closest('section')"
+    most = await page.run(f"Math.ceil({section}.getBoundingClientRect().bottom + scrollY + 16)")
     await page.picture(file, most)
     print(file)  # noqa: T201  # a command's answer
 

@@ -9,6 +9,7 @@ import pytest
 
 from ops.rig.disposable_fleet import DisposableFleet
 from tests.support import browser
+from tests.support.axe import violations
 from tests.support.browser import Browser, BrowserPage
 from tests.support.stream import delete, insert, transaction
 
@@ -224,12 +225,43 @@ async def test_the_form_works_by_keyboard_alone(page: BrowserPage) -> None:
     assert await page.run("document.querySelector('#verdict').getAttribute('aria-live')")
 
 
-async def test_nothing_scrolls_sideways_on_a_small_screen(page: BrowserPage) -> None:
+@pytest.fixture
+async def full_page(fleet: DisposableFleet, page: BrowserPage) -> BrowserPage:
+    """The page with something in each part: a found transaction, rejections, charts, tables."""
+    status, verdict = fleet.post(transaction(delete("console_absent", n=1)))
+    assert status == 200
+    assert fleet.post(transaction(insert("console", n=1)))[0] == 200
     await page.until("document.querySelectorAll('#processes tr').length >= 8")
-    for width in (320, 390, 768):
-        await page.resize(width, 800)
-        await page.until(f"innerWidth === {width}")
-        assert await page.run("document.documentElement.scrollWidth") <= width
+    rows = "document.querySelector('#ledger-rows').innerText"
+    await page.until(f"{rows}.includes('{verdict['id']}')", 120)
+    await page.run(f"document.querySelector('#search-id').value = '{verdict['id']}'")
+    await page.run("document.querySelector('#search').requestSubmit()")
+    await page.until("document.querySelectorAll('.steps li').length >= 4", 60)
+    await page.until("document.querySelector('#charts svg[role=img] path.line-0') !== null", 60)
+    return page
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 1280])
+async def test_at_every_width_nothing_scrolls_sideways_and_axe_finds_nothing(
+    full_page: BrowserPage, width: int
+) -> None:
+    await full_page.resize(width, 900)
+    await full_page.until(f"innerWidth === {width}")
+    assert await full_page.run("document.documentElement.scrollWidth") <= width
+    for scheme in ("light", "dark"):
+        await full_page.prefer(scheme)
+        assert await violations(full_page) == []
+    button = "document.querySelector('#ledger-rows button')"
+    await full_page.run(f"{button}.click()")
+    await full_page.until("document.querySelector('#confirm').open")
+    assert await full_page.run("document.documentElement.scrollWidth") <= width
+    assert await violations(full_page) == []
+
+
+async def test_axe_finds_what_is_wrong(page: BrowserPage) -> None:
+    await page.run("document.querySelector('label[for=search-id]').remove()")
+    (found,) = await violations(page)
+    assert found.startswith("label:")
 
 
 async def test_a_hidden_page_asks_for_nothing(page: BrowserPage) -> None:

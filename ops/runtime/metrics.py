@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import prometheus_client
-from prometheus_client import Counter, Gauge, Histogram, Info
+from prometheus_client import Counter, Gauge, Histogram
 
 from ops.runtime.build_version import build_version
 from ops.runtime.largest_counts import LargestCounts
@@ -176,8 +176,8 @@ AUTOSCALE_DECISIONS = Counter(
 WORKERS_WANTED = Gauge("gatekeeper_workers_wanted", "The wanted number of workers.")
 
 # Every process.
-BUILD = Info("gatekeeper_build", "The version of the program.")
-BUILD.info({"version": build_version()})
+BUILD = Gauge("gatekeeper_build_info", "1, with the version of the program.", ["version"])
+BUILD.labels(build_version()).set(1)
 RETRIES = Counter("gatekeeper_retries", "Retries of calls after a transient error.", ["cause"])
 PUSH_FAILURES = Counter(
     "gatekeeper_push_failures", "Times that the metrics could not be pushed, or shown otherwise."

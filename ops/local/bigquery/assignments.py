@@ -18,6 +18,9 @@ from sqlglot.optimizer.qualify import qualify
 
 from ops.local.bigquery import coercions
 
+_TYPED = "gatekeeper_typed"
+"""The name of the table that stands for a MERGE's source."""
+
 
 class Assignment(NamedTuple):
     """A typed value and the column that it is written to; without a name, the one at `position`."""
@@ -119,6 +122,26 @@ class _Typing:
         except (SqlglotError, ValueError, KeyError, AttributeError):
             return []
 
+    def once(self, source: exp.Expr) -> tuple[exp.Expr, list[exp.Query]]:
+        """Return what stands for a MERGE's source, and its typed SELECTs if it is a query.
+
+        A query whose types are all known becomes a table of these types: each clause would type
+        all of it again.
+        """
+        if not isinstance(source, exp.Subquery):
+            return source, []
+        halves = self.typed(source.this)
+        columns = halves[0].expressions if len(halves) == 1 else []
+        kinds = {each.alias_or_name: each.type for each in columns}
+        if not source.alias or len(kinds) < len(columns) or "" in kinds:
+            return source, halves
+        if not columns or any(coercions.name(kind) is None for kind in kinds.values()):
+            return source, halves
+        names_and_types = {name: kind.sql("bigquery") for name, kind in kinds.items() if kind}
+        self._schema[_TYPED] = {_TYPED: {_TYPED: names_and_types}}
+        alias = source.args["alias"].this.copy()
+        return exp.table_(_TYPED, _TYPED, _TYPED, quoted=True, alias=alias), halves
+
     def values(self, values: list[exp.Expr], *sources: exp.Expr | None) -> list[exp.Expr]:
         """Return the expressions with types, as if selected from these tables and queries."""
         query = exp.Select(expressions=[each.copy() for each in values])
@@ -135,12 +158,13 @@ def _assignments(types: _Typing) -> Iterator[Assignment]:
     elif isinstance(tree, exp.Insert):
         yield from _inserted(types, tree.this, tree.expression, tree.args.get("with_"))
     else:
+        using, halves = types.once(tree.args["using"])
         for when in tree.args["whens"].expressions:
             action = when.args["then"]
             if isinstance(action, exp.Update):
-                yield from _updated(types, action.expressions, tree.this, tree.args["using"])
+                yield from _updated(types, action.expressions, tree.this, using)
             elif isinstance(action, exp.Insert):
-                yield from _merged(types, action, tree.args["using"])
+                yield from _merged(types, action, using, halves)
 
 
 def _updated(
@@ -173,7 +197,9 @@ def _placed(values: list[exp.Expr], columns: list[str] | None) -> Iterator[Assig
             yield Assignment(value, columns[position], position)
 
 
-def _merged(types: _Typing, action: exp.Insert, using: exp.Expr) -> Iterator[Assignment]:
+def _merged(
+    types: _Typing, action: exp.Insert, using: exp.Expr, halves: list[exp.Query]
+) -> Iterator[Assignment]:
     """Yield the values of a MERGE's INSERT; a column of a UNION comes from each of its halves."""
     columns = [each.name for each in action.this.expressions] if action.this else None
     if not isinstance(action.expression, exp.Tuple):  # INSERT ROW
@@ -181,7 +207,6 @@ def _merged(types: _Typing, action: exp.Insert, using: exp.Expr) -> Iterator[Ass
         yield from _placed(star, None)
         return
     values = action.expression.expressions
-    halves = types.typed(using.this) if isinstance(using, exp.Subquery) else []
     first = [each.alias_or_name.casefold() for each in halves[0].expressions] if halves else []
     typed = types.values(values, using)
     for position, value in enumerate(values):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import duckdb
 from local_bigquery.engine import database
 
 from ops.local import steady_clock
@@ -17,6 +16,8 @@ logger = log.get(__name__)
 
 JOBS_A_ROUND = 40  # a round takes about 0.2 s, and 40 transactions several seconds
 IDLE_SECONDS = 3.0
+CHECK_SECONDS = 0.5
+"""Between two looks at whether a round is due."""
 PRUNE_SECONDS = 600.0
 KEEP_JOBS_SECONDS = 3_600
 KEEP_RESULTS_SECONDS = 120  # from sending the query to its last page
@@ -95,15 +96,17 @@ class KeptDays(NamedTuple):
 
 def expire(dataset: tuple[str, str], table_of: Callable[[int], str], days: int) -> None:
     """Delete the rows of the lanes that BigQuery's partition expiration would have dropped."""
-    for lane in range(MAX_LANES):
-        table = database.quote(*dataset, table_of(lane))
-        try:
-            database.execute(
-                f"DELETE FROM {table} WHERE settled_at < to_timestamp(?) - to_days(?)",  # noqa: S608
-                [steady_clock.now(), days],
-            )
-        except duckdb.CatalogException:
-            return  # the dataset has no more lanes
+    rows = database.fetch(
+        "SELECT table_name FROM duckdb_tables() "
+        "WHERE database_name = ? AND schema_name = ? AND estimated_size > 0",
+        [*dataset],
+    )
+    for name in {name for (name,) in rows} & {table_of(lane) for lane in range(MAX_LANES)}:
+        database.execute(
+            f"DELETE FROM {database.quote(*dataset, name)} "  # noqa: S608
+            "WHERE settled_at < to_timestamp(?) - to_days(?)",
+            [steady_clock.now(), days],
+        )
 
 
 class Maintenance(threading.Thread):
@@ -115,17 +118,10 @@ class Maintenance(threading.Thread):
         self._dataset = dataset
         self._kept = kept
         self._stopping = threading.Event()
-        self._done_at = 0
+        self._done_at = -1  # a round is due, when the fleet has started
         self._missed = 0
         self._rounds = 0
-        self._pruned_at = time.monotonic()
-
-    def prepare(self) -> None:
-        """Do a full round before the first job."""
-        remove_orphans()
-        self._prune()
-        drop_results()
-        compact(MEDIUM_FILE_BYTES)
+        self._pruned_at = float("-inf")
 
     def stop(self) -> None:
         """End after the current round."""
@@ -134,7 +130,7 @@ class Maintenance(threading.Thread):
 
     def run(self) -> None:
         """Do a round whenever it is due; an error is logged, and the next round tries again."""
-        while not self._stopping.wait(0.1):
+        while not self._stopping.wait(CHECK_SECONDS):
             if not self._due():
                 continue
             try:
@@ -164,11 +160,11 @@ class Maintenance(threading.Thread):
 
     def _maintain(self) -> None:
         self._done_at = self._lock.finished
+        medium = self._rounds % ROUNDS_UNTIL_MEDIUM == 0  # the first one too
         self._rounds += 1
         if time.monotonic() - self._pruned_at > PRUNE_SECONDS:
             self._prune()
         drop_results()
-        medium = self._rounds % ROUNDS_UNTIL_MEDIUM == 0
         compact(MEDIUM_FILE_BYTES if medium else SMALL_FILE_BYTES)
 
     def _prune(self) -> None:

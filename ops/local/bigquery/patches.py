@@ -10,12 +10,15 @@ from ops.local.bigquery import (
     catalog_lookups,
     confinement,
     error_patches,
+    extensions,
     job_patches,
     native_merge,
     partition_expiration,
+    plain_statements,
     sql_patches,
     table_creation,
     table_names,
+    tree_walks,
 )
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 
@@ -35,6 +38,8 @@ def apply(lock: MaintenanceLock, version: str = VERSION) -> None:
     if installed != version:
         raise WrongVersion(f"local-bigquery {version} is needed, {installed} is installed")
     mark_absent_modules()
+    extensions.skip_signatures()
+    tree_walks.use()
     job_patches.apply(lock)
     error_patches.apply()
     sql_patches.apply()
@@ -46,6 +51,7 @@ def apply(lock: MaintenanceLock, version: str = VERSION) -> None:
     confinement.apply()
     table_names.apply()
     table_creation.apply()
+    plain_statements.apply()
 
 
 def mark_absent_modules() -> None:

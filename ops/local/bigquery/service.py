@@ -1,12 +1,12 @@
 """The server: local-bigquery's app on one socket, from start to stop."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ops.local.bigquery import (
     table_names,
     translation_cache,
 )
-from ops.local.bigquery.maintenance import KeptDays, Maintenance
+from ops.local.bigquery.maintenance import KeptDays, Maintenance, remove_orphans
 from ops.local.bigquery.maintenance_lock import MaintenanceLock
 from ops.runtime import log
 
@@ -33,20 +33,35 @@ logger = log.get(__name__)
 
 REQUEST_THREADS = 24  # the emulator runs 8 jobs in parallel; the rest read tables and jobs
 DRAIN_SECONDS = 5
+TICK_SECONDS = 1.0
 
 
 class _UvicornServer(uvicorn.Server):
     """Uvicorn without its signal handling, which ends the process with the signal."""
 
-    @contextmanager
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         yield
 
+    async def main_loop(self) -> None:
+        """Tick once a second, for the Date header, not ten times: it costs more than all the rest.
+
+        A limit of requests is not set, so that nothing but `_stop` ends it.
+        """
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), TICK_SECONDS)
+
     def _stop(self) -> None:
         self.should_exit = True
+        self._stopping.set()
 
 
 def open_database(directory: Path, project_id: str, dataset_id: str, lock: MaintenanceLock) -> int:
@@ -115,7 +130,7 @@ def run(  # noqa: PLR0913  # all but two are keyword-only
     cache = translation_cache.install()
     application = access.guarding(translation_cache.clearing(app, cache), token, host)
     maintenance = Maintenance(lock, dataset, kept)
-    maintenance.prepare()
+    remove_orphans()
     maintenance.start()
     logger.info("local_bigquery_ready", address=listener.getsockname()[:2], interrupted=interrupted)
     try:

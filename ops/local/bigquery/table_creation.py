@@ -17,9 +17,7 @@ import duckdb
 from local_bigquery.catalog import metadata
 from local_bigquery.engine import database
 from local_bigquery.models import Table
-from local_bigquery.sql import script, translate
-from local_bigquery.sql.rules import typing
-from sqlglot import exp
+from local_bigquery.sql import script
 
 MAX_GROUP = 100
 _KIND = "TABLES"
@@ -59,21 +57,9 @@ def apply() -> None:
         _declarations.waiting.append((resource, keys))
         return resource
 
-    def annotate_if_needed(tree: exp.Expr, context: Any) -> exp.Expr:
-        return tree if _has_no_expressions(tree) else annotate(tree, context)
-
-    annotate = typing.annotate
-    rules = translate.STATEMENT_RULES
-    rules[rules.index(annotate)] = annotate_if_needed
     script.Interpreter.__init__ = initialize_with_groups
     script.Interpreter.run = run_grouped
     metadata.save = waiting_save
-
-
-def _has_no_expressions(tree: exp.Expr) -> bool:
-    """Return whether a statement declares columns only, so that there is no type to find."""
-    declares = isinstance(tree, exp.Create) and tree.expression is None
-    return declares and tree.find(exp.DefaultColumnConstraint) is None
 
 
 def grouped(statements: list[Any]) -> list[Any]:

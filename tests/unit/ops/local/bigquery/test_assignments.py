@@ -15,6 +15,7 @@ from ops.local.bigquery import assignments, coercions
 TYPES = ["INT64", "NUMERIC", "BIGNUMERIC", "FLOAT64", "BOOL", "STRING", "BYTES", "DATE", "DATETIME",
          "TIME", "TIMESTAMP", "JSON"]  # fmt: skip
 _SOURCE = "MERGE INTO target AS t USING source AS s"
+_AS_A = "MERGE INTO target AS t USING (SELECT {of} AS `A` FROM source) AS `S`"
 _UNION = "(SELECT NULL AS a FROM source UNION ALL SELECT {of} FROM source)"
 FULLY = [
     "INSERT INTO target ({to}) SELECT {of} FROM source",
@@ -32,6 +33,8 @@ STATEMENTS = [
     "INSERT INTO narrow_{to} SELECT * FROM narrow_{of}",
     "UPDATE target SET {to} = (SELECT {of} FROM source) WHERE TRUE",
     _SOURCE + " ON TRUE WHEN MATCHED THEN UPDATE SET {to} = s.{of}",
+    _AS_A + " ON FALSE WHEN NOT MATCHED THEN INSERT ({to}) VALUES (a)",
+    _AS_A + " ON FALSE WHEN MATCHED THEN UPDATE SET {to} = IF(s.a IS NULL, t.{of}, s.A)",
     "MERGE INTO target AS t USING " + _UNION + " AS s ON FALSE WHEN NOT MATCHED THEN "
     "INSERT ({to}) VALUES (s.a)",
     "MERGE narrow_{to} AS t USING narrow_{of} AS s ON FALSE WHEN NOT MATCHED THEN INSERT ROW",

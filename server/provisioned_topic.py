@@ -26,8 +26,7 @@ CHECK_SECONDS: Final = 2.0
 RECHECK_SECONDS: Final = 0.2
 """How long a check that has found something missing counts for the messages that follow."""
 
-LOCAL_PERIOD_SECONDS: Final = 1.0
-CLOUD_PERIOD_SECONDS: Final = 5.0
+PERIOD_SECONDS: Final = 5.0
 """Two calls each; a project has 6,000 administrative calls a minute and region:
 https://cloud.google.com/pubsub/quotas#quotas."""
 
@@ -232,7 +231,7 @@ async def connect_topic(settings: Settings) -> AsyncIterator[ProvisionedTopic]:
     topic = ProvisionedTopic(
         Topic(publisher, settings.topic_path),
         (subscription_check(subscriber, settings), ledger),
-        CLOUD_PERIOD_SECONDS if settings.pubsub_emulator_host is None else LOCAL_PERIOD_SECONDS,
+        PERIOD_SECONDS,
         seen_before=ledger.seen_before,
     )
     try:

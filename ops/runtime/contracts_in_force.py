@@ -29,7 +29,7 @@ from schema.contracts import (
     missing_key,
 )
 
-POLL_SECONDS: Final = 0.4
+POLL_SECONDS: Final = 0.8
 """Between two looks at the folder. Compiling a changed file takes a second more."""
 
 MAX_POLL_SECONDS: Final = 1.0

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import psutil
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -91,6 +90,8 @@ def join_families(texts: Iterable[str]) -> str:
 
 def _lives(file: Path) -> bool:
     """Return whether the process of a file runs, and not another with its number."""
+    import psutil  # noqa: PLC0415  # those that only write do not need it
+
     _, _, pid = file.stem.rpartition(".")
     try:
         written = file.stat().st_mtime

@@ -17,7 +17,10 @@ from server.publish import Destination, Publisher, classify
 from server.spool import SpoolWriter
 
 TRUST_SECONDS: Final = 2.0
-"""How long an answer of Pub/Sub or the spool, good or bad, counts."""
+"""How long an answer of Pub/Sub or the spool counts."""
+
+FAULT_SECONDS: Final = 0.2
+"""How long a fault of Pub/Sub counts: at the start of a fleet it is over at any moment."""
 
 CHECK_SECONDS: Final = 2.0
 
@@ -87,7 +90,7 @@ class Readiness:
         last = max(self._checked_at, self._publisher.failed_at)
         if self._publisher.confirmed_at > max(last, now - TRUST_SECONDS):
             return None
-        if now - self._checked_at > TRUST_SECONDS:
+        if now - self._checked_at > (FAULT_SECONDS if self._fault else TRUST_SECONDS):
             self._fault = await self._check()
             self._checked_at = self._loop.time()
         return self._fault

@@ -8,11 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from aiohttp import web
-
 from ops.local.launcher import launch
-from ops.local.pushgateway.gateway import create_app
-from ops.local.pushgateway.metric_groups import MetricGroups
 from ops.runtime import log, process
 from ops.runtime.settings import Settings
 
@@ -45,6 +41,12 @@ def _run(settings: Settings, listener: socket.socket) -> int:
 
 
 async def _serve(listener: socket.socket, file: Path) -> int:
+    # A process that becomes the binary needs neither.
+    from aiohttp import web  # noqa: PLC0415
+
+    from ops.local.pushgateway.gateway import create_app  # noqa: PLC0415
+    from ops.local.pushgateway.metric_groups import MetricGroups  # noqa: PLC0415
+
     stop = process.stop_event()
     groups = MetricGroups(file)
     runner = web.AppRunner(create_app(groups), access_log=None, shutdown_timeout=DRAIN_SECONDS)

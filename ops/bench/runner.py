@@ -17,6 +17,7 @@ from ops.bench import (
     memory_growth,
     pipeline,
     plots,
+    quiet_fleet,
     rendering,
     strict_pipeline,
     worker_scaling,
@@ -37,6 +38,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "strict": lambda quick, _: strict_pipeline.run(quick=quick),
     "scale": lambda quick, _: worker_scaling.run(quick=quick),
     "memory": lambda quick, _: memory_growth.run(quick=quick),
+    "quiet": lambda quick, _: quiet_fleet.run(quick=quick),
     "locust": lambda quick, reports: locust_run.run(reports, quick=quick),
     "cost": lambda _, __: cloud_cost.run(AssumedLoad()),
 }

@@ -22,10 +22,13 @@ from ops.runtime import log
 from ops.runtime.bigquery import UNREACHABLE
 from ops.runtime.settings import Settings
 from server.api import HEADERS, transaction_id
-from server.http import Refusal, RequestFault, refusal, source_of
+from server.http import FairLimit, Refusal, RequestFault, refusal, source_of
 
 JOB_SECONDS: Final = 10.0
 """For one query: a server that stops waits for a query in progress to end."""
+
+MAX_WAITING: Final = 10
+"""Actions that may wait for the one that runs, half of them of one client; beyond it 503."""
 
 _MOST: Final = 100  # open rejections of one id
 _FAILURES: Final = (GoogleAPICallError, GoogleAuthError, TimeoutError, *UNREACHABLE)
@@ -40,6 +43,7 @@ class RejectedActions:
         self._settings = settings
         self._changed = changed
         self._turn = asyncio.Lock()
+        self._in_flight = FairLimit(1 + MAX_WAITING, "actions", always_half=True)
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """Publish again, under the same id; answer what was done. It waits for no worker."""
@@ -53,23 +57,27 @@ class RejectedActions:
         self, request: web.Request, act: Callable[..., Any], *, bodies: bool
     ) -> web.StreamResponse:
         id_ = transaction_id(request)
-        try:
-            async with self._turn, self._ledger() as ledger:
-                selection = Selection(_MOST, (id_,))
-                chosen, _ = await asyncio.to_thread(
-                    ledger.open_rejections, selection, bodies=bodies
-                )
-                done = await act(ledger, chosen)
-        except _FAILURES as error:
-            raise _refused(error) from error
-        finally:
-            self._changed()
+        with self._in_flight.holding(source_of(request)):
+            done = await self._act(id_, act, bodies=bodies)
         if not done:
             why = "there is no open rejection of this id: it may have been resolved meanwhile"
             raise Refusal(refusal.NOT_FOUND, RequestFault("transaction", why))
         for each in done:
             logger.info("rejection_resolved", id=id_, by=source_of(request), **each)
         return web.Response(body=json.dumps({"id": id_, "results": done}).encode(), headers=HEADERS)
+
+    async def _act(self, id_: str, act: Callable[..., Any], *, bodies: bool) -> Any:
+        try:
+            async with self._turn, self._ledger() as ledger:
+                selection = Selection(_MOST, (id_,))
+                chosen, _ = await asyncio.to_thread(
+                    ledger.open_rejections, selection, bodies=bodies
+                )
+                return await act(ledger, chosen)
+        except _FAILURES as error:
+            raise _refused(error) from error
+        finally:
+            self._changed()
 
     @contextlib.asynccontextmanager
     async def _ledger(self) -> AsyncIterator[RejectionLedger]:

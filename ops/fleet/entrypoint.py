@@ -1,11 +1,10 @@
 """Starts a process of the fleet: `python -m ops.fleet.entrypoint MODULE [ARGUMENT…]`.
 
-It runs the module as `python -m MODULE` would, after four preparations. If supervisord dies
+It runs the module as `python -m MODULE` would, after three preparations. If supervisord dies
 without stopping its children (SIGKILL, out of memory), they get SIGTERM, drain, and are killed
 after supervisord's stopwaitsecs; otherwise they would keep the listening socket, the ports and the
 names of the next fleet. They may open more than the usual 1,024 files, since each connection is
-one. Only their own user can read their files, which contain payloads. Libraries that others would
-import only because they are installed are not loaded.
+one. Only their own user can read their files, which contain payloads.
 """
 
 import ctypes
@@ -20,15 +19,6 @@ import time
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OPEN_FILES = 65_536
 _DRAIN_SECONDS = 30.0  # supervisord.conf: stopwaitsecs
-_TERMINAL_LIBRARIES = ("rich",)
-"""structlog imports it; a program of the fleet has no terminal."""
-_ARROW_LIBRARIES = (
-    "numpy",
-    "pyarrow",
-    "google.cloud.bigquery_storage",
-    "google.cloud.bigquery_storage_v1",
-)
-"""BigQuery's client imports them where the embedded BigQuery has brought them along."""
 
 
 def end_with_parent() -> None:
@@ -71,27 +61,12 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def leave_out_libraries(module: str) -> None:
-    """Let imports of what this program never uses fail, as where it is not installed.
-
-    A worker or server saves 25 MB and a third of a second of its start.
-    """
-    package = module.partition(".")[0]
-    if package in {"server", "workers"} or module in {"ops.notify", "ops.fleet.autoscale"}:
-        sys.modules.update(dict.fromkeys((*_TERMINAL_LIBRARIES, *_ARROW_LIBRARIES)))  # type: ignore[arg-type]  # None: absent
-    elif module.startswith("ops.local."):
-        sys.modules.update(dict.fromkeys(_TERMINAL_LIBRARIES))  # type: ignore[arg-type]
-    elif module == "ops.commands":  # provision; typer prints with rich
-        sys.modules.update(dict.fromkeys(_ARROW_LIBRARIES))  # type: ignore[arg-type]
-
-
 def main() -> None:
     end_with_parent()
     raise_open_files()
     os.umask(0o077)
     module = sys.argv[1]
     sys.argv[:2] = [module]
-    leave_out_libraries(module)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

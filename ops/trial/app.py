@@ -119,6 +119,7 @@ def run(
     from ops.trial.fault_kinds import KINDS
     from ops.trial.trial import TrialPlan
     from ops.trial.trial_output import write_trial
+    from ops.trial.trial_scale import TrialScale
 
     command_settings()
     if kinds == "help":
@@ -130,8 +131,10 @@ def run(
         seed,
         _chosen(kinds, KINDS),
         machines=machines,
+        scale=TrialScale.of(transactions),
         strict=("--location", STRICT_LOCATION, "--seed", str(seed)) if strict else None,
     )
+    write_error(plan.scale.text(strict=strict))
     with _trial_folder(folder, keep=keep) as where, _reported():
         try:
             result = asyncio.run(_try(plan, where))

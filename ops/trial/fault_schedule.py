@@ -1,4 +1,7 @@
-"""Starts the faults of a plan when they are due, and slows the load down while some are queued.
+"""Starts the faults of a plan when they are due, and paces the load.
+
+The load is slower while faults are queued, and slow while the fleet is behind it. It never stops:
+a fault needs something to hit.
 
 A fault is due after a number of accepted transactions, not after a time, and draws everything
 random from its own seed: a trial's seed means the same on a slow machine.
@@ -11,6 +14,8 @@ from typing import NamedTuple, Self
 
 MOST_ACTIVE = 4
 """Faults that overlap at most."""
+SLOW_RATE = 20.0
+"""Requests a second while the fleet is behind, and at least while faults are queued."""
 
 
 class PlannedFault(NamedTuple):
@@ -38,20 +43,30 @@ def schedule(transactions: int, faults: int, seed: int, kinds: Sequence[str]) ->
     ]
 
 
-class FaultSchedule:
-    """`async with` it: the block ends when every fault that was started is over.
+class LoadPace(NamedTuple):
+    """How fast the load is sent: `queued_rate`, in requests a second, while faults are queued."""
 
-    While faults are queued the load goes on slowly, since a fault needs something to hit.
-    """
+    queued_rate: float
+    is_behind: Callable[[], bool] = lambda: False
+
+    def pause(self, *, queued: bool) -> float:
+        """Return the seconds before the next request."""
+        if self.is_behind():
+            return 1 / SLOW_RATE
+        return 1 / max(SLOW_RATE, self.queued_rate) if queued else 0.0
+
+
+class FaultSchedule:
+    """`async with` it: the block ends when every fault that was started is over."""
 
     def __init__(
         self,
         faults: Sequence[PlannedFault],
-        pause: float,
+        pacing: LoadPace,
         inject: Callable[[PlannedFault], Awaitable[None]],
     ) -> None:
         self._left = list(faults)
-        self._pause = pause
+        self._pacing = pacing
         self._inject = inject
         self._queued = 0
         self._slots = asyncio.Semaphore(MOST_ACTIVE)
@@ -60,9 +75,12 @@ class FaultSchedule:
 
     async def pace(self) -> None:
         """Return when the next request may be sent."""
-        if self._queued:
+        if self._pause():
             async with self._turn:
-                await asyncio.sleep(self._pause)
+                await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return self._pacing.pause(queued=bool(self._queued))
 
     def start_due(self, accepted: int) -> None:
         """Start the faults that are due after `accepted` transactions."""

@@ -17,26 +17,21 @@ from ops.runtime.api_keys import mint
 from ops.trial import journal as journals
 from ops.trial import load_plan, machines
 from ops.trial.audit_report import AuditReport
+from ops.trial.backlog_watch import BacklogWatch
 from ops.trial.client_stream import SOURCES, STRICT
 from ops.trial.compare import compare
 from ops.trial.fault_kinds import CLOCKED, KINDS, ON_SERVICES
-from ops.trial.fault_schedule import FaultSchedule, PlannedFault, schedule
+from ops.trial.fault_schedule import FaultSchedule, LoadPace, PlannedFault, schedule
 from ops.trial.fault_target import FaultTarget, NothingHit
 from ops.trial.fleet_reader import FleetReader, gather, wait_until_settled
 from ops.trial.journal import Journal
 from ops.trial.stream_sender import LoadCounts, StreamSender
+from ops.trial.trial_scale import TrialScale
 
 SETTLE_SECONDS = 60.0
 """Without any progress for so long after the load, the trial stops waiting."""
-BATCH_MAX_MESSAGES = 500
-"""Smaller batches than usual: more commits in a short trial for faults to hit."""
-LARGEST_BATCH_MESSAGES = 2_000
-LEASE_SECONDS = 10, 20
-"""Of usual and of larger batches. Short: a killed worker's messages come back only afterwards."""
 QUIET_SECONDS = 20.0
 """How long a fault waits for something to hit, on all machines together."""
-SLOW_RATE = 20.0
-"""Requests a second at least, while faults are queued."""
 STRICT_COLUMNS = {"stream": "TEXT", "n": "INTEGER", "must": "INTEGER"}
 
 type OnProgress = Callable[[str, int, int], None]
@@ -75,23 +70,10 @@ class TrialPlan(NamedTuple):
     launchers: Mapping[str, Sequence[str]] = {}
     machines: int = 1
     settle_seconds: float = SETTLE_SECONDS
-    batch_max_messages: int | None = None
-    """None: small enough for some dozens of batches."""
+    scale: TrialScale = TrialScale.of(0)
     strict: Sequence[str] | None = None
-    """The options of the strict BigQuery between the workers and the embedded one; None: without.
-    See `ops.rig.strict_bigquery.__main__`."""
-
-    @property
-    def batch(self) -> int:
-        """The largest batch of the trial's workers."""
-        by_size = max(BATCH_MAX_MESSAGES, self.transactions // 50)
-        return self.batch_max_messages or min(by_size, LARGEST_BATCH_MESSAGES)
-
-    @property
-    def lease_seconds(self) -> int:
-        """The leases of the trial's workers, long enough for a batch."""
-        usual, larger = LEASE_SECONDS
-        return larger if self.batch > BATCH_MAX_MESSAGES else usual
+    """The options of the strict BigQuery between the workers and the embedded one, next to those of
+    `scale`; None: without. See `ops.rig.strict_bigquery.__main__`."""
 
 
 class InjectedFault(NamedTuple):
@@ -149,8 +131,7 @@ class Trial:
             ),
             {
                 "API_KEYS_FILE": str(folder / "keys"),
-                "BATCH_MAX_MESSAGES": str(plan.batch),
-                "LEASE_SECONDS": str(plan.lease_seconds),
+                **plan.scale.settings,
             },
         )
         self._settings = self.machines[0].fleet.settings
@@ -179,7 +160,8 @@ class Trial:
 
     def _strict_service(self) -> Service:
         upstream = self._settings.bigquery_emulator_host or ""
-        words = ("--upstream", upstream, *(self._plan.strict or ()))
+        options = *self._plan.scale.strict_options, *(self._plan.strict or ())
+        words = "--upstream", upstream, *options
         return Service.module("ops.rig.strict_bigquery", self._strict, *words)
 
     def _end(self) -> None:
@@ -204,9 +186,11 @@ class Trial:
             counts.accepted.clear()  # the load begins here
             self._started = time.monotonic()
             planned = schedule(plan.transactions, plan.faults, plan.seed, plan.kinds)
-            pause = 1 / max(SLOW_RATE, plan.transactions / max(plan.faults, 1))
+            rate = plan.transactions / max(plan.faults, 1)
             inject = functools.partial(self._inject, targets)
-            async with FaultSchedule(planned, pause, inject) as faults:
+            watch = BacklogWatch(reader, plan.scale.backlog)
+            pacing = LoadPace(rate, lambda: watch.is_behind)
+            async with watch.running(), FaultSchedule(planned, pacing, inject) as faults:
 
                 def on_progress() -> None:
                     faults.start_due(len(counts.accepted))

@@ -48,6 +48,7 @@ def _trial_fields(result: TrialResult) -> dict[str, Any]:
         "transactions": result.plan.transactions,
         "seed": result.plan.seed,
         "machines": result.plan.machines,
+        "scale": result.plan.scale._asdict(),
         "tables": result.tables,
         "rows": result.rows,
         "repeated": load.repeated,

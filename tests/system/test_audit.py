@@ -15,6 +15,7 @@ from ops.fleet.config import ROOT
 from ops.trial.audit_report import DEFECTS
 from ops.trial.fault_kinds import KINDS
 from ops.trial.trial import Trial, TrialPlan, TrialResult
+from ops.trial.trial_scale import TrialScale
 
 pytestmark = pytest.mark.timeout(1_200)  # the longest takes three minutes on two free cores
 
@@ -102,6 +103,7 @@ _COPIES = ("bigquery_lose_commit", "kill_worker", "pubsub_deliver_to_two")
     ids=lambda removed: removed.sabotage,
 )
 def test_a_fleet_without_one_of_its_protections_is_caught(removed: Removed, tmp_path: Path) -> None:
+    scale = TrialScale.of(200)
     plan = TrialPlan(
         200,
         removed.faults,
@@ -110,7 +112,7 @@ def test_a_fleet_without_one_of_its_protections_is_caught(removed: Removed, tmp_
         {removed.program: ["tests.support.sabotage", removed.sabotage]},
         strict=("--location", "europe-west6") if removed.sabotage == "location_left_out" else None,
         settle_seconds=SETTLE_SECONDS,
-        batch_max_messages=removed.batch,
+        scale=scale._replace(batch_max_messages=removed.batch or scale.batch_max_messages),
     )
     result: TrialResult = asyncio.run(Trial(plan, tmp_path).run())
     assert result.report.counts()[removed.defect], result.report.counts()

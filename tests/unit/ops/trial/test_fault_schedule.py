@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ops.trial.fault_kinds import KINDS
-from ops.trial.fault_schedule import MOST_ACTIVE, FaultSchedule, PlannedFault, schedule
+from ops.trial.fault_schedule import (
+    MOST_ACTIVE,
+    SLOW_RATE,
+    FaultSchedule,
+    LoadPace,
+    PlannedFault,
+    schedule,
+)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -40,7 +47,7 @@ async def test_a_few_faults_overlap_and_the_load_waits_while_others_are_queued()
         active.append(fault)
         await release.wait()
 
-    async with FaultSchedule(_faults(MOST_ACTIVE + 1), 0.05, inject) as faults:
+    async with FaultSchedule(_faults(MOST_ACTIVE + 1), LoadPace(20.0), inject) as faults:
         faults.start_due(100)
         await asyncio.sleep(0)
         assert len(active) == MOST_ACTIVE
@@ -49,6 +56,19 @@ async def test_a_few_faults_overlap_and_the_load_waits_while_others_are_queued()
         await asyncio.sleep(0.01)
         assert len(active) == MOST_ACTIVE + 1
         await _takes(faults.pace, at_least=0.0)
+
+
+async def test_the_load_is_slow_while_the_fleet_is_behind() -> None:
+    behind = True
+
+    async def inject(_: PlannedFault) -> None: ...
+
+    async with FaultSchedule([], LoadPace(1_000.0, lambda: behind), inject) as faults:
+        await _takes(faults.pace, at_least=1 / SLOW_RATE)
+        behind = False
+        assert LoadPace(1_000.0, lambda: behind).pause(queued=True) == 1 / 1_000
+        assert not LoadPace(1_000.0, lambda: behind).pause(queued=False)
+        await faults.pace()
 
 
 async def _takes(work: Callable[[], Awaitable[None]], at_least: float) -> None:
@@ -64,7 +84,7 @@ async def test_a_fault_that_fails_fails_the_trial_after_the_load() -> None:
     loaded = []
 
     async def load() -> None:
-        async with FaultSchedule(_faults(1), 0.0, inject) as faults:
+        async with FaultSchedule(_faults(1), LoadPace(20.0), inject) as faults:
             faults.start_due(100)
             await asyncio.sleep(0)
             loaded.append("all")
@@ -84,7 +104,7 @@ async def test_faults_end_when_the_load_fails() -> None:
             ended.set()
 
     async def load() -> None:
-        async with FaultSchedule(_faults(1), 0.0, inject) as faults:
+        async with FaultSchedule(_faults(1), LoadPace(20.0), inject) as faults:
             faults.start_due(100)
             await asyncio.sleep(0)
             raise ZeroDivisionError

@@ -81,6 +81,8 @@ class DisposableFleet(LocalServices):
             "GATEKEEPER_VENV": sys.prefix,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        # As ops/environment.bash does: with it every process compiles every module at its start.
+        self.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._warehouse: bigquery.Client | None = None
 
     def command(

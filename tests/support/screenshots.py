@@ -21,7 +21,7 @@ from tests.support.stream import delete, insert, transaction
 SECONDS = 150.0
 
 
-async def _customer(client: aiohttp.ClientSession) -> None:
+async def customer(client: aiohttp.ClientSession) -> None:
     """Send mostly valid transactions, some that a server or a worker rejects, in waves."""
     number = 0
     while True:
@@ -45,9 +45,9 @@ async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
     client = aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True))
     async with client, Browser() as browser, browser.page() as page:
         await page.open(url + "/", width=1200, height=900)
-        customers = [asyncio.create_task(_customer(client)) for _ in range(3)]
+        customers = [asyncio.create_task(customer(client)) for _ in range(3)]
         await asyncio.sleep(SECONDS)
-        await _find(page, fleet.post(transaction(delete("refunds", n=0)))[1]["id"])
+        await find(page, fleet.post(transaction(delete("refunds", n=0)))[1]["id"])
         await page.run("document.activeElement.blur()")
         await _picture(page, "light", docs / "console-light.png", "#by-table-title")
         await _picture(page, "dark", docs / "console-dark.png", "#by-table-title")
@@ -58,7 +58,7 @@ async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
         await asyncio.gather(*customers, return_exceptions=True)
 
 
-async def _find(page: BrowserPage, id_: str) -> None:
+async def find(page: BrowserPage, id_: str) -> None:
     """Search a transaction as soon as the page lists it as rejected."""
     rows = "document.querySelector('#ledger-rows').innerText"
     await page.until(f"{rows}.includes('{id_}')", 120)

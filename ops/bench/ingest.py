@@ -34,7 +34,7 @@ class IngestSize(NamedTuple):
     seconds: float = 4.0
 
 
-_QUICK: Final = IngestSize((8,), 1, 0.2, 0.5)
+_QUICK: Final = IngestSize((8,), 1, 0.5, 2.0)
 
 
 class IngestTurn(NamedTuple):

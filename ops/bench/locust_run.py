@@ -38,7 +38,7 @@ class LocustSize(NamedTuple):
     seconds: int = 90
 
 
-_QUICK: Final = LocustSize(10, 10, 4)
+_QUICK: Final = LocustSize(10, 10, 20)
 
 
 def run(reports: Path | None, *, quick: bool) -> BenchResult:
@@ -53,7 +53,7 @@ def run(reports: Path | None, *, quick: bool) -> BenchResult:
         show_progress("locust: waiting until everything is applied")
         fleet.drain(_DRAIN_SECONDS)
         fleet.totals_after(int(stats[-1]["Request Count"]))
-        return _result(stats, _read(folder / f"{_PREFIX}_stats_history.csv"), size)
+        return result_of(stats, _read(folder / f"{_PREFIX}_stats_history.csv"), size)
 
 
 def _run_locust(address: str, folder: Path, size: LocustSize) -> None:
@@ -81,9 +81,12 @@ def _read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
-def _result(
+def result_of(
     stats: list[dict[str, str]], history: list[dict[str, str]], size: LocustSize
 ) -> BenchResult:
+    """Return the report of locust's rows; raises RunFailed unless all requests succeeded. Pure."""
+    if not int(stats[-1]["Request Count"]):
+        raise RunFailed(f"no request was answered in {size.seconds} s: the machine is too busy")
     failures = int(stats[-1]["Failure Count"])
     if failures:
         raise RunFailed(f"{failures} requests failed: {stats}")

@@ -310,7 +310,7 @@ def test_servers_share_the_socket_and_roll_one_at_a_time(fleet: SmallFleet) -> N
     after = fleet.running("server")
     assert after.keys() == before.keys()
     assert not set(after.values()) & set(before.values())
-    with urllib.request.urlopen(f"http://127.0.0.1:{fleet.port}/readyz", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{fleet.port}/readyz", timeout=60) as answer:
         assert answer.status == 200
 
 

@@ -129,4 +129,4 @@ async function fetchHistory() {
   drawCharts();
 }
 $("ranges").addEventListener("change", drawCharts);
-new ResizeObserver(() => { if (slots.size) drawCharts(); }).observe($("charts"));
+new ResizeObserver(() => { if ($("charts").children.length) drawCharts(); }).observe($("charts"));

@@ -6,6 +6,18 @@ from typing import Any, Final, NamedTuple
 OLD_SECONDS: Final = 60.0
 """A transaction that waits longer is a problem, whatever the reason."""
 
+_FILES: Final = {
+    "api_keys": (
+        "The API keys file cannot be read, and requests with a key get 503",
+        "GatekeeperApiKeysUnreadable",
+    ),
+    "contracts": (
+        "The contracts have faults, and those before them stay in force",
+        "GatekeeperContractsRefused",
+    ),
+}
+"""Of a server's degraded parts: what it reads from files."""
+
 _UNREADABLE: Final = {
     "pushgateway": ("The Pushgateway does not answer", "GatekeeperMetricsUnreachable"),
     "supervisord": ("supervisord does not answer", "GatekeeperProcessSilent"),
@@ -29,12 +41,18 @@ def problems(state: Mapping[str, Any], halts: Iterable[str]) -> list[Problem]:
     return [
         *(Problem(each, "GatekeeperWorkerHalted") for each in halts),
         *_of_the_flow(state),
+        *_of_files(state["processes"]),
         *(found for one in state["processes"] if (found := _of_process(one))),
         *_of_sources(state["sources"]),
     ]
 
 
 def _of_the_flow(state: Mapping[str, Any]) -> Iterator[Problem]:
+    if refused := (state["rates"] or {}).get("unavailable"):
+        text = (
+            f"{refused:,.1f} transactions a second get 503: neither Pub/Sub nor a disk takes them"
+        )
+        yield Problem(text, "GatekeeperPublishFailing")
     backlog = state["backlog"] or {"unacked": 0, "oldest_age_seconds": 0.0}
     waits = ""
     if backlog["unacked"]:
@@ -50,6 +68,13 @@ def _of_the_flow(state: Mapping[str, Any]) -> Iterator[Problem]:
     if spooled := (state["totals"] or {}).get("spooled"):
         text = f"Pub/Sub does not take all: {spooled:,.0f} transactions wait on the servers' disks"
         yield Problem(text, "GatekeeperSpooling")
+
+
+def _of_files(processes: Iterable[Mapping[str, Any]]) -> Iterator[Problem]:
+    pushing = [one for one in processes if one["pushed"] is not None and _works(one)]
+    for part, (text, runbook) in _FILES.items():
+        if names := [one["name"] for one in pushing if part in one["pushed"]["degraded"]]:
+            yield Problem(f"{text}: {', '.join(names)}", runbook)
 
 
 def _works(one: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ COUNTERS: Final = {
     "rejected": "invalid_payload_count_total",
     "applied": "gatekeeper_applied_total",
     "dead_lettered": "gatekeeper_dead_lettered_total",
+    "unavailable": "gatekeeper_publish_failures_total",
 }
 """The page's name of each counter, and the metric that it is read from."""
 

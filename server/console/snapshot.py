@@ -19,8 +19,10 @@ from server.console.sources import CachedSource
 from server.console.waiting_lanes import LANE_OLDEST, waiting_lanes
 
 SPOOLED: Final = "gatekeeper_spool_messages"
+DEGRADED: Final = "gatekeeper_degraded"
 PUSHED_METRICS: Final = (
     *COUNTERS.values(),
+    DEGRADED,
     SPOOLED,
     END_TO_END,
     *LABELS,
@@ -182,5 +184,8 @@ def _pushed(
         "age_seconds": round(age, 3),
         "stale": age > stale_after,
         "rates": rates.of(group.instance),
+        "degraded": [
+            each.labels.get("part", "") for each in group.samples.get(DEGRADED, ()) if each.value
+        ],
         **counts(group),
     }

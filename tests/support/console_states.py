@@ -112,11 +112,11 @@ async def disk_full(scene: Scene) -> None:
     servers = [scene.pid(name) for name in ("server_00", "server_01")]
     await scene.call("stopProcess", "pubsub")
     filling = asyncio.create_task(full_disk.fill(servers, PATIENCE_SECONDS))
-    refused = await asyncio.to_thread(scene.post, insert("orders", n=1))
-    assert refused[0] == 503, refused
-    await scene.take("disk-full", "pubsub is stopped")
-    filling.cancel()
-    await asyncio.gather(filling, return_exceptions=True)
+    sending = asyncio.create_task(customer(scene.client))
+    await scene.take("disk-full", "get 503")
+    for each in (filling, sending):
+        each.cancel()
+    await asyncio.gather(filling, sending, return_exceptions=True)
     await scene.call("startProcess", "pubsub")
 
 

@@ -16,9 +16,13 @@ def process(name: str, state: str = "RUNNING", age: float = 1.0, **more: Any) ->
         "state": state,
         "exit_status": 0,
         "description": "",
-        "pushed": {"stale": age > 20, "age_seconds": age},
+        "pushed": {"stale": age > 20, "age_seconds": age, "degraded": []},
     }
     return found | more
+
+
+def degraded(name: str, *parts: str) -> dict[str, Any]:
+    return process(name, pushed={"stale": False, "age_seconds": 1.0, "degraded": [*parts]})
 
 
 def state(*processes: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -26,6 +30,7 @@ def state(*processes: dict[str, Any], **more: Any) -> dict[str, Any]:
         "processes": processes or (process("server_00"), process("worker_00")),
         "backlog": {"unacked": 0, "oldest_age_seconds": 0.0},
         "totals": {"spooled": 0},
+        "rates": None,
         "sees_other_machines": True,
         "sources": UP,
     }
@@ -46,6 +51,7 @@ BACKLOG = {"unacked": 1_234, "oldest_age_seconds": 90.4}
         state(process("server_00"), totals=None),
         state(backlog={"unacked": 50, "oldest_age_seconds": 3.0}),
         state(backlog=None),
+        state(rates={"accepted": 3.0, "unavailable": 0.0}),
     ],
 )
 def test_a_fleet_at_work_has_no_problems(fleet: dict[str, Any]) -> None:
@@ -83,6 +89,21 @@ def test_a_fleet_at_work_has_no_problems(fleet: dict[str, Any]) -> None:
         (
             state(totals={"spooled": 1200.0}),
             ["Pub/Sub does not take all: 1,200 transactions wait on the servers' disks"],
+        ),
+        (
+            state(rates={"accepted": 0.0, "unavailable": 2.25}),
+            ["2.2 transactions a second get 503: neither Pub/Sub nor a disk takes them"],
+        ),
+        (
+            state(
+                process("worker_00"),
+                degraded("server_00", "spool", "api_keys"),
+                degraded("server_01", "contracts"),
+            ),
+            [
+                "The API keys file cannot be read, and requests with a key get 503: m:server_00",
+                "The contracts have faults, and those before them stay in force: m:server_01",
+            ],
         ),
         (
             state(sources={**UP, "ledger": {"state": "down", "fault": "no answer"}}),

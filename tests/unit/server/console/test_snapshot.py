@@ -95,6 +95,7 @@ async def test_totals_and_quantiles_are_of_all_processes(
         "rejected": 1,
         "applied": 6,
         "dead_lettered": 1,
+        "unavailable": 0,
         "spooled": 0,
     }
     assert seen["end_to_end"] == pytest.approx({"count": 6, "p50": 0.5, "p99": 0.99})
@@ -105,7 +106,7 @@ async def test_totals_and_quantiles_are_of_all_processes(
     assert (seen["rates"], seen["recent"]) == (None, {"p50": None, "p99": None})
     groups = [pushed("m:server_00", accepted=45, rejected=1, age=-9), pushed("m:worker_00", age=-9)]
     seen = await composed(lambda: groups, lambda: [state(group.instance) for group in groups])
-    assert seen["rates"] == {"accepted": 4, "rejected": 0, "applied": 0, "dead_lettered": 0}
+    assert seen["rates"] == dict.fromkeys(COUNTERS, 0) | {"accepted": 4}
     assert seen["processes"][0]["pushed"]["rates"]["accepted"] == 4
     assert {source["state"] for source in seen["sources"].values()} == {"up"}
 
@@ -176,6 +177,7 @@ async def test_an_empty_fleet_is_a_state_too(composed: Callable[..., Any]) -> No
         "rejected": 0,
         "applied": 0,
         "dead_lettered": 0,
+        "unavailable": 0,
         "spooled": 0,
     }
     assert seen["end_to_end"] == {"count": 0, "p50": None, "p99": None}

@@ -1,5 +1,7 @@
 """The same requests to both Pushgateways, the real one and our own."""
 
+import http.client
+import re
 import shutil
 import sys
 import urllib.error
@@ -27,6 +29,10 @@ HISTOGRAM = (
 )
 
 
+PANICS = "1.11.0"
+"""Debian 13's version closes the connection where it should refuse a push."""
+
+
 class PushgatewayClient:
     """A running Pushgateway and the few requests that the tests make."""
 
@@ -45,6 +51,23 @@ class PushgatewayClient:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 return refusal.code, refusal.read().decode()
+
+    def refused(self, path: str, body: str) -> str:
+        """Push what contradicts itself or another group, and return why it is refused."""
+        try:
+            status, text = self.request("PUT", path, body)
+        except http.client.RemoteDisconnected:
+            if self.version != PANICS:
+                raise
+            pytest.skip(f"Pushgateway {PANICS} panics: prometheus/pushgateway issue 766")
+        assert status == 400
+        return text
+
+    @property
+    def version(self) -> str:
+        """The real Pushgateway's; ours has none."""
+        found = re.search(r'[{,]version="(.*?)"', "".join(self.lines("pushgateway_build_info{")))
+        return found[1] if found else ""
 
     def lines(self, name: str) -> list[str]:
         _, text = self.request("GET", "/metrics")
@@ -149,8 +172,7 @@ def test_a_type_that_contradicts_another_group_is_refused_and_remembered(
     gateway: PushgatewayClient,
 ) -> None:
     gateway.request("PUT", "/metrics/job/first", "# TYPE clash counter\nclash 1\n")
-    status, text = gateway.request("PUT", "/metrics/job/second", "# TYPE clash gauge\nclash 2\n")
-    assert status == 400
+    text = gateway.refused("/metrics/job/second", "# TYPE clash gauge\nclash 2\n")
     assert "invalid or inconsistent with existing metrics" in text
     assert gateway.lines("clash") == ['clash{instance="",job="first"} 1']
     failed = dict(line.split() for line in gateway.lines("push_failure_time_seconds{"))
@@ -172,9 +194,7 @@ def test_a_type_that_contradicts_another_group_is_refused_and_remembered(
     ],
 )
 def test_an_invalid_body_is_refused(gateway: PushgatewayClient, body: str) -> None:
-    status, text = gateway.request("PUT", "/metrics/job/nonsense", body)
-    assert status == 400
-    assert text
+    assert gateway.refused("/metrics/job/nonsense", body)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from ops.bench.bench_progress import show_progress
+from ops.bench.bench_progress import rounds
 from ops.bench.results import BenchResult, ResultTable, TargetCheck
 from ops.bench.samples import Samples
+from ops.rig import cpu_seconds
 from ops.rig.disposable_fleet import DisposableFleet
 
 _METHOD: Final = """\
@@ -60,11 +61,7 @@ class QuietRound(NamedTuple):
 
 def run(*, quick: bool) -> BenchResult:
     size = _QUICK if quick else QuietSize()
-    rounds = []
-    for number in range(size.rounds):
-        show_progress(f"quiet: round {number + 1} of {size.rounds}")
-        rounds.append(_round(size))
-    return result_of(rounds)
+    return result_of([_round(size) for _ in rounds(size.rounds, "quiet")])
 
 
 def _round(size: QuietSize) -> QuietRound:
@@ -94,50 +91,48 @@ def _start(fleet: DisposableFleet) -> Start:
     # With those that have ended, such as provision: supervisord has waited for them.
     ended = psutil.Process(fleet.supervisord_pid).cpu_times()
     cpu = ended.children_user + ended.children_system
-    return Start(seconds, cpu + sum(map(_cpu_seconds, _processes(fleet).values())))
+    return Start(seconds, cpu + sum(map(cpu_seconds, _pids(fleet).values())))
 
 
-def _processes(fleet: DisposableFleet) -> dict[str, psutil.Process]:
+def _pids(fleet: DisposableFleet) -> dict[str, int]:
     running = {each.name: each.pid for each in fleet.states() if each.state == "RUNNING"}
-    pids = {_SUPERVISORD: fleet.supervisord_pid, **running}
-    return {name: psutil.Process(pid) for name, pid in pids.items()}
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    return {_SUPERVISORD: fleet.supervisord_pid, **running}
 
 
 def _idle(fleet: DisposableFleet, seconds: float) -> dict[str, IdleProcess]:
-    processes = _processes(fleet)
-    before = {name: _cpu_seconds(process) for name, process in processes.items()}
+    pids = _pids(fleet)
+    before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     began = time.monotonic()
     time.sleep(seconds)
     found = {}
-    for name, process in processes.items():
-        share = (_cpu_seconds(process) - before[name]) / (time.monotonic() - began)
-        memory = process.memory_full_info()
+    for name, pid in pids.items():
+        share = (cpu_seconds(pid) - before[name]) / (time.monotonic() - began)
+        memory = psutil.Process(pid).memory_full_info()
         found[name] = IdleProcess(100 * share, memory.pss / 1e6, memory.rss / 1e6)
     return found
 
 
-def result_of(rounds: Sequence[QuietRound]) -> BenchResult:
+def result_of(measured: Sequence[QuietRound]) -> BenchResult:
     """Return the report of these rounds. Pure."""
-    totals = [each.total for each in rounds]
+    totals = [each.total for each in measured]
     checks = (
-        TargetCheck("quiet_start", Samples.of(each.used.seconds for each in rounds)),
+        TargetCheck("quiet_start", Samples.of(each.used.seconds for each in measured)),
         TargetCheck("quiet_idle", Samples.of(each.share for each in totals)),
         TargetCheck("quiet_memory", Samples.of(each.pss for each in totals)),
     )
     starts = [
-        (name, *(Samples.of(getattr(start, field) for start in found).text(1) for field in _START))
+        (
+            name,
+            Samples.of(start.seconds for start in found).text(1),
+            Samples.of(start.cpu for start in found).text(1),
+        )
         for name, found in (
-            ("empty", [each.new for each in rounds]),
-            ("used", [each.used for each in rounds]),
+            ("empty", [each.new for each in measured]),
+            ("used", [each.used for each in measured]),
         )
     ]
-    names = list(rounds[0].processes)
-    processes = [(name, [each.processes[name] for each in rounds]) for name in names]
+    names = list(measured[0].processes)
+    processes = [(name, [each.processes[name] for each in measured]) for name in names]
     idle = [
         (
             name,
@@ -155,8 +150,5 @@ def result_of(rounds: Sequence[QuietRound]) -> BenchResult:
             ResultTable("Start", ("STATE_DIR", "seconds", "CPU seconds"), tuple(starts)),
             ResultTable("Idle", ("process", "% of a core", "PSS, MB", "RSS, MB"), tuple(idle)),
         ),
-        data={"rounds": rounds},
+        data={"rounds": measured},
     )
-
-
-_START: Final = Start._fields

@@ -163,6 +163,24 @@ class SpoolDatabase:
         logger.error("spool_corrupt", error=str(error), kept=kept)
 
 
+@contextlib.contextmanager
+def reading(folder: Path, seconds: float) -> Iterator[sqlite3.Connection | None]:
+    """Open a spool to read it, while servers may run; None if there is none.
+
+    Waits up to `seconds` for others. Raises SpoolFailed for any error of SQLite.
+    """
+    file = folder / FILE
+    if not file.exists():
+        yield None
+        return
+    try:
+        opened = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=seconds)
+        with contextlib.closing(opened) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise SpoolFailed(f"{file}: {error}") from error
+
+
 def is_busy(error: sqlite3.OperationalError) -> bool:
     return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 

@@ -1,15 +1,12 @@
 """Finds a transaction in the spool by its id, for a person. Servers may run meanwhile."""
 
-import contextlib
-import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from schema import Message
-from server.publish import SpoolFailed
-from server.spool.database import FILE
+from server.spool.database import reading
 from server.spool.refused import read_stored
 
 SECONDS: Final = 3.0
@@ -34,17 +31,12 @@ class SpooledMessage(NamedTuple):
 
 def find_spooled(folder: Path, id_: str, seconds: float = SECONDS) -> SpooledMessage | None:
     """Return the first message with an id. Raises SpoolFailed, after `seconds` too."""
-    file = folder / FILE
-    if not file.exists():
-        return None
     until = time.monotonic() + seconds
-    try:
-        opened = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=seconds)
-        with contextlib.closing(opened) as db:
-            db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
-            for spooled_at, error, data in db.execute(_QUERY, (id_.encode(),)):
-                if (message := read_stored(data)).id == id_:
-                    return SpooledMessage(datetime.fromtimestamp(spooled_at, UTC), error, message)
-    except sqlite3.Error as error:
-        raise SpoolFailed(f"{file}: {error}") from error
+    with reading(folder, seconds) as db:
+        if db is None:
+            return None
+        db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        for spooled_at, error, data in db.execute(_QUERY, (id_.encode(),)):
+            if (message := read_stored(data)).id == id_:
+                return SpooledMessage(datetime.fromtimestamp(spooled_at, UTC), error, message)
     return None

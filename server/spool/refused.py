@@ -1,15 +1,14 @@
 """What Pub/Sub refused of a spool, for a person to read and discard. Servers may run meanwhile."""
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from schema import Message, read_message
-from server.publish import SpoolFailed, decode
-from server.spool.database import FILE
+from server.publish import decode
+from server.spool.database import reading
 from server.spool.state import SpoolFlag
 from server.spool.store import SpoolStore
 
@@ -27,18 +26,11 @@ class RefusedMessage(NamedTuple):
 
 def refused_messages(folder: Path) -> Iterator[RefusedMessage]:
     """Yield what is refused, in order; nothing if there never was a spool. Raises SpoolFailed."""
-    file = folder / FILE
-    if not file.exists():
-        return
     query = "SELECT sequence, spooled_at, error, message FROM refused ORDER BY sequence"
-    try:
-        opened = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=READ_SECONDS)
-        with contextlib.closing(opened) as db:
-            for sequence, spooled_at, error, message in db.execute(query):
-                at = datetime.fromtimestamp(spooled_at, UTC)
-                yield RefusedMessage(sequence, at, error, read_stored(message))
-    except sqlite3.Error as error:
-        raise SpoolFailed(f"{file}: {error}") from error
+    with reading(folder, READ_SECONDS) as db:
+        for sequence, spooled_at, error, message in db.execute(query) if db else ():
+            at = datetime.fromtimestamp(spooled_at, UTC)
+            yield RefusedMessage(sequence, at, error, read_stored(message))
 
 
 def read_stored(data: bytes) -> Message:

@@ -8,12 +8,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from server.publish import SpoolFailed
-from server.spool.database import BUSY_SECONDS, FILE, SpoolDatabase, is_busy
+from server.spool.database import BUSY_SECONDS, FILE, SpoolDatabase, is_busy, reading
 from server.spool.state import EMPTY, SPOOLING, SpoolFlag
 
 ROW_BYTES: Final = 64
@@ -59,16 +58,12 @@ class SpoolSummary(NamedTuple):
 
 def read_summary(folder: Path, timeout: float) -> SpoolSummary | None:
     """Read a spool without changing it; None if there is none. Raises SpoolFailed."""
-    file = folder / FILE
-    if not file.exists():
-        return None
-    try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=timeout)) as db:
-            messages, size = db.execute("SELECT messages, bytes FROM totals").fetchone()
-            (refused,) = db.execute("SELECT COUNT(*) FROM refused").fetchone()
-    except sqlite3.Error as error:
-        raise SpoolFailed(f"{file}: {error}") from error
-    return SpoolSummary(file, messages, size, refused)
+    with reading(folder, timeout) as db:
+        if db is None:
+            return None
+        messages, size = db.execute("SELECT messages, bytes FROM totals").fetchone()
+        (refused,) = db.execute("SELECT COUNT(*) FROM refused").fetchone()
+    return SpoolSummary(folder / FILE, messages, size, refused)
 
 
 class SpoolStore:

@@ -66,6 +66,11 @@ class FleetConfig(NamedTuple):
         return self.log.with_name(f"{name}.log")
 
     @property
+    def supervisord_pid(self) -> int:
+        """The process of the fleet's supervisord. Raises FileNotFoundError when it has ended."""
+        return int(self.pid_file.read_text())
+
+    @property
     def serves(self) -> bool:
         """Whether this machine has servers, and so listens at `address`."""
         return any(each.group == "server" for each in self.processes)

@@ -37,7 +37,7 @@ def wait(pid: int, seconds: float = DEADLINE_SECONDS) -> bool:
     supervisord's socket is gone before supervisord is.
     """
     started = reported_at = time.monotonic()
-    while _runs(pid):
+    while runs(pid):
         now = time.monotonic()
         if now - started > seconds:
             return False
@@ -48,7 +48,8 @@ def wait(pid: int, seconds: float = DEADLINE_SECONDS) -> bool:
     return True
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Return whether a process has not ended; a zombie has."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -62,7 +63,7 @@ def main() -> int:
         write_line("the fleet is not running")
         return 0
     with contextlib.suppress(FileNotFoundError):  # without its pid file it has just ended
-        pid = int(fleet.pid_file.read_text())
+        pid = fleet.supervisord_pid
         with contextlib.suppress(SupervisordUnreachable):  # it ended between two calls
             begin(supervisord)
         if not wait(pid):

@@ -1,5 +1,6 @@
 """Starts the fleet and waits until a server is ready: the second half of `ops/up`."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from ops.fleet import ports
+from ops.fleet import down, ports
 from ops.fleet.config import LONGEST_SOCKET_PATH, FleetConfig
 from ops.fleet.startup import ReadinessCheck, StartFailed, StartupMonitor, end_of, relative
 from ops.runtime import addresses
@@ -98,8 +99,10 @@ def bring_up(fleet: FleetConfig, settings: Settings) -> None:
     supervisord = Supervisord(fleet.socket)
     if supervisord.stopping:
         write_line("the fleet is stopping; waiting for its end")
-        if not supervisord.wait_until_gone(OLD_FLEET_SECONDS * 4):
-            raise StartFailed(f"supervisord does not end; its pid is in {fleet.pid_file}")
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            pid = fleet.supervisord_pid
+            if not down.wait(pid, OLD_FLEET_SECONDS * 4):
+                raise StartFailed(f"supervisord (pid {pid}) does not end")
     if supervisord.up:
         write_line("supervisord is already running")
         _start_stopped(supervisord)

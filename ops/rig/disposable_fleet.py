@@ -180,7 +180,7 @@ class DisposableFleet(LocalServices):
 
     @property
     def supervisord_pid(self) -> int:
-        return int(FleetConfig.read(self.conf).pid_file.read_text())
+        return FleetConfig.read(self.conf).supervisord_pid
 
     def processes(self, *groups: str) -> list[int]:
         """Return the ids of supervisord's children: all, or those of some groups.

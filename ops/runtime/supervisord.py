@@ -2,7 +2,6 @@
 
 import http.client
 import socket
-import time
 import xmlrpc.client
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,12 +118,3 @@ class Supervisord:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.SHUTDOWN_STATE:
                 raise
-
-    def wait_until_gone(self, seconds: float) -> bool:
-        """Wait until supervisord no longer answers; False if it still does after `seconds`."""
-        deadline = time.monotonic() + seconds
-        while self.up:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
-        return True

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from ops.fleet.config import LONGEST_SOCKET_PATH, ROOT, FleetConfig
+from ops.fleet.down import runs
 from ops.rig import Service, wait_until
 
 
@@ -87,7 +88,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         child = int(wait_until(printed))
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-        wait_until(lambda: not _runs(child), what="the child has ended")
+        wait_until(lambda: not runs(child), what="the child has ended")
 
 
 def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_child_whose_supervisord_died_before_it_began_does_not_begin(tmp_path:
     if psutil.Process(child).ppid() != 1:
         os.kill(child, signal.SIGKILL)
         pytest.skip("orphans are not adopted by process 1 here")
-    wait_until(lambda: not _runs(child), what="the child has ended")
+    wait_until(lambda: not runs(child), what="the child has ended")
     assert not (tmp_path / "begun").exists(), output.read_text()
 
 
@@ -116,13 +117,6 @@ def test_a_child_may_open_more_files_than_its_parent(tmp_path: Path) -> None:
     arguments, soft, hard = done.stdout.rsplit(maxsplit=2)
     assert "--quick" in arguments
     assert int(soft) == min(int(hard), 65_536)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize("script", ["up", "down", "lock", "test"])

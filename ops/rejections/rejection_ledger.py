@@ -32,6 +32,8 @@ from schema import (
 JOB_SECONDS = 60.0
 """For one query, unless the caller has less time."""
 KEYS_A_QUERY = 1_000
+LAST_OF_A_BODY: Final = "ROW_NUMBER() OVER (PARTITION BY id, sha256 ORDER BY settled_at DESC) = 1"
+"""Of an id with one body the last rejection counts: SQL on rows of `gatekeeper_rejected`."""
 MAX_BYTES = 256_000_000
 """Reading stops when the bodies in memory exceed this, whatever the limit."""
 # A statement that conflicts with a worker's commit is retried. If the service is unreachable, the
@@ -170,7 +172,7 @@ def open_rejections_sql(
     The reason is that of the last rejection, so it must not filter before the last one is found.
     """
     conditions = dict(selection.conditions)
-    last = "ROW_NUMBER() OVER (PARTITION BY id, sha256 ORDER BY settled_at DESC) = 1"
+    last = LAST_OF_A_BODY
     if reason := conditions.get("reason"):
         last += f" AND {reason[0]}"
     before = ["resolution IS NULL"]

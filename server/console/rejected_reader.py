@@ -9,6 +9,7 @@ from typing import Any, Final
 from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud import bigquery
 
+from ops.rejections.rejection_ledger import LAST_OF_A_BODY
 from ops.runtime import clients
 from ops.runtime.bigquery import UNREACHABLE, query
 from ops.runtime.settings import Settings
@@ -29,7 +30,7 @@ _MAX_ROWS = 500
 _MAX_ROWS_OF_ID = 20
 
 # One read of the tables has both: the latest, and the number of each reason and tables, of which
-# the newest _MAX_ROWS are answered. Of an id with one body the last rejection counts.
+# the newest _MAX_ROWS are answered.
 _SUMMARY = (
     "SELECT id, reason, error, source, tables, settled_at, "  # noqa: S608  # constants alone
     "COUNT(*) OVER (PARTITION BY reason, tables) AS number, "
@@ -37,7 +38,7 @@ _SUMMARY = (
     "FROM (SELECT id, reason, error, source, tables, settled_at "
     f"FROM {REJECTED_TABLE} WHERE resolution IS NULL "
     f"AND settled_at > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {DAYS} DAY) "
-    "QUALIFY ROW_NUMBER() OVER (PARTITION BY id, sha256 ORDER BY settled_at DESC) = 1) "
+    f"QUALIFY {LAST_OF_A_BODY}) "
     f"WHERE TRUE QUALIFY place <= {ROWS} "
     f"ORDER BY place = 1 DESC, settled_at DESC, id LIMIT {_MAX_ROWS}"
 )

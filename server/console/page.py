@@ -7,7 +7,7 @@ always of one version, whichever server answers during a roll, and their hashes 
 from importlib import resources
 from typing import Final
 
-from ops.runtime.inline_content import inline_hash
+from ops.runtime.inline_content import inline_hash, page_style
 
 _HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
@@ -34,7 +34,8 @@ _SCRIPTS: Final = ("formats.js", "charts.js", "actions.js", "search.js", "consol
 
 def load_page() -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers of the page that is part of the package."""
-    text = _file("page.html").replace("<style></style>", f"<style>{_file('console.css')}</style>")
+    style = page_style() + _file("console.css")
+    text = _file("page.html").replace("<style></style>", f"<style>{style}</style>")
     script = "\n".join(map(_file, _SCRIPTS))
     text = text.replace("<script></script>", f"<script>{script}</script>")
     return text.encode(), {**_HEADERS, "Content-Security-Policy": security_policy(text)}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element, tostring
 
 from ops.commands.contract.contract_article import contract_article, counted, mark, node, table_id
-from ops.runtime.inline_content import inline_hash
+from ops.runtime.inline_content import inline_hash, page_style
 from schema.contracts import TableContract
 from schema.contracts.stored_form import to_stored
 
@@ -29,6 +29,7 @@ def as_json(contracts: Sequence[TableContract]) -> dict[str, Any]:
 def as_page(contracts: Sequence[TableContract]) -> str:
     """Return the page. It has no time and no path, so equal contracts make equal pages."""
     frame = (resources.files("ops.commands.contract") / "contract_page.html").read_text("utf-8")
+    frame = frame.replace("STYLE\n", page_style(), 1)
     policy = _POLICY.format(script=inline_hash(frame, "script"), style=inline_hash(frame, "style"))
     before, after = frame.replace("POLICY", policy, 1).split("CONTENT\n")
     content = (_header(contracts), _main(contracts))

@@ -1,17 +1,15 @@
 """Takes pictures of the console in every state: `python -m tests.support.console_states FOLDER`.
 
 Each state is brought about on a real fleet, and taken when the page names it, at four widths, light
-and dark: FOLDER/STATE-WIDTH-SCHEME.png. Takes some five minutes.
+and dark: FOLDER/STATE-WIDTH-SCHEME.png. Takes some minutes.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +17,8 @@ import aiohttp
 
 from ops.rig import full_disk
 from ops.rig.disposable_fleet import DisposableFleet
-from tests.support.browser import Browser, BrowserPage
-from tests.support.screenshots import customer, find
+from tests.support.browser import BrowserPage
+from tests.support.screenshots import console, customers, find
 from tests.support.stream import delete, insert, transaction
 
 SIZES = {320: 568, 390: 844, 700: 900, 1280: 900}
@@ -69,12 +67,9 @@ async def empty(scene: Scene) -> None:
 
 
 async def load(scene: Scene) -> None:
-    customers = [asyncio.create_task(customer(scene.client)) for _ in range(3)]
-    await asyncio.sleep(30)  # for something in the charts
-    await scene.take("load", "All is well")
-    for each in customers:
-        each.cancel()
-    await asyncio.gather(*customers, return_exceptions=True)
+    async with customers(scene.client):
+        await asyncio.sleep(30)  # for something in the charts
+        await scene.take("load", "All is well")
 
 
 async def rejected(scene: Scene) -> None:
@@ -112,11 +107,10 @@ async def disk_full(scene: Scene) -> None:
     servers = [scene.pid(name) for name in ("server_00", "server_01")]
     await scene.call("stopProcess", "pubsub")
     filling = asyncio.create_task(full_disk.fill(servers, PATIENCE_SECONDS))
-    sending = asyncio.create_task(customer(scene.client))
-    await scene.take("disk-full", "get 503")
-    for each in (filling, sending):
-        each.cancel()
-    await asyncio.gather(filling, sending, return_exceptions=True)
+    async with customers(scene.client, 1):
+        await scene.take("disk-full", "get 503")
+    filling.cancel()
+    await asyncio.gather(filling, return_exceptions=True)
     await scene.call("startProcess", "pubsub")
 
 
@@ -150,18 +144,9 @@ STATES = (
 )
 
 
-@contextlib.asynccontextmanager
-async def _scene(fleet: DisposableFleet, folder: Path) -> AsyncIterator[Scene]:
-    url = f"http://{fleet.address}"
-    # A connection for each request, so that every server gets some.
-    client = aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True))
-    async with client, Browser() as browser, browser.page() as page:
-        await page.open(f"{url}/")
-        yield Scene(fleet, page, client, folder)
-
-
 async def _take_all(fleet: DisposableFleet, folder: Path) -> None:
-    async with _scene(fleet, folder) as scene:
+    async with console(fleet, 1280) as (page, client):
+        scene = Scene(fleet, page, client, folder)
         for state in STATES:
             await state(scene)
 

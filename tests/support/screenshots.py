@@ -5,9 +5,11 @@ docs/console-light.png, docs/console-dark.png and docs/console-phone.png.
 """
 
 import asyncio
+import contextlib
 import random
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from tests.support.stream import delete, insert, transaction
 SECONDS = 150.0
 
 
-async def customer(client: aiohttp.ClientSession) -> None:
+async def _customer(client: aiohttp.ClientSession) -> None:
     """Send mostly valid transactions, some that a server or a worker rejects, in waves."""
     number = 0
     while True:
@@ -39,13 +41,33 @@ async def customer(client: aiohttp.ClientSession) -> None:
         await asyncio.sleep(0.02 + 0.03 * (int(time.monotonic()) // 7 % 2))
 
 
-async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
+@contextlib.asynccontextmanager
+async def customers(client: aiohttp.ClientSession, number: int = 3) -> AsyncIterator[None]:
+    """Send during the block."""
+    tasks = [asyncio.create_task(_customer(client)) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def console(
+    fleet: DisposableFleet, width: int
+) -> AsyncIterator[tuple[BrowserPage, aiohttp.ClientSession]]:
+    """Open a fleet's console in a browser, and a client of the fleet."""
     url = f"http://{fleet.address}"
     # A connection for each request, so that every server gets some.
     client = aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True))
     async with client, Browser() as browser, browser.page() as page:
-        await page.open(url + "/", width=1200, height=900)
-        customers = [asyncio.create_task(customer(client)) for _ in range(3)]
+        await page.open(f"{url}/", width=width)
+        yield page, client
+
+
+async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
+    async with console(fleet, 1200) as (page, client), customers(client):
         await asyncio.sleep(SECONDS)
         await find(page, fleet.post(transaction(delete("refunds", n=0)))[1]["id"])
         await page.run("document.activeElement.blur()")
@@ -53,9 +75,6 @@ async def _pictures(fleet: DisposableFleet, docs: Path) -> None:
         await _picture(page, "dark", docs / "console-dark.png", "#by-table-title")
         await page.resize(390, 844)
         await _picture(page, "light", docs / "console-phone.png", "#charts-title")
-        for each in customers:
-            each.cancel()
-        await asyncio.gather(*customers, return_exceptions=True)
 
 
 async def find(page: BrowserPage, id_: str) -> None:

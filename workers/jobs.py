@@ -11,7 +11,8 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
@@ -30,7 +31,10 @@ from schema import lane_name
 REQUEST_SECONDS = 30.0
 """For one HTTP request; a job that runs longer is waited for with several."""
 POLL_SECONDS = 0.5
-CONFLICT_FIRST_WAIT = 0.1
+SHORTEST_FIRST_WAIT = 0.1
+LONGEST_WAIT = 30.0
+RECENT_JOBS = 8
+"""More than one: a look-up is shorter than the commits that others wait for."""
 ONCE: Final = Retry(predicate=if_exception_type())
 """The caller tries again and has the deadline; the client's own retries last for minutes."""
 
@@ -69,10 +73,19 @@ class Jobs:
     dataset: str
     labels: Mapping[str, str]
     limits: JobLimits
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _location: str | None = field(default=None, init=False)
+    _recent_seconds: deque[float] = field(init=False)
+    """What the latest jobs took that ended well.
+
+    BigQuery cancels a transaction that changes a table while another changes it, and each attempt
+    counts for the table's quota of DML statements. So pauses go with what is waited for: a job.
+    """
     _threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
+        self._recent_seconds = deque(maxlen=RECENT_JOBS)
         self._threads = ThreadPoolExecutor(self.limits.parallel, "job")
 
     async def run(
@@ -92,11 +105,21 @@ class Jobs:
             lambda error: type(error) in {Conflicted, WarehouseUnavailable},
             attempts=self.limits.conflict_attempts,
             seconds=max(left(), 0),
-            first_wait=CONFLICT_FIRST_WAIT,
+            first_wait=max([SHORTEST_FIRST_WAIT, *self._recent_seconds]),
+            longest_wait=LONGEST_WAIT,
+            sleep=self.sleep,
         )
         config = self._config(parameters, labels)
         with TRACER.start_as_current_span("run job", kind=SpanKind.CLIENT):
-            return await retrying(self._in_thread, text, config, left)
+            return await retrying(self._timed, text, config, left)
+
+    async def _timed(
+        self, text: str, config: bigquery.QueryJobConfig, left: Deadline
+    ) -> list[Mapping[str, Any]]:
+        began = self.clock()
+        rows = await self._in_thread(text, config, left)
+        self._recent_seconds.append(self.clock() - began)
+        return rows
 
     async def _in_thread(
         self, text: str, config: bigquery.QueryJobConfig, left: Deadline

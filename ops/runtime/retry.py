@@ -4,7 +4,8 @@ The caller's predicate decides which errors are transient, so that each table of
 package of its service.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 import tenacity
 
@@ -21,6 +22,7 @@ def policy(  # noqa: PLR0913  # all but two are keyword-only bounds
     seconds: float,
     first_wait: float = 0.1,
     longest_wait: float = 10.0,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tenacity.AsyncRetrying:
     """Return what tenacity calls an AsyncRetrying: `async for attempt in …: with attempt: …`.
 
@@ -39,5 +41,6 @@ def policy(  # noqa: PLR0913  # all but two are keyword-only bounds
         stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(seconds),
         wait=tenacity.wait_random_exponential(multiplier=first_wait, max=longest_wait),
         before_sleep=count,
+        sleep=sleep,
         reraise=True,
     )

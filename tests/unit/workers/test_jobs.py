@@ -3,11 +3,12 @@ import threading
 from typing import Any, cast
 
 import pytest
+from google.api_core.exceptions import BadRequest
 from google.cloud import bigquery
 from prometheus_client import REGISTRY
 
-from ops.runtime.warehouse_errors import OutcomeUnknown
-from workers.jobs import JobLimits, Jobs
+from ops.runtime.warehouse_errors import Conflicted, OutcomeUnknown
+from workers.jobs import LONGEST_WAIT, RECENT_JOBS, SHORTEST_FIRST_WAIT, JobLimits, Jobs
 
 LANES = 24
 """More than asyncio has threads on a machine with fewer than 20 cores."""
@@ -76,3 +77,49 @@ async def test_a_job_that_outlasts_its_time_is_cancelled_and_its_outcome_unknown
     with pytest.raises(OutcomeUnknown):
         await jobs.run("SELECT 1", {}, lambda: 60)
     assert long.submitted == 0
+
+
+class BusyTable:
+    """A BigQuery whose jobs take `seconds` of its clock, and conflict after the first one."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now, self.submitted = seconds, 0.0, 0
+        self.pauses: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    def get_dataset(self, *_: object, **__: object) -> bigquery.Dataset:
+        return bigquery.Dataset("p.d")
+
+    def query(self, *_: object, **__: object) -> "BusyTable":
+        self.submitted += 1
+        return self
+
+    def result(self, **_: object) -> list[dict[str, Any]]:
+        self.now += self.seconds
+        if self.submitted > 1:
+            raise BadRequest("Transaction is aborted due to concurrent update against table t")
+        return []
+
+
+@pytest.mark.parametrize("seconds", [0.01, 8.0])
+async def test_the_pause_after_a_conflict_goes_with_how_long_jobs_take(seconds: float) -> None:
+    table = BusyTable(seconds)
+    client = cast("bigquery.Client", table)
+    limits = JobLimits(conflict_attempts=100)
+    jobs = Jobs(client, "p.d", {}, limits, clock=table.clock, sleep=table.sleep)
+    for _ in range(RECENT_JOBS):
+        table.submitted = 0
+        await jobs.run("SELECT 1", {}, lambda: 60)
+    for _ in range(20):
+        with pytest.raises(Conflicted):
+            await jobs.run("SELECT 1", {}, lambda: 60)
+    firsts = table.pauses[::99]
+    assert len(table.pauses) == 20 * 99
+    assert max(firsts) <= max(seconds, SHORTEST_FIRST_WAIT)
+    assert (max(firsts) > 1) == (seconds > 1)
+    assert max(table.pauses) <= LONGEST_WAIT

@@ -28,7 +28,7 @@ from ops.trial.journal import Journal
 from ops.trial.stream_sender import LoadCounts, StreamSender
 from ops.trial.trial_scale import TrialScale
 
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 180.0
 """Without any progress for so long after the load, the trial stops waiting."""
 QUIET_SECONDS = 20.0
 """How long a fault waits for something to hit, on all machines together."""

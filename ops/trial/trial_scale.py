@@ -31,7 +31,7 @@ class TrialScale(NamedTuple):
         """Return what suits a number of transactions."""
         if transactions <= LARGE:
             return cls(500, 0.2, 10, 5_000, 1.0, 0.7)
-        return cls(2_000, 2.0, 20, 4_000, 0.3, 0.1)
+        return cls(2_000, 2.0, 60, 12_000, 0.3, 0.1)
 
     @property
     def settings(self) -> dict[str, str]:

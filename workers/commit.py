@@ -171,7 +171,7 @@ class _LaneCommit:
                 continue
             except WarehouseRejected as error:
                 metrics.BISECTIONS.inc()
-                self.size.halve(len(part))
+                self.size.search(_suspects(part, error.table))
                 rest = self._give_up_alone(part, rest, error.reason, str(error))
             else:
                 self.existing.clear()
@@ -242,7 +242,9 @@ class _LaneCommit:
         keys = [(each.table, key_of(each, contracts[each.table])) for each in found]
         if not error.at_begin or all(key in self.existing[table] for table, key in keys):
             named = [duplicate_error(contracts[each.table], each) for each in found[:1]]
-            return KeyExists(*named or [str(error)])
+            exists = KeyExists(*named or [str(error)])
+            exists.table = found[0].table if found else None
+            return exists
         for table, key in keys:
             self.existing[table].add(key)
         return _KeysNoted()
@@ -265,8 +267,18 @@ class _LaneCommit:
         mutated = {change.table for change in changes if change.mutates}
         heads = {head_table(lane) for lane in (self.head.lane, *script.settlement.locks)}
         async with self.committer.locks.held(mutated | heads):
-            await self.committer.warehouse.commit(script, self.left)
+            try:
+                await self.committer.warehouse.commit(script, self.left)
+            except WarehouseRejected as error:
+                error.table = script.table_of(str(error))
+                raise
         self.head.moved()
+
+
+def _suspects(part: list[DecodedMessage], table: str | None) -> list[int]:
+    """Return the places of the messages that may have failed a part, by the table that failed."""
+    of_table = [place for place, message in enumerate(part) if table in tables_of([message])]
+    return of_table or list(range(len(part)))
 
 
 def _with_rejections(part: list[DecodedMessage], plan: Plan) -> list[DecodedMessage]:

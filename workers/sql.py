@@ -4,6 +4,7 @@ Identifiers come from the rule's own pattern and are quoted. Pure.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ MAX_REQUEST_BYTES = 9_500_000
 """Of one query with its parameters, as sent: 10 MB is the quota for the whole request."""
 
 _SMALL_TEXT = 10_000
+_PLACE = re.compile(r" at \[(\d{1,6}):\d+\]$")
 
 
 ROW_COLUMNS = tuple(column for column in LEDGER_COLUMNS if column.name != "settled_at")
@@ -70,6 +72,16 @@ class Script(NamedTuple):
     statements: int
     changes: Sequence[TableChange]
     settlement: LaneSettlement
+
+    def table_of(self, error: str) -> str | None:
+        """Return the table whose change failed with an error; None where it names no statement.
+
+        The error of a script ends with the statement's line and column; a statement is a line.
+        """
+        if not (place := _PLACE.search(error)):
+            return None
+        line = "".join(self.sql.split("\n")[int(place[1]) - 1 :][:1])
+        return next((each.table for each in self.changes if f".{each.table}`" in line), None)
 
     @property
     def request_bytes(self) -> int:

@@ -105,9 +105,7 @@ FENCED = Counter(
 UNKNOWN_OUTCOMES = Counter(
     "gatekeeper_unknown_outcomes", "Submissions whose answer was lost and had to be requested."
 )
-BISECTIONS = Counter(
-    "gatekeeper_bisections", "Batches split in two to find the transaction that fails."
-)
+BISECTIONS = Counter("gatekeeper_bisections", "Batches cut to find the transaction that fails.")
 HALTED = Gauge(
     "gatekeeper_halted", "1 in a worker that was stopped because it rejected too many transactions."
 )

@@ -37,9 +37,13 @@ class Fenced(Exception):
 
 
 class WarehouseRejected(Exception):
-    """The warehouse refused permanently; nothing was changed."""
+    """The warehouse refused permanently; nothing was changed.
+
+    `table`: what it refused was a change of this table, where that is known.
+    """
 
     reason = Reason.WAREHOUSE_REJECTED
+    table: str | None = None
 
 
 class KeyExists(WarehouseRejected):

@@ -55,8 +55,9 @@ class FakeWarehouse:
     """Tables of text rows, heads, ledger rows and rejected rows by lane.
 
     `failures` are used up one a commit: an exception raised before anything happens, Lost, or None
-    for none. `refuses` gets the keys, set values and rows of each commit; `commits` holds each
-    attempt's ledger ids, `ddl` what was made, `looked_at` the tables whose schema was asked for.
+    for none. `refuses` gets the keys, set values and rows of each commit, and the error then names
+    the statement of `refused_table`; `commits` holds each attempt's ledger ids, `ddl` what was
+    made, `looked_at` the tables whose schema was asked for.
     """
 
     lanes: int = 32
@@ -77,6 +78,7 @@ class FakeWarehouse:
     failures: deque[Exception | Lost | None] = field(default_factory=deque)
     ddl_failures: deque[Exception | None] = field(default_factory=deque)
     refuses: Callable[[Changes], bool] = lambda _: False
+    refused_table: str = ""
     before_commit: Callable[[], None] = lambda: None
 
     def head(self, lane: int) -> Head:
@@ -93,7 +95,7 @@ class FakeWarehouse:
         head = self.head(settlement.lane)
         if head.epoch != settlement.epoch or self._holds_any(settlement):
             raise Fenced("gatekeeper: fenced")
-        self._apply(script.changes)
+        self._apply(script)
         head.epoch += 1
         names = [column.name for column in sql.ROW_COLUMNS]
         self.ledger += [dict(zip(names, row, strict=True)) for row in settlement.rows]
@@ -109,13 +111,14 @@ class FakeWarehouse:
     def _of_lane(self, lane: int) -> list[dict[str, str | None]]:
         return [row for row in self.ledger if row["lane"] == f"lane-{lane:02}"]
 
-    def _apply(self, changes: Iterable[TableChange]) -> None:
+    def _apply(self, script: sql.Script) -> None:
+        changes = script.changes
         named = [row for change in changes for row in rows_of(change)]
         for table, row in named:
             if table not in self.catalog or row.keys() - self.catalog[table].keys():
                 raise WarehouseRejected(f"Not found: {table}")
         if self.refuses(named):
-            raise WarehouseRejected("the warehouse refuses a row")
+            raise WarehouseRejected(f"the warehouse refuses a row{self._place_in(script)}")
         after: dict[str, list[Row]] = {}
         for change in changes:
             phase = "later" if change.table in after else "first"
@@ -125,6 +128,11 @@ class FakeWarehouse:
                 raise DuplicateKeys(f"{DUPLICATE_TEXT} {phase} {listed}")
             apply_change(rows, change)
         self.rows |= after
+
+    def _place_in(self, script: sql.Script) -> str:
+        name = f"`{self.dataset}.{self.refused_table}`"
+        lines = enumerate(script.sql.split("\n"), 1)
+        return next((f" at [{line}:1]" for line, text in lines if name in text), "")
 
     async def read_lane(
         self, lane: int, ids: list[str], since: str, left: Deadline

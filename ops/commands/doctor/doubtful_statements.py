@@ -191,6 +191,23 @@ def job_location(scratch: ScratchTables) -> str:
     return f"a job in {location} is found without its location too"
 
 
+def failed_statement(scratch: ScratchTables) -> str:
+    """Run a script whose third line fails: its error should end with that line and a column."""
+    table = scratch.table("place")
+    scratch.run(f"CREATE OR REPLACE TABLE {table} (a INT64 NOT NULL)")
+    insert = f"INSERT INTO {table} (a) SELECT CAST"
+    try:
+        scratch.run(
+            f"BEGIN TRANSACTION;\n{insert}('1' AS INT64);\n{insert}(NULL AS INT64);\n"
+            "COMMIT TRANSACTION;"
+        )
+    except GoogleAPICallError as error:
+        if " at [3:" in str(error):
+            return "the error names the statement: only its table's transactions are searched"
+        return f"a batch is searched whole, as the error names no statement: {_refusal(error)}"
+    raise CheckFailed("a NULL was committed in a NOT NULL column")
+
+
 PROBES: dict[str, Callable[[ScratchTables], str]] = {
     "ASSERT in a transaction": assert_in_transaction,
     "RAISE in a transaction": raise_in_transaction,
@@ -201,6 +218,7 @@ PROBES: dict[str, Callable[[ScratchTables], str]] = {
     "JSON 1.0": json_number,
     "dropped column": dropped_column,
     "job's location": job_location,
+    "failed statement": failed_statement,
 }
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from typing import Any
 
@@ -17,7 +18,7 @@ logger = log.get(__name__)
 EXIT_DATABASE = 70  # sysexits.h: EX_SOFTWARE; supervisord starts it again
 # Texts of a full disk inside other errors of DuckDB, such as that of a commit.
 _STORAGE_FAILURES = ("Could not write file", "File too large", "No space left on device")
-
+_PLACE = re.compile(r" at \[\d+:\d+\]$")
 
 # What Python raises for a statement that local-bigquery cannot handle: always, so it is final.
 _FINAL = (
@@ -35,6 +36,7 @@ def apply() -> None:
     report_conflicts_as_bigquery_does()
     report_storage_failures_as_bigquery_does()
     report_final_failures_as_final()
+    name_the_statement_that_failed()
 
 
 def report_conflicts_as_bigquery_does() -> None:
@@ -104,3 +106,32 @@ def report_final_failures_as_final() -> None:
     application: Any = sys.modules["local_bigquery.app"]  # the package's `app` is the ASGI one
     for module in (errors, runner, script, application):
         module.from_exception = from_exception
+
+
+def name_the_statement_that_failed() -> None:
+    """End the error of a script with the place of its statement, `at [line:column]`, as BigQuery.
+
+    The text of a query that is a single statement stays as it is.
+    """
+    parse, statements = script.Parser.statement, script.Interpreter.statements
+
+    def placed(parser: Any) -> Any:
+        token = parser.tokens[parser.i]
+        found = parse(parser)
+        found.place = errors.position(token)
+        return found
+
+    def run(interpreter: Any, given: list[Any]) -> None:
+        if len(given) == 1 or any(each.kind == "DECLARE" for each in given):
+            statements(interpreter, given)
+            return
+        for each in given:
+            try:
+                statements(interpreter, [each])
+            except errors.BigQueryError as error:
+                place = getattr(each, "place", "")  # a group of our own has none
+                if place and not _PLACE.search(error.message):
+                    error.message += f" at [{place}]"
+                raise
+
+    script.Parser.statement, script.Interpreter.statements = placed, run

@@ -14,6 +14,7 @@ from ops.local.bigquery.maintenance_lock import MaintenanceLock
 
 SCRIPT = Path(__file__).with_name("unpatched.py")
 
+REFUSED = "NOT NULL constraint failed: strict.n"
 IN_LISTS = {
     '["a","b"]': [True, False, None],
     "[]": [False, False, False],
@@ -45,6 +46,7 @@ def test_without_the_changes_each_one_is_needed(tmp_path: Path) -> None:
     assert found["undeclared_precisions"] == [None, None, None]
     assert found["dropping"] is None
     assert found["conflict"] == "Failed to commit: Failed to commit DuckLake transaction."
+    assert found["failed_statements"] == [REFUSED, "wrong", REFUSED]
     assert found["parameters_kept"]
     assert found["in_lists"] == IN_LISTS
     assert found["lists_searched"]
@@ -59,6 +61,7 @@ def test_with_the_changes_it_behaves_like_bigquery(tmp_path: Path) -> None:
     assert found["undeclared_precisions"] == ["12", None, None]
     assert found["dropping"] is None
     assert found["conflict"].startswith("Transaction is aborted due to concurrent update: ")
+    assert found["failed_statements"] == [f"{REFUSED} at [2:36]", "wrong at [3:1]", REFUSED]
     assert not found["parameters_kept"]
     assert found["in_lists"] == IN_LISTS
     assert not found["lists_searched"]

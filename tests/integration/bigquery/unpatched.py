@@ -63,6 +63,17 @@ def conflict() -> str:
     return "no conflict"
 
 
+def failed_statements() -> list[str]:
+    """Return the errors of scripts whose second or third statement fails, and of a query."""
+    run("CREATE TABLE strict (n INT64 NOT NULL)")
+    refused = "INSERT INTO strict (n) SELECT CAST(NULL AS INT64)"
+    return [
+        run(f"BEGIN TRANSACTION;\nINSERT INTO strict (n) VALUES (1); {refused};\nCOMMIT;"),
+        run("BEGIN TRANSACTION;\n\nASSERT 1 = 2 AS 'wrong';\nCOMMIT TRANSACTION;"),
+        run(refused),
+    ]
+
+
 def in_lists() -> dict[str, list[Any]]:
     """Return whether 'a', 'z' and NULL are in each of some lists."""
     answers = {}
@@ -104,6 +115,7 @@ def facts() -> dict[str, Any]:
         "dropping": dropping,
         "conflict": conflict(),
         "parameters_kept": kept[0] > 0,
+        "failed_statements": failed_statements(),
         "in_lists": in_lists(),
         "lists_searched": "ARRAY_CONTAINS"
         in query.translate_view(PROJECT, DATASET, "SELECT n IN UNNEST([1, 2]) FROM raced"),

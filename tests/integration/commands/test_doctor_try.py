@@ -20,6 +20,7 @@ def test_doubtful_statements_are_tried_and_their_tables_removed(
     assert "nothing is changed" in found["ASSERT in a transaction"]["detail"]
     assert "one of two was cancelled" in found["two head updates"]["detail"]
     assert '"a":1.0' in found["JSON 1.0"]["detail"].partition("read as")[2]
+    assert "the error names the statement" in found["failed statement"]["detail"]
     assert "neither bytes billed" in found["MERGE"]["detail"]
     with contextlib.closing(clients.warehouse(settings)) as client:
         names = [each.table_id for each in client.list_tables(settings.dataset_path)]

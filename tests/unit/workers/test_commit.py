@@ -196,6 +196,21 @@ async def test_one_offender_is_found_and_its_neighbours_are_applied_in_order(
     assert len(warehouse.commits) <= 14  # a halving for each power of two, and what is between
 
 
+@pytest.mark.parametrize(("named", "few"), [("strict", True), ("t", False), ("", False)])
+async def test_only_transactions_on_the_table_that_failed_are_searched_for_the_offender(
+    committer: Committer, warehouse: FakeWarehouse, named: str, *, few: bool
+) -> None:
+    await committer.settle(LANE, [decoded(insert("strict", a=number(0)), id="first")], always)
+    warehouse.refuses, warehouse.refused_table = refuses("9999"), named
+    batch = numbered(1800)
+    batch[900] = decoded(insert("strict", a=number(9999)), id="bad")
+    warehouse.commits.clear()
+    outcomes = await committer.settle(LANE, batch, always)
+    assert [i for i, each in enumerate(outcomes) if each.rejection] == [900]
+    # Few: all, those before the offender, the offender alone, it as rejected with the others.
+    assert len(warehouse.commits) == 4 if few else len(warehouse.commits) > 10
+
+
 async def test_several_offenders_are_each_found(
     committer: Committer, warehouse: FakeWarehouse
 ) -> None:

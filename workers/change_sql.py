@@ -6,11 +6,9 @@ A statement's text depends on its table and columns alone, not on its place in t
 parameters are named after the table. So a cache of parsed statements finds those of other batches.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
-from zlib import crc32
 
 from ops.runtime.warehouse_errors import DUPLICATE_TEXT
 from workers import row_expansion as expand
@@ -78,10 +76,8 @@ class ChangeWriter:
         elif change.inserts:
             self._insert(change.table, SourceRows(None, change.inserts, layout.defaults))
 
-    def _parameter(self, table: str, rows: object) -> str:
-        # A digest, since a table's name has up to 1,024 characters.
-        names = (f"rows_{crc32(table.encode()):08x}_{n}" for n in itertools.count())
-        name = next(each for each in names if each not in self.parameters)
+    def _parameter(self, rows: object) -> str:
+        name = f"rows_{len(self.parameters)}"
         self.parameters[name] = expand.as_json(rows)
         return name
 
@@ -94,7 +90,7 @@ class ChangeWriter:
         keys, phase = checks.keys, "later" if table in self._written else "first"
         columns = [*expand.key_columns(keys.types), f"{expand.value(len(keys.types))} AS place"]
         rows = [[*key, str(place)] for key, place in zip(keys.rows, checks.places, strict=True)]
-        parameter = self._parameter(table, rows)
+        parameter = self._parameter(rows)
         source = f"SELECT {', '.join(columns)} FROM {expand.source(parameter)}"
         conditions = [expand.condition(keys), *self._bounds(parameter, keys, layout.pruned_by)]
         found = (
@@ -109,7 +105,7 @@ class ChangeWriter:
 
     def _delete(self, table: str, keys: RowSet, layout: TableLayout) -> None:
         columns = ", ".join(expand.key_columns(keys.types))
-        parameter = self._parameter(table, keys.rows)
+        parameter = self._parameter(keys.rows)
         rows = f"SELECT {columns} FROM {expand.source(parameter)}"
         matched = f"EXISTS (SELECT 1 FROM ({rows}) AS s WHERE {expand.condition(keys)})"
         conditions = [matched, *self._bounds(parameter, keys, layout.pruned_by)]
@@ -119,7 +115,7 @@ class ChangeWriter:
 
     def _insert(self, table: str, rows: SourceRows) -> None:
         names, values = rows.new_row()
-        source = expand.source(self._parameter(table, list(rows.rows())))
+        source = expand.source(self._parameter(list(rows.rows())))
         self.statements.append(
             f"INSERT INTO {self.table(table)} ({expand.quoted(names)}) SELECT {', '.join(values)} "
             f"FROM (SELECT {', '.join(rows.select())} FROM {source}) AS s;"
@@ -130,7 +126,7 @@ class ChangeWriter:
         keys = _keys(change.update, deletes)
         rows = SourceRows(change.update, change.inserts, layout.defaults, keys.columns)
         listed = [[source_rows.DELETE, *key] for key in deletes.rows] if deletes else []
-        parameter = self._parameter(change.table, [*listed, *rows.rows()])
+        parameter = self._parameter([*listed, *rows.rows()])
         select = [f"{expand.value(0)} AS kind", *expand.key_columns(keys.types, 1), *rows.select()]
         conditions = [f"s.kind != '{source_rows.INSERT}'"] if change.inserts else []
         conditions += [expand.condition(keys), *self._bounds(parameter, keys, layout.pruned_by)]

@@ -2,13 +2,15 @@
 
 Every batch has the same few statements with other parameters. To translate them takes more than
 half of the time of a small transaction. Only INSERT, UPDATE, DELETE, MERGE and conditions of
-scripts are cached. A translation depends on its text, the project and dataset, the types of its
-parameters, and the catalog. A statement that creates, changes or drops a table removes the
-translations that name that table or a view. Any other change of the catalog clears the cache. Both
-happen before the client has its answer. A change inside a transaction, which BigQuery refuses, is
-not visible to every statement immediately: after one the cache is off.
+scripts are cached. A translation depends on its text, but not on the names of its parameters; on
+the project and dataset, the types of its parameters, and the catalog. A statement that creates,
+changes or drops a table removes the translations that name that table or a view. Any other change
+of the catalog clears the cache. Both happen before the client has its answer. A change inside a
+transaction, which BigQuery refuses, is not visible to every statement immediately: after one the
+cache is off.
 """
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,6 +29,8 @@ MAX_CHANGED_TABLES = 10_000
 """How many tables' last changes are stored, before the cache is cleared."""
 SOURCE_TEXT = "gatekeeper_source"
 """The key in a tree's `meta` of the text that it comes from; without it nothing is cached."""
+_PARAMETER = re.compile(r"@(\w+)")
+_BOUND = re.compile(r"\$(\w+)")
 # They do not change the catalog.
 _NO_DDL = (
     exp.Insert,
@@ -57,6 +61,33 @@ class _Translation(NamedTuple):
     referenced: frozenset[tuple[str, str, str]]
     made_at: int
     """The number of catalog changes before the translation."""
+    names: tuple[str, ...]
+    """Its parameters, in order."""
+
+    def renamed(self, names: tuple[str, ...]) -> "_Translation":
+        """Return it for the same text with other names."""
+        if names == self.names:
+            return self
+        new = dict(zip(self.names, names, strict=True))
+
+        def bound(sql: str) -> str:
+            return _BOUND.sub(lambda found: f"${new.get(found[1], found[1])}", sql)
+
+        parameters = {new.get(name, name): bound(sql) for name, sql in self.parameters.items()}
+        return self._replace(sql=bound(self.sql), parameters=parameters, names=names)
+
+
+def numbered(text: str, tree: Any) -> tuple[str, tuple[str, ...]]:
+    """Return a text with its parameters numbered, and their names.
+
+    A text with a sign that may be part of a string instead is returned as it is, without names.
+    """
+    count = sum(1 for _ in tree.find_all(exp.Parameter))
+    if "$" in text or text.count("@") != count:
+        return text, ()
+    names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
+    numbers = {name: f"@{number}" for number, name in enumerate(names)}
+    return _PARAMETER.sub(lambda found: numbers[found[1]], text), names
 
 
 class TranslationCache:
@@ -95,13 +126,15 @@ class TranslationCache:
         own = context.variables or context.temporary or context.functions
         if source is None or own or self._disabled:
             return self._translator(tree, context)
-        key = (source, context.project_id, context.dataset_id)
+        text, names = numbered(source, tree)
+        key = (text, context.project_id, context.dataset_id)
         with self._lock:
             known, made_at = self._known.get(key), self._changes
             if known and not self._is_valid(known):
                 known = None
             if known:
                 self._known.move_to_end(key)
+                known = known.renamed(names)
         if known and known.parameters.items() <= context.parameters.items():
             context.referenced |= known.referenced
             return known.sql, {name: context.values[name] for name in known.parameters}
@@ -113,7 +146,7 @@ class TranslationCache:
         if {each.name for each in tree.find_all(exp.Parameter)} <= bound.keys():
             parameters = {name: context.parameters[name] for name in bound}
             with self._lock:
-                self._known[key] = _Translation(sql, parameters, referenced, made_at)
+                self._known[key] = _Translation(sql, parameters, referenced, made_at, names)
                 while len(self._known) > self._max_translations:
                     self._known.popitem(last=False)
         return sql, bound

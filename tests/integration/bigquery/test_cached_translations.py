@@ -109,3 +109,15 @@ def test_a_table_created_in_a_transaction_is_seen_after_the_commit(tmp_path: Pat
         for _ in range(2):
             emulator.run(insert, a="x")
         assert emulator.rows(f"SELECT COUNT(*) FROM `{table}`") == [(2,)]
+
+
+def test_the_same_statement_with_other_names_of_parameters_has_their_values(
+    emulator: Emulator,
+) -> None:
+    table = f"{DATASET}.t_{uuid.uuid4().hex}"
+    emulator.run(f"CREATE TABLE `{table}` (a STRING)")
+    for first, second in (("one", "two"), ("two", "one"), ("one", "one")):
+        text = f"INSERT INTO `{table}` (a) SELECT CONCAT(@{first}, '-', @{second})"
+        emulator.run(text, one="1", two="2")
+    found = emulator.rows(f"SELECT a FROM `{table}` ORDER BY a")
+    assert found == [("1-1",), ("1-2",), ("2-1",)]

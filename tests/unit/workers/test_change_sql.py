@@ -55,16 +55,18 @@ def test_rows_of_several_column_sets_are_one_insert() -> None:
     ]
 
 
-def test_a_statement_is_the_same_text_in_every_batch_of_the_same_columns() -> None:
+def test_a_statement_differs_between_batches_of_the_same_columns_only_in_parameters() -> None:
     def of_t(*others: dict[str, object]) -> list[str]:
         new = insert("t", b=text("x")), insert("t", a=number(1))
         found = update("t", {"a": number(2)}, b=text("y"))
         lost = delete("t", b=text("z")), delete("t", a=number(3))
         batches = ((*others, *new, *lost, found), (*lost[::-1], found, *new[::-1], *others))
         scripts = [script_of(*each) for each in batches]
-        return [
-            "\n".join(line for line in statements_of(script) if ".t`" in line) for script in scripts
-        ]
+        texts = ["\n".join(filter(is_of_t, statements_of(script))) for script in scripts]
+        return [re.sub(r"@\w+", "@", each) for each in texts]
+
+    def is_of_t(line: str) -> bool:
+        return ".t`" in line
 
     assert len({*of_t(), *of_t(insert("s", a=number(1)), delete("s", a=number(0)))}) == 1
 

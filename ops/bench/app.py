@@ -43,8 +43,8 @@ app = command_app(
     drift. A run with any error (an answer other than 200, a restart, a rejected transaction) is not
     reported and exits with 1. Progress goes to standard error.
 
-    On two cores: ingest takes 5 minutes, apply 1, pipeline 4, strict 9, scale 9, memory 8, quiet
-    18, locust 3, all about 60. Run it on an idle machine.""",
+    On two cores: ingest takes 4 minutes, apply 1, pipeline 4, strict 9, scale 5, memory 8, quiet
+    7, locust 3, all about 40. Run it on an idle machine.""",
     epilog=examples(
         "gatekeeper bench ingest",
         "gatekeeper bench apply --json apply.json --plots plots/",

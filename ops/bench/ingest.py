@@ -29,7 +29,7 @@ values of the same round."""
 
 class IngestSize(NamedTuple):
     connections: tuple[int, ...] = (64, 512)
-    rounds: int = 7
+    rounds: int = 5
     warm_up_seconds: float = 1.0
     seconds: float = 4.0
 

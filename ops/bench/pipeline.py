@@ -116,6 +116,7 @@ def _result(found: _Findings) -> BenchResult:
         method=_METHOD,
         checks=(
             TargetCheck("pipeline_share", sustained),
+            TargetCheck("pipeline_p50", Samples.of([p50])),
             TargetCheck("pipeline_p99", Samples.of([p99])),
         ),
         tables=(

@@ -16,10 +16,10 @@ from ops.rig.disposable_fleet import DisposableFleet
 
 _METHOD: Final = """\
 A fleet with default settings starts with an empty STATE_DIR, ends, and starts again with the same
-one, as `ops/up` starts it where the environment is made. Then it gets no request: the processor
-time of all its processes, supervisord among them, is that of five minutes, from ten seconds after
-the start. Memory is read at the end. The proportional set size (PSS) counts a shared page once, the
-resident set size (RSS) once for each process that has it."""
+one, as `ops/up` starts it where the environment is made. The last one then gets no request: the
+processor time of all its processes, supervisord among them, is that of five minutes, from ten
+seconds after the start. Memory is read at the end. The proportional set size (PSS) counts a shared
+page once, the resident set size (RSS) once for each process that has it."""
 _SUPERVISORD: Final = "supervisord"
 
 
@@ -47,24 +47,31 @@ class IdleProcess(NamedTuple):
     rss: float
 
 
-class QuietRound(NamedTuple):
-    """Starts with an empty STATE_DIR and with a used one; processes by name."""
+class Starts(NamedTuple):
+    """A start with an empty STATE_DIR, and one with a used one."""
 
     new: Start
     used: Start
-    processes: Mapping[str, IdleProcess]
 
-    @property
-    def total(self) -> IdleProcess:
-        return IdleProcess(*map(sum, zip(*self.processes.values(), strict=True)))
+
+class QuietFindings(NamedTuple):
+    """The starts of all rounds; the processes of the last fleet by name."""
+
+    starts: Sequence[Starts]
+    processes: Mapping[str, IdleProcess]
 
 
 def run(*, quick: bool) -> BenchResult:
     size = _QUICK if quick else QuietSize()
-    return result_of([_round(size) for _ in rounds(size.rounds, "quiet")])
+    starts: list[Starts] = []
+    processes: Mapping[str, IdleProcess] = {}
+    for number in rounds(size.rounds, "quiet"):
+        found, processes = _round(size, idle=number == size.rounds)
+        starts.append(found)
+    return result_of(QuietFindings(starts, processes))
 
 
-def _round(size: QuietSize) -> QuietRound:
+def _round(size: QuietSize, *, idle: bool) -> tuple[Starts, Mapping[str, IdleProcess]]:
     with tempfile.TemporaryDirectory(
         prefix="gatekeeper-bench-", ignore_cleanup_errors=True
     ) as folder:
@@ -75,13 +82,12 @@ def _round(size: QuietSize) -> QuietRound:
             new = _start(fleet)
             fleet.end()
             used = _start(fleet)
-            time.sleep(size.settle_seconds)
-            processes = _idle(fleet, size.idle_seconds)
+            processes = _idle(fleet, size) if idle else {}
             fleet.end()
         except BaseException:
             fleet.kill()
             raise
-    return QuietRound(new, used, processes)
+    return Starts(new, used), processes
 
 
 def _start(fleet: DisposableFleet) -> Start:
@@ -99,11 +105,12 @@ def _pids(fleet: DisposableFleet) -> dict[str, int]:
     return {_SUPERVISORD: fleet.supervisord_pid, **running}
 
 
-def _idle(fleet: DisposableFleet, seconds: float) -> dict[str, IdleProcess]:
+def _idle(fleet: DisposableFleet, size: QuietSize) -> dict[str, IdleProcess]:
+    time.sleep(size.settle_seconds)
     pids = _pids(fleet)
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     began = time.monotonic()
-    time.sleep(seconds)
+    time.sleep(size.idle_seconds)
     found = {}
     for name, pid in pids.items():
         share = (cpu_seconds(pid) - before[name]) / (time.monotonic() - began)
@@ -112,43 +119,37 @@ def _idle(fleet: DisposableFleet, seconds: float) -> dict[str, IdleProcess]:
     return found
 
 
-def result_of(measured: Sequence[QuietRound]) -> BenchResult:
-    """Return the report of these rounds. Pure."""
-    totals = [each.total for each in measured]
+def result_of(measured: QuietFindings) -> BenchResult:
+    """Return the report of these findings. Pure."""
+    starts = {
+        "empty": [each.new for each in measured.starts],
+        "used": [each.used for each in measured.starts],
+    }
+    total = IdleProcess(*map(sum, zip(*measured.processes.values(), strict=True)))
     checks = (
-        TargetCheck("quiet_start", Samples.of(each.used.seconds for each in measured)),
-        TargetCheck("quiet_idle", Samples.of(each.share for each in totals)),
-        TargetCheck("quiet_memory", Samples.of(each.pss for each in totals)),
+        TargetCheck("quiet_start", Samples.of(each.seconds for each in starts["used"])),
+        TargetCheck("quiet_idle", Samples.of([total.share])),
+        TargetCheck("quiet_memory", Samples.of([total.pss])),
     )
-    starts = [
+    start_rows = tuple(
         (
             name,
-            Samples.of(start.seconds for start in found).text(1),
-            Samples.of(start.cpu for start in found).text(1),
+            Samples.of(each.seconds for each in found).text(1),
+            Samples.of(each.cpu for each in found).text(1),
         )
-        for name, found in (
-            ("empty", [each.new for each in measured]),
-            ("used", [each.used for each in measured]),
-        )
-    ]
-    names = list(measured[0].processes)
-    processes = [(name, [each.processes[name] for each in measured]) for name in names]
-    idle = [
-        (
-            name,
-            Samples.of(each.share for each in found).text(2),
-            Samples.of(each.pss for each in found).text(),
-            Samples.of(each.rss for each in found).text(),
-        )
-        for name, found in [*processes, ("all", totals)]
-    ]
+        for name, found in starts.items()
+    )
+    idle_rows = tuple(
+        (name, f"{each.share:.2f}", f"{each.pss:.0f}", f"{each.rss:.0f}")
+        for name, each in (*measured.processes.items(), ("all", total))
+    )
     return BenchResult(
         title="The quiet fleet",
         method=_METHOD,
         checks=checks,
         tables=(
-            ResultTable("Start", ("STATE_DIR", "seconds", "CPU seconds"), tuple(starts)),
-            ResultTable("Idle", ("process", "% of a core", "PSS, MB", "RSS, MB"), tuple(idle)),
+            ResultTable("Start", ("STATE_DIR", "seconds", "CPU seconds"), start_rows),
+            ResultTable("Idle", ("process", "% of a core", "PSS, MB", "RSS, MB"), idle_rows),
         ),
-        data={"rounds": measured},
+        data={"starts": measured.starts, "processes": measured.processes},
     )

@@ -31,7 +31,7 @@ _START_SECONDS: Final = 60.0
 
 class ScalingSize(NamedTuple):
     workers: tuple[int, ...] = (1, 2, 4, 8, 16)
-    rounds: int = 2
+    rounds: int = 1
     seconds: float = 22.0
     latency: Latency = Latency()
     batch: int = 50

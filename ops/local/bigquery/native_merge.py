@@ -13,7 +13,7 @@ from local_bigquery.jobs import merge, query
 from local_bigquery.models import JobStatistics2
 from sqlglot import exp
 
-from ops.local.bigquery.translation_cache import SOURCE_TEXT
+from ops.local.bigquery.parsed_trees import SOURCE_TEXT
 
 
 def run(cur: Any, tree: Any, context: Any) -> Any:

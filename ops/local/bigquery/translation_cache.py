@@ -23,13 +23,11 @@ from local_bigquery.sql import script, translate
 from sqlglot import exp
 
 from ops.local.bigquery import table_names
+from ops.local.bigquery.parsed_trees import SOURCE_TEXT, ParsedTrees, numbered
 
 MAX_TRANSLATIONS = 1_000
 MAX_CHANGED_TABLES = 10_000
 """How many tables' last changes are stored, before the cache is cleared."""
-SOURCE_TEXT = "gatekeeper_source"
-"""The key in a tree's `meta` of the text that it comes from; without it nothing is cached."""
-_PARAMETER = re.compile(r"@(\w+)")
 _BOUND = re.compile(r"\$(\w+)")
 # They do not change the catalog.
 _NO_DDL = (
@@ -42,7 +40,6 @@ _NO_DDL = (
     exp.Commit,
     exp.Rollback,
 )
-_CACHED = (exp.Insert, exp.Delete, exp.Update, exp.Merge)
 _READ_METHODS = {"GET", "HEAD", "OPTIONS"}
 # They run as jobs; each job's statements are checked.
 _JOB_PATHS = ("/jobs", "/queries")
@@ -75,19 +72,6 @@ class _Translation(NamedTuple):
 
         parameters = {new.get(name, name): bound(sql) for name, sql in self.parameters.items()}
         return self._replace(sql=bound(self.sql), parameters=parameters, names=names)
-
-
-def numbered(text: str, tree: Any) -> tuple[str, tuple[str, ...]]:
-    """Return a text with its parameters numbered, and their names.
-
-    A text with a sign that may be part of a string instead is returned as it is, without names.
-    """
-    count = sum(1 for _ in tree.find_all(exp.Parameter))
-    if "$" in text or text.count("@") != count:
-        return text, ()
-    names = tuple(dict.fromkeys(_PARAMETER.findall(text)))
-    numbers = {name: f"@{number}" for number, name in enumerate(names)}
-    return _PARAMETER.sub(lambda found: numbers[found[1]], text), names
 
 
 class TranslationCache:
@@ -172,13 +156,7 @@ def install() -> TranslationCache:
 
 def _attach_sources() -> None:
     """Store in the trees of cacheable statements the text that they come from."""
-    parse, expression, select = script.parse, script.Interpreter.expression, script._select  # noqa: SLF001
-
-    def parsed(text: str) -> Any:
-        trees = parse(text)
-        if len(trees) == 1 and isinstance(trees[0], _CACHED) and "@@" not in text:
-            trees[0].meta[SOURCE_TEXT] = text
-        return trees
+    expression, select = script.Interpreter.expression, script._select  # noqa: SLF001
 
     def expressed(interpreter: Any, text: str) -> Any:
         tree = expression(interpreter, text)
@@ -192,7 +170,7 @@ def _attach_sources() -> None:
             tree.meta[SOURCE_TEXT] = f"SELECT {source}"
         return tree
 
-    script.parse, script.Interpreter.expression = parsed, expressed
+    script.parse, script.Interpreter.expression = ParsedTrees(script.parse).parse, expressed
     script._select = selected  # noqa: SLF001
 
 

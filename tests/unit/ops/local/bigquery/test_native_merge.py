@@ -6,7 +6,7 @@ import pytest
 from local_bigquery.sql import translate
 
 from ops.local.bigquery.native_merge import _parts
-from ops.local.bigquery.translation_cache import SOURCE_TEXT
+from ops.local.bigquery.parsed_trees import SOURCE_TEXT
 
 _HEAD = "MERGE INTO `p.d.t` AS t USING (SELECT 1 AS k, 'd' AS kind) AS s ON t.a = s.k"
 _DELETE = " WHEN MATCHED AND s.kind = 'd' THEN DELETE"

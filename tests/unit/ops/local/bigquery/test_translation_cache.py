@@ -6,7 +6,7 @@ import pytest
 import sqlglot
 from local_bigquery.sql.translate import Context
 
-from ops.local.bigquery import translation_cache
+from ops.local.bigquery.parsed_trees import SOURCE_TEXT
 from ops.local.bigquery.translation_cache import TranslationCache
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _context(rows: object, declared: str = "$rows", **changes: Any) -> Any:
 
 def _tree(text: str = INSERT) -> Any:
     tree = sqlglot.parse_one(text, dialect="bigquery")
-    tree.meta[translation_cache.SOURCE_TEXT] = text
+    tree.meta[SOURCE_TEXT] = text
     return tree
 
 

@@ -6,7 +6,7 @@ transaction that inserted it, and no stream can change another's rows.
 
 import json
 import random
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -29,6 +29,7 @@ COLUMNS = {
 }
 KEYS = 40
 """Values of `k` in a table and stream: few, so that deletes find rows and tables stay small."""
+RECENT_ROWS = 30
 SETTABLE = ("k", "v", "amount", "at", "flag")
 """Columns that an update may set: a row keeps its stream and number."""
 OTHERWISE = 0.03
@@ -114,7 +115,8 @@ class ClientStream:
         self._rows = 0
         self._requests = 0
         self._names = Counter[str]()
-        self._recent: list[tuple[str, Values]] = []
+        self._recent = defaultdict[str, deque[Values]](lambda: deque(maxlen=RECENT_ROWS))
+        """By table: after many rows for one there are still some of the others to match."""
 
     @property
     def next_table(self) -> str:
@@ -166,7 +168,7 @@ class ClientStream:
         row = self.row(all_columns=all_columns)
         if k is not None:
             row["k"] = (COLUMNS["k"], k)
-        self._recent = [*self._recent[-60:], (table, row)]
+        self._recent[table].append(row)
         return activity("insert", table, row)
 
     def unwanted(self, table: str) -> ActivityBody:
@@ -185,14 +187,14 @@ class ClientStream:
     def _match(self, table: str, k: int | None = None) -> Values:
         """Return columns that rows of the stream may have; with this `k`, if given."""
         own: Values = {"stream": (COLUMNS["stream"], self.name)}
-        rows = [row for where, row in self._recent if where == table]
+        rows = self._recent[table]
         if k is None and rows and self._by_number(table):
             return own | {"n": self.chance.choice(rows)["n"]}
         return own | {"k": (COLUMNS["k"], self.chance.randrange(KEYS) if k is None else k)}
 
     def delete(self, table: str, k: int | None = None) -> ActivityBody:
         """Delete rows that the stream may have inserted; those with this `k`, if given."""
-        rows = [row for where, row in self._recent if where == table and len(row) == len(COLUMNS)]
+        rows = [row for row in self._recent[table] if len(row) == len(COLUMNS)]
         if k is None and rows and self.chance.random() < self._otherwise:
             return activity("delete", table, self.chance.choice(rows))
         return activity("delete", table, self._match(table, k))
@@ -212,10 +214,10 @@ class ClientStream:
     def upsert(self, table: str) -> ActivityBody:
         """Write a row by its number: a new one, or one that it may have inserted."""
         row = self.row()
-        rows = [row for where, row in self._recent if where == table]
+        rows = self._recent[table]
         if rows and self.chance.random() < 0.7:  # noqa: PLR2004
             row["n"] = self.chance.choice(rows)["n"]
-        self._recent = [*self._recent[-60:], (table, row)]
+        self._recent[table].append(row)
         return {"operation": "upsert", "table": table, "key": ["stream", "n"], **columns(row)}
 
     def any(self, table: str) -> list[ActivityBody]:

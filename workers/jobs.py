@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Final, NamedTuple, cast
 
 from google.api_core.exceptions import Conflict, NotFound
@@ -32,9 +33,11 @@ REQUEST_SECONDS = 30.0
 """For one HTTP request; a job that runs longer is waited for with several."""
 POLL_SECONDS = 0.5
 SHORTEST_FIRST_WAIT = 0.1
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 10.0
+CONTENDERS = 8
+"""Workers that want one table: a pause may be as long as a job of each of them."""
 RECENT_JOBS = 8
-"""More than one: a look-up is shorter than the commits that others wait for."""
+"""Of which the median counts: look-ups are shorter, and a job in an outage is longer."""
 ONCE: Final = Retry(predicate=if_exception_type())
 """The caller tries again and has the deadline; the client's own retries last for minutes."""
 
@@ -100,13 +103,14 @@ class Jobs:
         labels = self.labels if lane is None else {**self.labels, "lane": lane_name(lane)}
         if trace_id := current_trace():
             labels = {**labels, "trace": trace_id}
+        job_seconds = max(SHORTEST_FIRST_WAIT, median(self._recent_seconds or [0.0]))
         retrying = policy(
             "warehouse",
             lambda error: type(error) in {Conflicted, WarehouseUnavailable},
             attempts=self.limits.conflict_attempts,
             seconds=max(left(), 0),
-            first_wait=max([SHORTEST_FIRST_WAIT, *self._recent_seconds]),
-            longest_wait=LONGEST_WAIT,
+            first_wait=job_seconds,
+            longest_wait=max(LONGEST_WAIT, CONTENDERS * job_seconds),
             sleep=self.sleep,
         )
         config = self._config(parameters, labels)

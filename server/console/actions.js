@@ -51,4 +51,8 @@ async function act({action, row}) {
 
 $("confirm-no").addEventListener("click", () => $("confirm").close());
 $("confirm-yes").addEventListener("click", () => { const chosen = wanted; $("confirm").close(); act(chosen); });
-$("confirm").addEventListener("close", () => { if (wanted && wanted.button.isConnected) wanted.button.focus(); wanted = null; });
+$("confirm").addEventListener("close", () => {
+  if ($("confirm").open) return; // the event comes after a moment, in which it may be open again
+  if (wanted && wanted.button.isConnected) wanted.button.focus();
+  wanted = null;
+});

@@ -147,6 +147,8 @@ async def test_a_rejected_one_is_discarded_and_another_replayed_by_keyboard(
             assert fleet.post(transaction(insert("console_replay", n=2)))[0] == 200
         await page.press("Enter")
         await page.until("document.querySelector('#confirm').open")
+        # Open again before the event of its closing has come.
+        await page.run(f"document.querySelector('#confirm').close(); {button}.click()")
         await page.run("document.querySelector('#confirm-yes').focus()")
         await page.press("Enter")
         await page.until(f"document.querySelector('#done').innerText.includes('{action}')", 60)

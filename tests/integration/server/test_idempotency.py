@@ -65,13 +65,24 @@ async def servers(
         ]
 
 
+async def answered(server: InProcessServer, data: bytes, **headers: str) -> Any:
+    """Send as a client does, again after 503: on a busy machine Redis may be slower than 2 s."""
+    async with asyncio.timeout(120):
+        while True:
+            answer = await server.post(data, **headers)
+            if answer[0] != 503:
+                return answer
+            await asyncio.sleep(0.1)
+
+
 async def test_of_two_bodies_at_the_same_instant_one_is_accepted(
     servers: list[InProcessServer], topic: FakeTopic
 ) -> None:
     topic.open.clear()  # none is confirmed before all have come
     requests = [
         asyncio.create_task(
-            servers[which].post(
+            answered(
+                servers[which],
                 body(which, f"t{number}{which}"),
                 Idempotency_Key=f"k{number}",
                 Ordering_Key=f"o{number}{which}",

@@ -2,8 +2,8 @@
 
 A phase with keys that no row may have starts with a query that fails where a row has one.
 
-A statement's text depends on its table and columns alone, not on its place in the script: its
-parameters are named after the table. So a cache of parsed statements finds those of other batches.
+A statement's text depends on its table and columns alone, but for the numbers of its parameters,
+which follow its place in the script.
 """
 
 from collections.abc import Mapping, Sequence

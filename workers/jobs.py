@@ -79,7 +79,9 @@ class Jobs:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _location: str | None = field(default=None, init=False)
-    _recent_seconds: deque[float] = field(init=False)
+    _recent_seconds: deque[float] = field(
+        default_factory=lambda: deque(maxlen=RECENT_JOBS), init=False
+    )
     """What the latest jobs took that ended well.
 
     BigQuery cancels a transaction that changes a table while another changes it, and each attempt
@@ -88,7 +90,6 @@ class Jobs:
     _threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._recent_seconds = deque(maxlen=RECENT_JOBS)
         self._threads = ThreadPoolExecutor(self.limits.parallel, "job")
 
     async def run(

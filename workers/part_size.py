@@ -1,7 +1,5 @@
 """How many of a batch's messages one commit takes: all of them, unless that has failed."""
 
-from collections.abc import Iterable
-
 MAX_BATCH = 10_000
 """BATCH_MAX_MESSAGES at its largest."""
 
@@ -31,9 +29,9 @@ class PartSize:
         self._suspects = []
         self._size = max(min(size, failed - 1), 1)
 
-    def search(self, suspects: Iterable[int]) -> None:
+    def search(self, suspects: list[int]) -> None:
         """Look for the offender, which is at one of these places, in ascending order."""
-        self._suspects = list(suspects)
+        self._suspects = suspects
 
     def reset(self) -> None:
         """Take all: the offender was found."""

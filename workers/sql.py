@@ -80,7 +80,8 @@ class Script(NamedTuple):
         """
         if not (place := _PLACE.search(error)):
             return None
-        line = "".join(self.sql.split("\n")[int(place[1]) - 1 :][:1])
+        lines, number = self.sql.split("\n"), int(place[1])
+        line = lines[number - 1] if number <= len(lines) else ""
         return next((each.table for each in self.changes if f".{each.table}`" in line), None)
 
     @property

@@ -79,7 +79,7 @@ async def test_a_job_that_outlasts_its_time_is_cancelled_and_its_outcome_unknown
     assert long.submitted == 0
 
 
-class BusyTable:
+class BusyTable(Rendezvous):
     """A BigQuery whose jobs take `seconds` of its clock, and conflict after the first one."""
 
     def __init__(self, seconds: float) -> None:
@@ -91,9 +91,6 @@ class BusyTable:
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
-
-    def get_dataset(self, *_: object, **__: object) -> bigquery.Dataset:
-        return bigquery.Dataset("p.d")
 
     def query(self, *_: object, **__: object) -> "BusyTable":
         self.submitted += 1
